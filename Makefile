@@ -1,0 +1,55 @@
+# make demo · make test · make check · make bench: each sets up what it needs first, in .venv, nothing global.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PLUGINS := sof_case buf_case suf_cura cpr_custody digital_post
+STAMP := $(VENV)/.installed
+PROJECTS := pyproject.toml $(foreach p,$(PLUGINS),plugins/$(p)/pyproject.toml)
+ARGS ?=
+
+.PHONY: help install demo test test-fast check bench lock clean
+
+help:
+	@echo "make demo    run the whole town, then serve its pages   (ARGS='--no-serve --json')"
+	@echo "make test    check + all tests"
+	@echo "make check   formatting, types, import rules"
+	@echo "make bench   speed, as ratios against something run beside it"
+	@echo "make lock    make requirements.lock again"
+
+install: $(STAMP)
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Tovholder needs Python 3.11 or newer; $(PYTHON) is older. Say: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv is missing. On Debian and Ubuntu: apt-get install python3-venv, then again."; exit 1; }
+
+$(STAMP): $(BIN)/pip requirements.lock $(PROJECTS)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . $(foreach p,$(PLUGINS),-e plugins/$(p))
+	@touch $@
+
+demo: install
+	$(BIN)/tovholder demo $(ARGS)
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: check
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+test-fast: install
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+bench: install
+	$(BIN)/python -m bench $(ARGS)
+
+lock: $(BIN)/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	  --group dev pyproject.toml $(foreach p,$(PLUGINS),plugins/$(p)/pyproject.toml) build.in \
+	  --no-emit-package tovholder $(foreach p,$(subst _,-,$(PLUGINS)),--no-emit-package tovholder-$(p)) -o requirements.lock
+
+clean:
+	rm -rf $(VENV) data

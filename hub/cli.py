@@ -1,0 +1,5 @@
+"""The command `tovholder`."""
+
+
+def main() -> None:
+    raise SystemExit("not yet")

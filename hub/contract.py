@@ -1,0 +1,300 @@
+"""What goes between the hub and its plugins: frozen records and the two protocols, Adapter and Channel.
+
+An adapter only reads: the contract has no way to write to a source. A record says as little as the hub needs to know:
+no diagnosis, no case content. `cpr` is the number as the source gives it, ten characters without dash; the hub
+checks it (hub.identity) and quarantines what cannot be a number, so an adapter need not.
+
+Times are aware datetimes in UTC; dates are local Danish dates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+REVEALS_PLACE = {"reveals_place": True}
+"""Metadata of a field that can tell where a child lives or stays: never shown to the other guardian of a protected
+child."""
+
+
+class State(StrEnum):
+    """Where something stands in a source, as far as the hub may know."""
+
+    APPLIED = "applied"
+    OPEN = "open"
+    DECIDED = "decided"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """That a child has something open or applied for in an administration; nothing more.
+
+    A source may give several for one child: `source_id` is the source's own id of the thing (a case, an enrolment),
+    so that one can go away while the others stay.
+    """
+
+    source_id: str
+    cpr: str
+    state: State
+    changed: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StaffRecord:
+    """A member of staff as a source names them. `source_id` is the person's id at the source (in Denmark usually the
+    UUID of FK Organisation); an id made from the name where the source has none."""
+
+    source_id: str
+    name: str
+    email: str | None = None
+    phone: str | None = None
+    unit: str | None = field(default=None, metadata=REVEALS_PLACE)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRecord:
+    """Index data of one case: who works on it, where it stands, which deadline. Never what it is about beyond `kind`,
+    a code that stands on the source's list of kinds in the settings."""
+
+    source_id: str
+    cpr: str
+    kind: str
+    state: State
+    opened: date | None = None
+    closed: date | None = None
+    deadline: date | None = None
+    """The case's own deadline (sagsbehandlingsfrist) where the source knows it; else the hub reckons the published one."""
+    follow_up: date | None = None
+    """The next planned follow-up or meeting, where the source has one."""
+    adviser: StaffRecord | None = None
+    changed: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GuardianRecord:
+    """That a person has custody of a child (forældremyndighed), from a source such as CPR.
+
+    `until` is None while custody lasts. `protected` is name and address protection of the guardian, `child_protected`
+    of the child. `digital_post` says whether the guardian is registered for Digital Post, None when not known.
+    Names are full names in reading order.
+    """
+
+    source_id: str
+    child_cpr: str
+    guardian_cpr: str
+    child_name: str | None = None
+    guardian_name: str | None = None
+    since: date | None = None
+    until: date | None = None
+    protected: bool = False
+    child_protected: bool = False
+    digital_post: bool | None = None
+    changed: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A tombstone: what had this id at the source is no longer there, or must no longer be told."""
+
+    source_id: str
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record that could not be read. The hub puts it in quarantine, sealed, and goes on.
+
+    `position` says where (file and line, or page and entry), `reason` what was wrong and what to do, without personal
+    data; `raw` is the record as it came, cut at 64 KiB.
+    """
+
+    position: str
+    reason: str
+    raw: bytes = b""
+
+
+Record = Presence | CaseRecord | GuardianRecord | Gone | Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some records, and where to go on.
+
+    `cursor` is what the hub passes as `since` to go on right after this page, also after a crash; it is stored in the
+    same transaction as the page's records, and says nothing about a person. `complete` is True only on the last page
+    of a full read (`since=None` or a cursor that such a read gave): what was not in that read is gone.
+    `ignored` counts records left out because their kind is not on the list.
+    """
+
+    records: tuple[Record, ...]
+    cursor: str | None
+    complete: bool = False
+    ignored: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a plugin's other side answers now. `detail` is for operators, without personal data."""
+
+    ok: bool
+    detail: str = ""
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """Reads one source. All calls block; the hub gives each source its own thread and time limit.
+
+    Raise `TryAgain` when the source does not answer as it should, `GaveUp` when a person must mend something.
+    """
+
+    name: str
+    administration: str | None
+    """The administration's code in the settings (SOF, BUF, SUF); None for a source without one (custody)."""
+    reads: Set[tuple[str, str]]
+    """Every request the adapter may send, as (method, path); enforced by `hub.ReadOnlyClient`."""
+
+    def presence(self, since: str | None) -> Iterator[Page]:
+        """Who has something open or applied for: pages of Presence, Gone, Unreadable. `None` reads all."""
+        ...
+
+    def read(self, since: str | None, children: Set[str]) -> Iterator[Page]:
+        """The cases (or custodies) of the children asked for, and of nobody else: pages of CaseRecord or
+        GuardianRecord, Gone, Unreadable. `None` reads all."""
+        ...
+
+    def health(self) -> Health: ...
+
+
+class DeliveryStatus(StrEnum):
+    """What became of a letter, in words all channels share."""
+
+    SENT = "sent"
+    """Handed over: the channel has it."""
+    RECEIVED = "received"
+    """The channel's next station has it; not yet with the recipient."""
+    DELIVERED = "delivered"
+    """In the recipient's mailbox, or handed to the postal service as the law counts it."""
+    FAILED = "failed"
+    RETURNED = "returned"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    cpr: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A person the recipient can turn to: the coordinator."""
+
+    id: str
+    name: str
+    phone: str | None = None
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something to do, or to know, by a time: becomes an entry in the recipient's calendar. `label` is neutral
+    outside: it names no disability, child, kind of case or unit. Times are UTC; `url` must be https."""
+
+    label: str
+    code: str = "INFORMATION"
+    starts: datetime | None = None
+    ends: datetime | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A frozen letter, as the channel gets it. `title` and `file_name` are neutral outside. `created` is UTC."""
+
+    title: str
+    language: str
+    pdf: bytes
+    html: str
+    file_name: str
+    recipient: Recipient
+    created: datetime
+    contact: Contact | None = None
+    actions: tuple[Action, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The channel has the letter. `transmission` is the channel's own id of the sending; `route` says how it goes
+    on: `digital` or `print`."""
+
+    transmission: str
+    route: str = "digital"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The channel refuses this letter for good; `reason` is without personal data."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The channel did not take the letter; try again, with the same key. `after_seconds` None: the hub chooses."""
+
+    reason: str
+    after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsure:
+    """The request may or may not have arrived (time-out after sending); the hub tries again with the same key."""
+
+    reason: str
+
+
+SendResult = Sent | Refused | Later | Unsure
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the channel says became of the letter sent with `key`. `reason` is without personal data. The same status
+    may come twice and out of order."""
+
+    key: str
+    status: DeliveryStatus
+    time: datetime
+    route: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPage:
+    statuses: tuple[Status | Unreadable, ...]
+    cursor: str | None
+
+
+@runtime_checkable
+class Channel(Protocol):
+    """Carries letters. All calls block."""
+
+    name: str
+
+    def reaches(self, recipient: Recipient) -> bool:
+        """Whether the channel can bring this person a letter at all, by any of its routes."""
+        ...
+
+    def send(self, letter: Letter, key: str) -> SendResult:
+        """Send once. `key` is a UUID version 4 in lower case, the same at every try of the same letter: the other side
+        must be able to see that it has it already, and that counts as `Sent`."""
+        ...
+
+    def statuses(self, since: str | None) -> Iterator[StatusPage]:
+        """What became of letters, oldest first, in pages; ends when there is nothing more now."""
+        ...
+
+    def health(self) -> Health: ...
