@@ -67,7 +67,8 @@ class CaseRecord:
     opened: date | None = None
     closed: date | None = None
     deadline: date | None = None
-    """The case's own deadline (sagsbehandlingsfrist) where the source knows it; else the hub reckons the published one."""
+    """The case's own deadline (sagsbehandlingsfrist) where the source knows it; else the hub reckons it from the
+    published limit of the kind."""
     follow_up: date | None = None
     """The next planned follow-up or meeting, where the source has one."""
     adviser: StaffRecord | None = None

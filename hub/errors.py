@@ -25,7 +25,7 @@ class TovholderError(Exception):
         super().__init__(message or inspect.getdoc(type(self)) or type(self).__name__)
 
 
-class TryAgain(TovholderError):  # noqa: N818 - named by what the caller does next
+class TryAgain(TovholderError):
     """The other side did not answer as it should; the same call may go well later."""
 
     def __init__(self, message: str | None = None, *, after_seconds: float | None = None) -> None:
@@ -34,11 +34,11 @@ class TryAgain(TovholderError):  # noqa: N818 - named by what the caller does ne
         """How long the other side asked us to wait (seconds), or None when it did not say."""
 
 
-class GaveUp(TovholderError):  # noqa: N818
+class GaveUp(TovholderError):
     """The other side refused for good; a person must look at it."""
 
 
-class NotAllowed(TovholderError):  # noqa: N818
+class NotAllowed(TovholderError):
     """This is not allowed."""
 
 

@@ -168,7 +168,7 @@ def xml_elements(stream: IO[bytes] | ByteStream, *tags: str) -> Iterator[etree._
                     break
                 del parent[0]
     except etree.XMLSyntaxError as error:
-        raise TryAgain(f"not well-formed XML at line {error.lineno}: {error.code}") from error
+        raise TryAgain(f"not well-formed XML at line {error.lineno}") from error
 
 
 def raw(element: etree._Element) -> bytes:

@@ -1,0 +1,105 @@
+"""CPR numbers: what can be one, what it says, and how it is shown.
+
+Sources: the CPR office's description of the personnummer (positions, century), of numbers without modulus 11 (valid
+since 1 October 2007, so a control digit is never asked for), and of replacement numbers (day + 60); MedCom and NSP for
+X-eCPR and D-eCPR. A message never holds the number it is about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from hub.errors import BadRecord
+
+UNKNOWN = "0000000000"
+"""The OIO schema's way to say that the number is not known."""
+REPLACEMENT_DAY = 60
+
+
+class CprKind(StrEnum):
+    CPR = "cpr"
+    REPLACEMENT = "replacement"
+    """An administrative replacement number: the day is 60 higher."""
+    X_ECPR = "x-ecpr"
+    """National electronic replacement number in health: letters in positions 8 and 9, position 7 is 1 or 7."""
+    D_ECPR = "d-ecpr"
+    """Decentral electronic replacement number in health, position 7 is 0, 5 or 6: two places may give one number to
+    two persons, so it identifies nobody outside the place that made it."""
+
+
+_ECPR = {
+    "1": (CprKind.X_ECPR, 1900),
+    "7": (CprKind.X_ECPR, 2000),
+    "0": (CprKind.D_ECPR, 1900),
+    "5": (CprKind.D_ECPR, 1800),
+    "6": (CprKind.D_ECPR, 2000),
+}
+"""Position 7 of an electronic number: which kind, which century (NSP, "eCPR-formater")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cpr:
+    """A number that can be a person's. `str()` masks it; `digits` is the number itself."""
+
+    digits: str
+    kind: CprKind
+    born: date
+
+    def __str__(self) -> str:
+        return mask(self.digits)
+
+    def __repr__(self) -> str:
+        return f"Cpr({mask(self.digits)}, {self.kind})"
+
+    @property
+    def matchable(self) -> bool:
+        """Whether the same number in two systems means the same person."""
+        return self.kind in (CprKind.CPR, CprKind.REPLACEMENT)
+
+    def age(self, on: date) -> int:
+        """Whole years on a date. Somebody born on 29 February has the birthday on 1 March in other years."""
+        had_birthday = (on.month, on.day) >= (self.born.month, self.born.day)
+        return on.year - self.born.year - (not had_birthday)
+
+
+def mask(digits: str) -> str:
+    """How a number may be shown to operators: nothing of it but its length."""
+    return "•" * len(digits)
+
+
+def _century(seventh: int, year: int) -> int:
+    if seventh <= 3:
+        return 1900
+    if seventh in (4, 9):
+        return 2000 if year <= 36 else 1900
+    return 2000 if year <= 57 else 1800
+
+
+def parse(text: str) -> Cpr:
+    """A number as a person or a system writes it (a dash or spaces are allowed) as a Cpr.
+
+    Raises BadRecord when it cannot be a number: unknown (0000000000), wrong length or characters, no such date.
+    Modulus 11 is not asked for."""
+    digits = text.replace("-", "").replace(" ", "").strip().upper()
+    if len(digits) != 10:
+        raise BadRecord(f"a CPR number has ten characters, this has {len(digits)}")
+    if digits == UNKNOWN:
+        raise BadRecord("the CPR number is given as unknown (all zeros)")
+    if not digits.isascii() or not digits[:7].isdigit() or not digits[9].isdigit():
+        raise BadRecord("a CPR number is digits; only positions 8 and 9 of an electronic one may be letters")
+    day, month, year = int(digits[:2]), int(digits[2:4]), int(digits[4:6])
+    kind, century = CprKind.CPR, _century(int(digits[6]), year)
+    if not digits[7:9].isdigit():
+        if not digits[7:9].isalpha() or digits[6] not in _ECPR:
+            raise BadRecord("an electronic number has letters in positions 8 and 9, and 0, 1, 5, 6 or 7 in position 7")
+        kind, century = _ECPR[digits[6]]
+    elif day > REPLACEMENT_DAY:
+        day -= REPLACEMENT_DAY
+        kind = CprKind.REPLACEMENT
+    try:
+        born = date(century + year, month, day)
+    except ValueError:
+        raise BadRecord("the first six digits of the CPR number are no date") from None
+    return Cpr(digits, kind, born)

@@ -1,0 +1,123 @@
+"""Load plugins, check them, hand out their adapters and channels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any
+
+import pluggy
+from pydantic import BaseModel, ValidationError
+
+from hub import hookspecs
+from hub.contract import Adapter, Channel
+from hub.errors import PluginError, SettingsError
+from hub.settings import Settings, explain
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    name: str
+    version: str
+    configured: bool
+    """Whether the settings have a section for it; without one it is loaded but not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    loaded: tuple[Plugin, ...]
+    adapters: Mapping[str, Adapter]
+    channels: Mapping[str, Channel]
+    sections: Mapping[str, Any]
+    """Each adapter's own validated section, by adapter name: where the hub finds names and limits of kinds."""
+
+
+def installed() -> list[EntryPoint]:
+    return sorted(entry_points(group=hookspecs.PROJECT), key=lambda point: point.name)
+
+
+def load(settings: Settings, found: Iterable[EntryPoint] | None = None) -> Plugins:
+    """All installed plugins, each with its own section of the settings only.
+
+    Raises PluginError (fails to import, misspelt hook, two with one name, not an Adapter) or SettingsError."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    points = list(installed() if found is None else found)
+    for point in points:
+        manager.register(_import(point), name=point.name)
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise PluginError(f"{error}; see hub/hookspecs.py for the hooks there are") from error
+    unknown = sorted(set(settings.plugins) - {point.name for point in points})
+    if unknown:
+        raise SettingsError(
+            f"{settings.file or 'tovholder.toml'}: plugins.{unknown[0]}: no plugin of that name is installed; "
+            f"installed are: {', '.join(point.name for point in points) or 'none'}"
+        )
+    adapters: dict[str, Adapter] = {}
+    channels: dict[str, Channel] = {}
+    sections: dict[str, Any] = {}
+    for point in points:
+        if point.name not in settings.plugins:
+            continue
+        section = _section(manager, point.name, settings)
+        for adapter in _ask(manager, point.name, "register_adapters", section):
+            _add(adapters, adapter, Adapter, point.name)
+            sections[adapter.name] = section
+        for channel in _ask(manager, point.name, "register_channels", section):
+            _add(channels, channel, Channel, point.name)
+    loaded = tuple(
+        Plugin(point.name, point.dist.version if point.dist else "", point.name in settings.plugins) for point in points
+    )
+    return Plugins(loaded, adapters, channels, sections)
+
+
+def _import(point: EntryPoint) -> ModuleType:
+    try:
+        module = point.load()
+    except Exception as error:
+        raise PluginError(f"the plugin {point.name} ({point.value}) fails to import: {error}") from error
+    if not isinstance(module, ModuleType):
+        raise PluginError(f"the plugin {point.name} must name a module, and {point.value} is none")
+    return module
+
+
+def _ask(manager: pluggy.PluginManager, name: str, hook: str, section: Any) -> list[Any]:
+    # Only this plugin is asked, so that it sees its own settings and no other's.
+    others = [plugin for other, plugin in manager.list_name_plugin() if other != name]
+    try:
+        answers = manager.subset_hook_caller(hook, remove_plugins=others)(settings=section)
+    except SettingsError:
+        raise
+    except Exception as error:
+        raise PluginError(f"the plugin {name} fails in {hook}: {error}") from error
+    return [thing for answer in answers for thing in answer]
+
+
+def _section(manager: pluggy.PluginManager, name: str, settings: Settings) -> Any:
+    others = [plugin for other, plugin in manager.list_name_plugin() if other != name]
+    models: list[type[BaseModel]] = manager.subset_hook_caller("settings_model", remove_plugins=others)()
+    given = settings.plugins[name]
+    if not models:
+        if given:
+            raise SettingsError(f"{settings.file}: plugins.{name}: this plugin takes no settings; delete the keys")
+        return None
+    try:
+        return models[0].model_validate(given)
+    except ValidationError as error:
+        raise SettingsError(explain(error, settings.file, f"plugins.{name}")) from error
+
+
+def _add(known: dict[str, Any], thing: Any, protocol: type, plugin: str) -> None:
+    fits = isinstance(thing, protocol)
+    if not fits:
+        raise PluginError(f"the plugin {plugin} registers something that is no {protocol.__name__} by hub/contract.py")
+    name: str = thing.name
+    if name in known:
+        raise PluginError(
+            f"two plugins register the {protocol.__name__.lower()} {name!r}; each needs a name of its own"
+        )
+    known[name] = thing

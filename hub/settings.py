@@ -1,0 +1,147 @@
+"""The settings: one TOML file and the environment, read once into one frozen object, refused with a reason.
+
+The file is `tovholder.toml` in the current folder, or where `TOVHOLDER_SETTINGS` points. The environment wins over it:
+`TOVHOLDER_DATA`, `TOVHOLDER_DATABASE_URL`, `TOVHOLDER_OWNER_DATABASE_URL`, `TOVHOLDER_KEYS`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hub.clock import Clock, FileClock, SystemClock
+from hub.errors import SettingsError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
+
+
+class Administration(_Section):
+    """An administration of the municipality. `name` is the full Danish name that families see."""
+
+    name: str
+    name_en: str | None = None
+
+
+class Municipality(_Section):
+    name: str = "Kommunen"
+    cvr: str = Field(default="00000000", pattern=r"^\d{8}$")
+    phone: str = ""
+    """The line of help every answer carries, and where families call."""
+    web: str = ""
+
+
+class Coordination(_Section):
+    """Caseload per coordinator: new families up to `target`, siblings of a family already there up to `limit`."""
+
+    start: Literal["match", "adviser", "self"] = "match"
+    """How offers start; follows the municipality's impact assessment (design: match, adviser or self)."""
+    target: int = Field(default=20, ge=1, le=100)
+    limit: int = Field(default=25, ge=1, le=100)
+    answer_working_days: int = Field(default=10, ge=1, le=60)
+    """How long a family has to answer an offer before the reminder (working days)."""
+
+
+class Letters(_Section):
+    window_working_days: int = Field(default=3, ge=0, le=20)
+    """How long events wait for each other before a letter leaves (working days)."""
+    warn_working_days: tuple[int, ...] = (10, 3)
+    """How long before a deadline the adviser and the letter remind (working days)."""
+    folder: Path | None = None
+    """The municipality's own templates; None uses those of the product."""
+    channel: str = "digital_post"
+
+
+class Api(_Section):
+    """Who may call: bearer tokens (JWT, EdDSA or RS256) by `issuer` for `audience`, checked by the keys in `jwks`."""
+
+    issuer: str = "tovholder"
+    audience: str = "tovholder"
+    jwks: Path | None = None
+
+
+class Demo(_Section):
+    """Set by `tovholder demo` alone. `folder` holds the simulated clock and the demo sign-in's keys."""
+
+    folder: Path
+
+
+class Settings(_Section):
+    file: Path | None = None
+    data: Path = Path("data")
+    database_url: str | None = None
+    owner_database_url: str | None = None
+    keys: Path | None = None
+    municipality: Municipality = Municipality()
+    administrations: dict[str, Administration] = {}
+    coordination: Coordination = Coordination()
+    letters: Letters = Letters()
+    api: Api = Api()
+    demo: Demo | None = None
+    plugins: dict[str, dict[str, Any]] = {}
+
+    @property
+    def keys_folder(self) -> Path:
+        return self.keys or self.data / "keys"
+
+    @cached_property
+    def clock(self) -> Clock:
+        return FileClock(self.demo.folder / "clock") if self.demo else SystemClock()
+
+    def administration_name(self, code: str, language: str = "da") -> str:
+        """The full name of an administration, for families; the code itself where the settings name none."""
+        found = self.administrations.get(code)
+        if found is None:
+            return code
+        return (found.name_en or found.name) if language == "en" else found.name
+
+
+_FROM_ENVIRONMENT = {
+    "TOVHOLDER_DATA": "data",
+    "TOVHOLDER_DATABASE_URL": "database_url",
+    "TOVHOLDER_OWNER_DATABASE_URL": "owner_database_url",
+    "TOVHOLDER_KEYS": "keys",
+}
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings. Raises SettingsError, with file, key and remedy."""
+    environment = os.environ if environment is None else environment
+    named = environment.get("TOVHOLDER_SETTINGS")
+    file = Path(named or "tovholder.toml")
+    values: dict[str, Any] = {}
+    if file.exists():
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{file} is not valid TOML: {error}") from error
+        values["file"] = file
+    elif named:
+        raise SettingsError(f"TOVHOLDER_SETTINGS points to {file}, which does not exist; make it or unset the variable")
+    for variable, key in _FROM_ENVIRONMENT.items():
+        if environment.get(variable):
+            values[key] = environment[variable]
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(explain(error, file, "")) from error
+
+
+def explain(error: ValidationError, file: Path | None, prefix: str) -> str:
+    """A validation error as lines that name the file, the key and the remedy."""
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        key = ".".join(part for part in [prefix, *(str(p) for p in problem["loc"])] if part)
+        remedy = {
+            "extra_forbidden": "there is no such key: mend the spelling or delete the line",
+            "missing": "this key is needed: add it",
+        }.get(problem["type"], problem["msg"])
+        lines.append(f"{file or 'tovholder.toml'}: {key or 'the section'}: {remedy}")
+    return "\n".join(lines)

@@ -1,0 +1,84 @@
+"""The way to the database: the embedded one when none is named, else the one that is; as the application role, or as
+the owner for migrations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from hub.errors import SettingsError, TryAgain
+from hub.settings import Settings
+from hub.store import embedded, schema
+
+APP_ROLE = "tovholder_app"
+_APP_OPTIONS = f"-c role={APP_ROLE} -c timezone=UTC -c application_name=tovholder"
+
+
+class Database:
+    """Connections of one process. Holds the embedded server's lock for as long as it lives."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._embedded = None if settings.database_url else embedded.start(settings.data)
+        if self._embedded:
+            app, owner = self._embedded.url(APP_ROLE), self._embedded.url("tovholder_admin")
+        else:
+            app = settings.database_url or ""
+            owner = settings.owner_database_url or app
+        self.app_url = make_url(app).set(drivername="postgresql+psycopg")
+        self._owner_url = make_url(owner).set(drivername="postgresql+psycopg")
+        # hide_parameters: no value of a statement in an error or a log line.
+        self.engine = create_engine(
+            self.app_url, connect_args={"options": _APP_OPTIONS}, pool_pre_ping=True, hide_parameters=True, pool_size=8
+        )
+
+    @property
+    def conninfo(self) -> str:
+        """For psycopg itself (the lookup queue, the job queue)."""
+        url = self.app_url.set(drivername="postgresql").update_query_dict({"options": _APP_OPTIONS})
+        return url.render_as_string(hide_password=False)
+
+    def session(self) -> Session:
+        return Session(self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """One use case, one transaction: commits at the end, rolls back on an error."""
+        with self.session() as session, session.begin():
+            yield session
+
+    def migrate(self) -> tuple[str | None, str]:
+        """Bring the schema up to date, as the owner. Gives the revision before and after."""
+        engine = create_engine(self._owner_url, hide_parameters=True)
+        try:
+            result = schema.migrate(engine)
+            if self._embedded:
+                # The socket's folder is closed to others; the program signs in as the role that may not alter the log.
+                with engine.begin() as connection:
+                    connection.execute(text(f"ALTER ROLE {APP_ROLE} LOGIN"))
+            return result
+        finally:
+            engine.dispose()
+
+    def check(self) -> None:
+        """Raise SchemaError or SettingsError unless this database is fit to work on."""
+        try:
+            with self.engine.connect() as connection:
+                schema.check(connection)
+                if connection.execute(text("SHOW synchronous_commit")).scalar_one() in ("off", "local"):
+                    raise SettingsError(
+                        "the database has synchronous_commit off: an answer could leave before its log entry is safe. "
+                        "Set synchronous_commit = on in postgresql.conf"
+                    )
+        except OperationalError as error:
+            if f'role "{APP_ROLE}"' in str(error.orig):
+                raise schema.SchemaError("the database is empty; run: tovholder migrate") from error
+            raise TryAgain("the database does not answer; is it running, and is its address right?") from error
+
+    def close(self) -> None:
+        self.engine.dispose()
+        if self._embedded:
+            self._embedded.close()

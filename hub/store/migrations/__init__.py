@@ -1,0 +1,1 @@
+"""Alembic's migrations, run by `tovholder migrate` (hub.store.schema)."""

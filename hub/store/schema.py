@@ -1,0 +1,68 @@
+"""The schema's version: bring it up to date, and refuse to work on another one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine
+
+from hub.errors import SchemaError
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def newest() -> str:
+    """The revision this program is written for."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    if head is None:
+        raise SchemaError("this program has no migrations; its installation is broken: install it again")
+    return head
+
+
+def current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def migrate(owner: Engine) -> tuple[str | None, str]:
+    """Bring the schema to this program's version; gives the revision before and after.
+
+    `owner` is an engine that may make tables and roles. Raises SchemaError when the schema is newer than the program."""
+    with owner.connect() as connection:
+        before = current(connection)
+        _refuse_newer(before)
+        connection.rollback()
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+        return before, newest()
+
+
+def check(connection: Connection) -> None:
+    """Raise SchemaError, with the command that helps, unless the schema is the one this program is written for."""
+    found = current(connection)
+    if found == newest():
+        return
+    if found is None:
+        raise SchemaError("the database is empty; run: tovholder migrate")
+    _refuse_newer(found)
+    raise SchemaError(f"the database has schema {found}, this program needs {newest()}; run: tovholder migrate")
+
+
+def _refuse_newer(found: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if found is not None and found not in known:
+        raise SchemaError(
+            f"the database has schema {found}, which is newer than this program ({newest()}); "
+            "install the newer program: pip install --upgrade tovholder"
+        )

@@ -1,0 +1,385 @@
+"""The tables. Names are the words of the glossary; every table says what it may hold of a person.
+
+Nothing here holds a CPR number or a name in the clear: `sealed` columns are sealed under the key of the person they are
+about (hub.vault), `token` columns are lookup tokens, `reference` columns stand for a source's own ids. Times are UTC.
+Ids are made by the program, since what is sealed is bound to its row's id.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, MetaData, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import Uuid
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
+        datetime: DateTime(timezone=True),
+        str: Text,
+        bytes: LargeBinary,
+        UUID: Uuid,
+    }
+
+
+def _id() -> Mapped[UUID]:
+    return mapped_column(primary_key=True, default=uuid4)
+
+
+class PersonKey(Base):
+    """The data key of one person (child, guardian, member of staff), wrapped by a version of the key ring."""
+
+    __tablename__ = "person_key"
+    id: Mapped[UUID] = _id()
+    version: Mapped[int]
+    wrapped: Mapped[bytes | None]
+    destroyed_at: Mapped[datetime | None]
+
+
+class RotatingKey(Base):
+    """The key of a day (Danish date) for access entries that are about no child the hub knows."""
+
+    __tablename__ = "rotating_key"
+    day: Mapped[date] = mapped_column(primary_key=True)
+    key_id: Mapped[UUID] = mapped_column(ForeignKey("person_key.id"))
+
+
+class Presence(Base):
+    """That somebody has something open or applied for in an administration. All that the hub knows of a child outside
+    the target group: token, administration, state, last seen."""
+
+    __tablename__ = "presence"
+    source: Mapped[str] = mapped_column(primary_key=True)
+    reference: Mapped[bytes] = mapped_column(primary_key=True)
+    token: Mapped[bytes] = mapped_column(index=True)
+    administration: Mapped[str]
+    state: Mapped[str]
+    last_seen: Mapped[datetime]
+    run: Mapped[int] = mapped_column(BigInteger)
+
+
+class SourceState(Base):
+    """How far the hub has read a source, and when it last answered. `purpose` is presence or cases."""
+
+    __tablename__ = "source_state"
+    source: Mapped[str] = mapped_column(primary_key=True)
+    purpose: Mapped[str] = mapped_column(primary_key=True)
+    cursor: Mapped[str | None]
+    run: Mapped[int] = mapped_column(BigInteger, default=1)
+    full: Mapped[bool] = mapped_column(default=True)
+    """Whether the run under way is a full read (its end says what is gone)."""
+    answered_at: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None]
+    failure: Mapped[str | None]
+
+
+class Quarantine(Base):
+    """A record that could not be read: sealed under a key of its own, with where it stood and why."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (Index("uq_quarantine_place", "source", "position", "reason", unique=True),)
+    id: Mapped[UUID] = _id()
+    source: Mapped[str]
+    position: Mapped[str]
+    reason: Mapped[str]
+    key_id: Mapped[UUID] = mapped_column(ForeignKey("person_key.id"))
+    sealed: Mapped[bytes]
+    first_seen: Mapped[datetime]
+    last_seen: Mapped[datetime]
+
+
+class Child(Base):
+    """A child in the target group. Sealed: the number; after acceptance also the name and name protection."""
+
+    __tablename__ = "child"
+    id: Mapped[UUID] = _id()
+    token: Mapped[bytes] = mapped_column(unique=True)
+    key_id: Mapped[UUID] = mapped_column(ForeignKey("person_key.id"))
+    sealed: Mapped[bytes]
+    eligible: Mapped[bool] = mapped_column(default=True)
+    """Whether the match still finds the child in the target group."""
+
+
+class Guardian(Base):
+    """Somebody with custody of a child offered a coordinator. Sealed: number, name, protection, Digital Post."""
+
+    __tablename__ = "guardian"
+    id: Mapped[UUID] = _id()
+    token: Mapped[bytes] = mapped_column(unique=True)
+    key_id: Mapped[UUID] = mapped_column(ForeignKey("person_key.id"))
+    sealed: Mapped[bytes]
+    language: Mapped[str] = mapped_column(default="da")
+
+
+class Custody(Base):
+    __tablename__ = "custody"
+    child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"), primary_key=True)
+    guardian_id: Mapped[UUID] = mapped_column(ForeignKey("guardian.id"), primary_key=True, index=True)
+    since: Mapped[date | None]
+    until: Mapped[date | None]
+    seen_at: Mapped[datetime]
+
+
+class Staff(Base):
+    """A member of staff: an adviser as a source names them, a coordinator, or somebody who signed in. Sealed: name,
+    mail, phone, unit."""
+
+    __tablename__ = "staff"
+    __table_args__ = (Index("uq_staff_reference", "source", "reference", unique=True),)
+    id: Mapped[UUID] = _id()
+    source: Mapped[str]
+    reference: Mapped[bytes]
+    administration: Mapped[str | None]
+    key_id: Mapped[UUID] = mapped_column(ForeignKey("person_key.id"))
+    sealed: Mapped[bytes]
+
+
+class Coordinator(Base):
+    """A member of staff who coordinates. `away` coordinators get no new families and are spoken for by `substitute`."""
+
+    __tablename__ = "coordinator"
+    staff_id: Mapped[UUID] = mapped_column(ForeignKey("staff.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(unique=True)
+    """The published order in which equally loaded coordinators take families."""
+    active: Mapped[bool] = mapped_column(default=True)
+    away: Mapped[bool] = mapped_column(default=False)
+    substitute_id: Mapped[UUID | None] = mapped_column(ForeignKey("staff.id"))
+
+
+class Offer(Base):
+    """The offer of a coordinator to a child's family, and the place it reserves.
+
+    waiting: no place yet, `why` says so · offered: a place is reserved · accepted · declined · lapsed: no answer."""
+
+    __tablename__ = "offer"
+    __table_args__ = (
+        CheckConstraint("state in ('waiting','offered','accepted','declined','lapsed','withdrawn')", name="state"),
+        CheckConstraint("(state in ('offered','accepted')) = (coordinator_id is not null)", name="place"),
+    )
+    id: Mapped[UUID] = _id()
+    child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"), unique=True)
+    coordinator_id: Mapped[UUID | None] = mapped_column(ForeignKey("coordinator.staff_id"), index=True)
+    state: Mapped[str]
+    why: Mapped[str | None]
+    found_at: Mapped[datetime]
+    offered_at: Mapped[datetime | None]
+    answer_by: Mapped[date | None]
+    answered_at: Mapped[datetime | None]
+
+
+class Acceptance(Base):
+    """A family's answer: who, when, how, which text. A withdrawal is a row of its own."""
+
+    __tablename__ = "acceptance"
+    __table_args__ = (CheckConstraint("answer in ('yes','no','withdrawn')", name="answer"),)
+    id: Mapped[UUID] = _id()
+    child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"), index=True)
+    guardian_id: Mapped[UUID | None] = mapped_column(ForeignKey("guardian.id"))
+    answer: Mapped[str]
+    how: Mapped[str]
+    """page, phone, paper or meeting."""
+    registered_by: Mapped[UUID | None] = mapped_column(ForeignKey("staff.id"))
+    text_version: Mapped[str]
+    at: Mapped[datetime]
+
+
+class Assignment(Base):
+    """Which coordinator a child has, from when until when. At most one active per child: by the database."""
+
+    __tablename__ = "assignment"
+    __table_args__ = (
+        Index("uq_assignment_active", "child_id", unique=True, postgresql_where="until is null"),
+        Index("ix_assignment_coordinator", "coordinator_id", postgresql_where="until is null"),
+    )
+    id: Mapped[UUID] = _id()
+    child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"))
+    coordinator_id: Mapped[UUID] = mapped_column(ForeignKey("coordinator.staff_id"))
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
+
+
+class Case(Base):
+    """Index data of a case of a child whose family has said yes. Sealed under the child's key: kind, state, dates.
+    `deadline` stands in the clear because time asks for it."""
+
+    __tablename__ = "case_index"
+    __table_args__ = (Index("uq_case_index_reference", "source", "reference", unique=True),)
+    id: Mapped[UUID] = _id()
+    child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"), index=True)
+    source: Mapped[str]
+    reference: Mapped[bytes]
+    administration: Mapped[str]
+    adviser_id: Mapped[UUID | None] = mapped_column(ForeignKey("staff.id"))
+    is_open: Mapped[bool]
+    deadline: Mapped[date | None] = mapped_column(index=True)
+    sealed: Mapped[bytes]
+    digest: Mapped[bytes]
+    """Keyed digest of the record as the source gave it: equal means nothing changed."""
+    run: Mapped[int] = mapped_column(BigInteger)
+
+
+class ChildSource(Base):
+    """That a child's cases have been read once, in full, from a source: after this, changes are news."""
+
+    __tablename__ = "child_source"
+    child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"), primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    read_at: Mapped[datetime]
+
+
+class Bundle(Base):
+    """The events that wait for one letter to one guardian. At most one open per guardian: by the database."""
+
+    __tablename__ = "bundle"
+    __table_args__ = (
+        Index("uq_bundle_open", "guardian_id", unique=True, postgresql_where="composed_at is null"),
+        Index("ix_bundle_due", "due_at", postgresql_where="composed_at is null"),
+    )
+    id: Mapped[UUID] = _id()
+    guardian_id: Mapped[UUID] = mapped_column(ForeignKey("guardian.id"))
+    opened_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    composed_at: Mapped[datetime | None]
+
+
+class Event(Base):
+    """Something a guardian is to hear about a child. It ends in the letter of its bundle, or with a reason why not."""
+
+    __tablename__ = "event"
+    __table_args__ = (
+        Index("uq_event_once", "guardian_id", "once", unique=True),
+        CheckConstraint("bundle_id is not null or why_not is not null", name="ends"),
+    )
+    id: Mapped[UUID] = _id()
+    guardian_id: Mapped[UUID] = mapped_column(ForeignKey("guardian.id"))
+    child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"), index=True)
+    kind: Mapped[str]
+    case_id: Mapped[UUID | None] = mapped_column(ForeignKey("case_index.id"))
+    once: Mapped[bytes]
+    """Keyed digest of what happened: the same thing seen twice is one event."""
+    at: Mapped[datetime]
+    bundle_id: Mapped[UUID | None] = mapped_column(ForeignKey("bundle.id"), index=True)
+    why_not: Mapped[str | None]
+
+
+class Letter(Base):
+    """A frozen letter: what was approved is what is sent. `id` is the key given to the channel (a UUID version 4).
+
+    `content` and `pdf` are sealed in layers, under the guardian's key and then each child's: it opens only while all
+    it is about are remembered. States: frozen · sent · received · delivered · returned · failed."""
+
+    __tablename__ = "letter"
+    __table_args__ = (
+        CheckConstraint("state in ('frozen','sent','received','delivered','returned','failed')", name="state"),
+    )
+    id: Mapped[UUID] = _id()
+    bundle_id: Mapped[UUID] = mapped_column(ForeignKey("bundle.id"), unique=True)
+    guardian_id: Mapped[UUID] = mapped_column(ForeignKey("guardian.id"), index=True)
+    kind: Mapped[str]
+    language: Mapped[str]
+    template_version: Mapped[str]
+    content: Mapped[bytes]
+    pdf: Mapped[bytes]
+    sha256: Mapped[bytes]
+    """Of the PDF's bytes, before sealing."""
+    frozen_at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(default="frozen", index=True)
+    state_at: Mapped[datetime]
+    state_due: Mapped[datetime | None]
+    """When somebody must look if the state has not moved on; None in a final state."""
+    route: Mapped[str | None]
+    tries: Mapped[int] = mapped_column(default=0)
+
+
+class LetterChild(Base):
+    __tablename__ = "letter_child"
+    letter_id: Mapped[UUID] = mapped_column(ForeignKey("letter.id"), primary_key=True)
+    child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"), primary_key=True, index=True)
+
+
+class Delivery(Base):
+    """An attempt to send a letter on a channel."""
+
+    __tablename__ = "delivery"
+    id: Mapped[UUID] = _id()
+    letter_id: Mapped[UUID] = mapped_column(ForeignKey("letter.id"), index=True)
+    channel: Mapped[str]
+    attempt: Mapped[int]
+    at: Mapped[datetime]
+    result: Mapped[str]
+    reason: Mapped[str | None]
+    transmission: Mapped[str | None]
+
+
+class DeliveryStatus(Base):
+    """What a channel says became of a letter, as it came. `key` may be unknown to the hub: kept all the same."""
+
+    __tablename__ = "delivery_status"
+    __table_args__ = (Index("uq_delivery_status_once", "channel", "key", "status", "time", unique=True),)
+    id: Mapped[UUID] = _id()
+    channel: Mapped[str]
+    key: Mapped[str]
+    status: Mapped[str]
+    time: Mapped[datetime]
+    route: Mapped[str | None]
+    reason: Mapped[str]
+    letter_id: Mapped[UUID | None] = mapped_column(ForeignKey("letter.id"))
+    seen_at: Mapped[datetime]
+
+
+class Task(Base):
+    """Something a person must do: for a member of staff, or an administration when nobody is named."""
+
+    __tablename__ = "task"
+    __table_args__ = (Index("uq_task_once", "once", unique=True),)
+    id: Mapped[UUID] = _id()
+    kind: Mapped[str]
+    once: Mapped[bytes]
+    staff_id: Mapped[UUID | None] = mapped_column(ForeignKey("staff.id"))
+    administration: Mapped[str | None]
+    child_id: Mapped[UUID | None] = mapped_column(ForeignKey("child.id"))
+    case_id: Mapped[UUID | None] = mapped_column(ForeignKey("case_index.id"))
+    letter_id: Mapped[UUID | None] = mapped_column(ForeignKey("letter.id"))
+    made_at: Mapped[datetime]
+    due: Mapped[date | None]
+    done_at: Mapped[datetime | None]
+
+
+class LogHead(Base):
+    """The log's head: its row lock puts all entries in one gapless order."""
+
+    __tablename__ = "log_head"
+    __table_args__ = (CheckConstraint("id = 1", name="one"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+
+
+class LogEntry(Base):
+    """One entry of the access log. `hub.access.log.envelope` says what a leaf of the tree will cover: all of this, the
+    sealed parts by their digests. The application may add entries; it may not change or remove them."""
+
+    __tablename__ = "log_entry"
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """From 0, without gaps."""
+    id: Mapped[UUID] = mapped_column(unique=True)
+    version: Mapped[int]
+    at: Mapped[datetime]
+    kind: Mapped[str]
+    child_id: Mapped[UUID | None] = mapped_column(index=True)
+    asker_key: Mapped[UUID]
+    asker: Mapped[bytes]
+    """Sealed under the asker's key: who, role, unit, administration."""
+    subject_key: Mapped[UUID]
+    subject: Mapped[bytes]
+    """Sealed under the child's key (or the day's, when no child is known): purpose, reason, basis, what was shown."""
