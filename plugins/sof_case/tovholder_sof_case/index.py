@@ -1,0 +1,186 @@
+"""Reading Sager from Sags- og Dokumentindekset by SOAP 1.2: SagDokumentIndeksService_6.wsdl, operation `fremsoeg`.
+
+The service's other operations (fjern, importer, opdater) are writes at the same address, told apart by action and body
+only. So this module can make one request and no other: `_search`.
+
+A read follows the index as a log: Sager in the order of registration (StsTidspunkt), from the time of the cursor on,
+less those of exactly that time that were given already. A case that changes while it is read moves to the end and
+comes again; none is missed. Whether the index counts results from 0 or 1 is not written anywhere: counted from 0, the
+worst is that one case comes twice.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from urllib.parse import urlsplit
+from xml.sax.saxutils import escape
+
+from lxml import etree
+
+import hub
+from tovholder_sof_case.pages import Filling, Take, Taken, read_cursor, write_cursor
+from tovholder_sof_case.sag import SD, SDI, Sag
+from tovholder_sof_case.settings import SofSettings
+
+_PLACE = "index"
+_SOAP = "{http://www.w3.org/2003/05/soap-envelope}"
+_ACTION = "http://kombit.dk/sts/sagdokumentindeks/fremsoeg"
+_FOUND = SDI + "SagFiltreretOejebliksbillede"
+_OK = "20"
+_VIS = ("egenskaber", "fremdrift", "sagsklasse", "sagsaktoer", "sagspart", "sikkerhedsprofil")
+"""What of each Sag the index is asked to send: nothing of documents, journal notes, related cases or objects."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """How far a read has come: all that was registered before `time`, and `given` of those registered at `time`."""
+
+    full: bool
+    time: datetime | None = None
+    given: int = 0
+
+    def cursor(self, *, full: bool) -> str:
+        time = None if self.time is None else self.time.isoformat()
+        return write_cursor(_PLACE, full=full, time=time, given=self.given)
+
+    def move(self, times: list[datetime]) -> None:
+        """Go on past a page whose Sager were registered at `times`."""
+        if any(later < earlier for earlier, later in pairwise(times)) or (
+            self.time is not None and times[0] < self.time
+        ):
+            raise hub.GaveUp("the index does not answer in order of registration: reading on could miss cases")
+        last = times[-1]
+        self.given = times.count(last) + (self.given if last == self.time else 0)
+        self.time = last
+
+
+class Index:
+    """The service at `url`. `reads` is all that may be sent: the one address, by POST."""
+
+    def __init__(self, url: str, settings: SofSettings) -> None:
+        base, _, last = url.rpartition("/") if urlsplit(url).path.strip("/") else (url, "", "")
+        self.reads: frozenset[tuple[str, str]] = frozenset({("POST", "/" + last)})
+        self._url = url
+        self._path = last
+        self._page_size = settings.page_size
+        self._overlap = timedelta(seconds=settings.overlap_seconds)
+        self._settings = settings
+        self._client = hub.ReadOnlyClient(base, self.reads, timeout_seconds=settings.timeout_seconds)
+
+    def ask(self) -> None:
+        """Ask how many cases there are, for none of them; raises TryAgain or GaveUp."""
+        for _element in self._search(_Place(full=True), count=1, vis=()):
+            pass
+
+    def pages(self, since: str | None, take: Take) -> Iterator[hub.Page]:
+        """All Sager registered since the cursor, oldest registration first, as the index cuts them into pages."""
+        place = self._start(since)
+        while True:
+            page = Filling()
+            times: list[datetime] = []
+            total: int | None = None
+            before = place.given
+            for element in self._search(place, self._page_size, _VIS):
+                if element.tag == _FOUND:
+                    page.add(self._take(element, take, place, page.seen))
+                    times.append(self._time(element, times, place))
+                else:
+                    total = _total(element, total)
+            if times:
+                place.move(times)
+            # A page shorter than asked for may be the index's own limit: only its count, or an empty page, ends a read.
+            if not times or (page.seen < self._page_size and total is not None and before + page.seen >= total):
+                yield page.page(place.cursor(full=False), complete=place.full)
+                return
+            yield page.page(place.cursor(full=place.full))
+
+    def _start(self, since: str | None) -> _Place:
+        state = read_cursor(_PLACE, since)
+        if state is None:
+            return _Place(full=True)
+        full, time = bool(state["full"]), state["time"]
+        if time is None:
+            return _Place(full=full)
+        if full or not self._overlap:
+            return _Place(full, datetime.fromisoformat(time), int(state["given"]))
+        return _Place(full, datetime.fromisoformat(time) - self._overlap)
+
+    def _take(self, element: etree._Element, take: Take, place: _Place, seen: int) -> Taken:
+        since = "the beginning" if place.time is None else place.time.isoformat()
+        return take(element, f"registered from {since}, case {place.given + seen + 1}")
+
+    def _time(self, element: etree._Element, times: list[datetime], place: _Place) -> datetime:
+        """When a Sag was registered. One that does not say stands where it came."""
+        try:
+            found = Sag(element, self._settings).registered
+        except hub.BadRecord:
+            found = None
+        return found or (times[-1] if times else place.time) or datetime.min.replace(tzinfo=UTC)
+
+    def _search(self, place: _Place, count: int, vis: tuple[str, ...]) -> Iterator[etree._Element]:
+        headers = {"Content-Type": f'application/soap+xml; charset=utf-8; action="{_ACTION}"'}
+        body = _request(self._url, place, count, vis).encode()
+        # A fault comes with 400 or 500, which the client turns into GaveUp or TryAgain; one with 200 is caught here.
+        with self._client.stream("POST", self._path, content=body, headers=headers) as response:
+            tags = (SD + "StandardRetur", SDI + "Antal", _FOUND, _SOAP + "Fault")
+            answered = False
+            for element in hub.xml_elements(hub.ByteStream(response), *tags):
+                if element.tag == _SOAP + "Fault":
+                    raise hub.TryAgain("the index answered with a SOAP fault")
+                if element.tag == SD + "StandardRetur":
+                    _check(element.findtext(SD + "StatusKode", "").strip())
+                    answered = True
+                else:
+                    yield element
+            if not answered:
+                raise hub.TryAgain("the index answered with something else than a result of a search")
+
+
+def _check(status: str) -> None:
+    """Raise unless the index says that it searched. Its own text may hold what was asked for: it is not passed on."""
+    if status == _OK:
+        return
+    said = f"the index answered StatusKode {status if status.isdigit() else '?'} to the search"
+    raise hub.TryAgain(said) if status.startswith("5") else hub.GaveUp(said)
+
+
+def _total(element: etree._Element, total: int | None) -> int | None:
+    """The count of cases there are in all: an Antal within an Antal, after the Element it counts."""
+    what = element.getprevious()
+    if what is not None and what.tag == SDI + "Element" and what.text == "sager" and (element.text or "").isdigit():
+        return int(element.text or "")
+    return total
+
+
+def _request(url: str, place: _Place, count: int, vis: tuple[str, ...]) -> str:
+    """A search for all Sager changed from `place.time` on, in order of registration."""
+    changed = ""
+    if place.time is not None:
+        changed = (
+            "<g:LokalUdvidelseListe><i:SoegEgenskaberLokalUdvidelse><i:SenestAendretInterval>"
+            f"<o:FraTidspunkt><d:TidsstempelDatoTid>{place.time.isoformat()}</d:TidsstempelDatoTid></o:FraTidspunkt>"
+            "</i:SenestAendretInterval></i:SoegEgenskaberLokalUdvidelse></g:LokalUdvidelseListe>"
+        )
+    shown = "".join(f"<q:SagVis><q:Vis>{each}</q:Vis></q:SagVis>" for each in vis)
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope" xmlns:a="http://www.w3.org/2005/08/addressing"'
+        ' xmlns:h="http://kombit.dk/xml/schemas/RequestHeader/1/" xmlns:q="urn:oio:sts:sagdok:sagdokumentindeks:6"'
+        ' xmlns:s="urn:oio:sts:sagdok:sag:6" xmlns:i="urn:oio:sts:sagdok:sagindeks:6" xmlns:d="urn:oio:sagdok:3.0.0"'
+        ' xmlns:g="urn:oio:sts:generelledefinitioner:6" xmlns:o="urn:oio:sts:generelleoperationer:6">'
+        f"<e:Header><a:Action>{_ACTION}</a:Action><a:MessageID>urn:uuid:{uuid.uuid4()}</a:MessageID>"
+        f"<a:To>{escape(url)}</a:To>"
+        f"<h:RequestHeader><h:TransactionUUID>{uuid.uuid4()}</h:TransactionUUID></h:RequestHeader></e:Header>"
+        "<e:Body><q:FremsoegSagDokumentIndeksInput><q:SoegUdtryk><q:SoegSag>"
+        f"<d:FoersteResultatReference>{place.given}</d:FoersteResultatReference>"
+        f"<d:MaksimalAntalKvantitet>{count}</d:MaksimalAntalKvantitet>"
+        f"<s:AttributListe>{changed}</s:AttributListe><s:TilstandListe/><s:RelationListe/>"
+        f"</q:SoegSag></q:SoegUdtryk><q:Filter>{shown}</q:Filter>"
+        "<q:Sortering><q:SagSortering><q:Element>StsRegistreringstidspunkt</q:Element><q:Retning>Stigende</q:Retning>"
+        "<q:Prioritet>1</q:Prioritet></q:SagSortering></q:Sortering>"
+        "</q:FremsoegSagDokumentIndeksInput></e:Body></e:Envelope>"
+    )

@@ -1,0 +1,300 @@
+"""One `Sag` of SF1470 v6, as the hub may see it: who it is about, its kind, where it stands, who works on it.
+
+Sources: Sag.xsd, SagIndeks.xsd and GenerelleDefinitioner.xsd of SF1470 v6; KOMBIT, "Anvendelse af Sagsobjektet i Sags-
+og Dokumentindekset", 1.7.
+
+A Sag is bitemporal. Of its registrations the latest counts. Within it, what holds is what lasts to infinity
+(TilTidspunkt is a GraenseIndikator, or absent); of several the one that began last. So no clock is needed, and what is
+registered to begin in some days holds already. What makes a case secret is read more widely: it counts unless it ended
+before the registration was made.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from functools import cached_property
+from typing import cast
+from zoneinfo import ZoneInfo
+
+from lxml import etree
+
+import hub
+from tovholder_sof_case.settings import KLE_SUBJECT, SofSettings
+
+SAG = "{urn:oio:sts:sagdok:sag:6}"
+INDEX = "{urn:oio:sts:sagdok:sagindeks:6}"
+SDI = "{urn:oio:sts:sagdok:sagdokumentindeks:6}"
+GD = "{urn:oio:sts:generelledefinitioner:6}"
+SD = "{urn:oio:sagdok:3.0.0}"
+
+SAG_TAGS = (SAG + "Sag", SDI + "SagIndeks", SDI + "SagFiltreretOejebliksbillede")
+"""The same content under three names: a Sag by itself, in an import, and in the answer to a search."""
+
+_DENMARK = ZoneInfo("Europe/Copenhagen")
+_LEVELS = frozenset({"IKKE_FORTROLIGE_DATA", "FORTROLIGE_PERSONOPLYSNINGER", "FOELSOMME_PERSONOPLYSNINGER"})
+_STATES = {"Opstaaet": hub.State.APPLIED, "Oplyst": hub.State.APPLIED, "Afsluttet": hub.State.CLOSED}
+_PERSON = ("urn:oio:cpr-nr:", "urn:oio:cpr:")
+"""The guidance writes the first; systems in use write the second too."""
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+_ADVISERS = uuid.UUID("5f0a8a0e-0d5c-4c67-9c5e-6f2f2d2f4a11")
+"""Namespace of the ids made from names."""
+
+_CODES = frozenset(
+    {
+        *("UUIDIdentifikator", "Tidspunkt", "StsTidspunkt", "TidsstempelDatoTid", "GraenseIndikator"),
+        *("LivscyklusKode", "FremdriftStatusKode", "Foelsomhed"),
+    }
+)
+
+
+class Sag:
+    """A view of one Sag element; reads it when asked. Every property may raise `hub.BadRecord`.
+
+    The element must not be freed before the last property is read."""
+
+    def __init__(self, element: etree._Element, settings: SofSettings) -> None:
+        self._element = element
+        self._settings = settings
+
+    @cached_property
+    def uuid(self) -> str:
+        """The case's own id, made by the case system and kept for life; lower case."""
+        inner = self._element.find(SAG + "ObjektType")
+        found = (self._element if inner is None else inner).findtext(SD + "UUIDIdentifikator", "").strip()
+        try:
+            return str(uuid.UUID(found))
+        except ValueError as error:
+            raise hub.BadRecord("the case has no UUIDIdentifikator, or not a UUID") from error
+
+    @cached_property
+    def registration(self) -> etree._Element:
+        """The latest Registrering; the last one in the document where times are the same or missing."""
+        registrations = self._element.findall(SAG + "Registrering")
+        if not registrations:
+            raise hub.BadRecord("the case has no Registrering")
+        times = [_registered(each) or _EARLIEST for each in registrations]
+        return max(zip(times, range(len(times)), registrations, strict=True), key=lambda each: each[:2])[2]
+
+    @property
+    def registered(self) -> datetime | None:
+        """When the index got the latest registration (StsTidspunkt), else when it was made; UTC."""
+        return _registered(self.registration)
+
+    @property
+    def changed(self) -> datetime | None:
+        """When the latest registration was made in the case system (Tidspunkt); UTC."""
+        return _time(self.registration.findtext(SD + "Tidspunkt")) or self.registered
+
+    @property
+    def removed(self) -> bool:
+        """Deleted or made passive in the index."""
+        return self.registration.findtext(SD + "LivscyklusKode") in ("Slettet", "Passiveret")
+
+    @cached_property
+    def kind(self) -> str:
+        """The KLE subject of the Primær klasse, `nn.nn.nn`."""
+        now = _holding(self._relations(self.registration, "Sagsklasse", self._settings.roles.primaer_klasse))
+        if now is None:
+            raise hub.BadRecord("the case has no Primær klasse that holds: its kind cannot be told")
+        kind = _subject(now)
+        if not KLE_SUBJECT.fullmatch(kind):
+            raise hub.BadRecord("the BrugervendtNoegle of the Primær klasse is not a KLE subject, nn.nn.nn")
+        return kind
+
+    @property
+    def earlier_kinds(self) -> frozenset[str]:
+        """Every kind that the case shows it has, or has had."""
+        role = self._settings.roles.primaer_klasse
+        return frozenset(_subject(each) for each in self._in_all_registrations("Sagsklasse", role))
+
+    @property
+    def secret(self) -> bool:
+        """Must not be told: a VIP case, one exempt from public access, or one with a list of who may see it (the index
+        leaves it to each reader to keep that list, and the hub's readers are not on it)."""
+        made = self.registered
+        attributes = self.registration.find(SAG + "AttributListe")
+        relations = self.registration.find(SAG + "RelationListe")
+        index = self._index_properties(attributes)
+        levels = [level for each in index if _counts(each, made) if (level := _text(each, INDEX + "Foelsomhed"))]
+        if not levels:
+            raise hub.BadRecord("the case has no Foelsomhed: it cannot be told whether it is a VIP case")
+        if any(level not in _LEVELS for level in levels):
+            return True
+        properties = [] if attributes is None else attributes.findall(SAG + "Egenskaber")
+        if any(each.find(SAG + "OffentlighedUndtaget") is not None and _counts(each, made) for each in properties):
+            return True
+        own = None if relations is None else relations.find(GD + "LokalUdvidelseListe")
+        return own is not None and any(_counts(each, made) for each in own.findall(INDEX + "Sikkerhedsprofil"))
+
+    @cached_property
+    def person(self) -> str | None:
+        """The CPR number of the Primær part; None where that is a company, nobody, or a person without a number. A
+        Sekundær part (a parent, often) is not whom the case is about."""
+        now = _holding(self._relations(self.registration, "Sagspart", self._settings.roles.primaer_part))
+        number = None if now is None else _number(now)
+        if number is not None and len(number) != 10:
+            raise hub.BadRecord("the number of the Primær part does not have ten characters")
+        return number
+
+    @property
+    def persons(self) -> frozenset[str]:
+        """The numbers of everybody who is, or has been, Primær part."""
+        found = (_number(each) for each in self._in_all_registrations("Sagspart", self._settings.roles.primaer_part))
+        return frozenset(number for number in found if number is not None)
+
+    @property
+    def state(self) -> hub.State:
+        """Opstaaet, Oplyst: applied. Afgjort: open with a service that runs (settings: `running`), else decided.
+        Afsluttet: closed."""
+        now = _holding(self._states())
+        code = None if now is None else _text(now, SAG + "FremdriftStatusKode")
+        if code is None:
+            raise hub.BadRecord("the case has no Fremdrift that lasts: where it stands cannot be told")
+        if code == "Afgjort":
+            index = _holding(self._index_properties(self.registration.find(SAG + "AttributListe")))
+            status = None if index is None else _text(index, INDEX + "Sagsstatus")
+            return hub.State.OPEN if status in self._settings.running else hub.State.DECIDED
+        if code not in _STATES:
+            raise hub.BadRecord("the FremdriftStatusKode is none of Opstaaet, Oplyst, Afgjort, Afsluttet")
+        return _STATES[code]
+
+    @property
+    def opened(self) -> date | None:
+        """The Danish date from which the case is Opstaaet."""
+        return min(self._from_dates("Opstaaet"), default=None)
+
+    @property
+    def closed(self) -> date | None:
+        """The Danish date from which the case is Afsluttet; None unless it is now."""
+        return max(self._from_dates("Afsluttet"), default=None) if self.state is hub.State.CLOSED else None
+
+    @property
+    def adviser(self) -> hub.StaffRecord | None:
+        """The Primær behandler where that is a person. A unit or team is not a member of staff: None. `unit` is the
+        unit that is Ansvarlig."""
+        now = _holding(self._relations(self.registration, "Sagsaktoer", self._settings.roles.primaer_behandler))
+        if now is None or self._is_unit(now):
+            return None
+        name = _actor_name(now)
+        if name is None:
+            return None
+        owner = _holding(self._relations(self.registration, "Sagsaktoer", self._settings.roles.ansvarlig))
+        unit = _actor_name(owner) if owner is not None and self._is_unit(owner) else None
+        return hub.StaffRecord(source_id=_actor_id(now, name), name=name, unit=unit)
+
+    def skeleton(self) -> bytes:
+        """The case for quarantine: its structure, codes, times and UUIDs, without titles, texts, names and numbers."""
+        return hub.raw(_bare(self._element))
+
+    def _is_unit(self, relation: etree._Element) -> bool:
+        kind = relation.findtext(f"{GD}Type/{SD}UUIDIdentifikator", "").lower()
+        return kind in (self._settings.types.organisations_enhed, self._settings.types.organisation)
+
+    def _states(self) -> list[etree._Element]:
+        states = self.registration.find(SAG + "TilstandListe")
+        return [] if states is None else states.findall(SAG + "Fremdrift")
+
+    def _from_dates(self, code: str) -> Iterator[date]:
+        for each in self._states():
+            since = _since(each)
+            if _text(each, SAG + "FremdriftStatusKode") == code and since > _EARLIEST:
+                yield since.astimezone(_DENMARK).date()
+
+    def _index_properties(self, attributes: etree._Element | None) -> list[etree._Element]:
+        own = None if attributes is None else attributes.find(GD + "LokalUdvidelseListe")
+        return [] if own is None else own.findall(INDEX + "SagIndeksEgenskaber")
+
+    def _in_all_registrations(self, relation: str, role: str) -> Iterator[etree._Element]:
+        for registration in self._element.findall(SAG + "Registrering"):
+            yield from self._relations(registration, relation, role)
+
+    def _relations(self, registration: etree._Element, relation: str, role: str) -> list[etree._Element]:
+        everything = registration.find(SAG + "RelationListe")
+        found = [] if everything is None else everything.findall(SAG + relation)
+        return [each for each in found if each.findtext(f"{GD}Rolle/{SD}UUIDIdentifikator", "").lower() == role]
+
+
+def _text(element: etree._Element, path: str) -> str | None:
+    return (element.findtext(path) or "").strip() or None
+
+
+def _time(text: str | None) -> datetime | None:
+    """An xs:dateTime in UTC; one without a zone is Danish."""
+    if not text or not text.strip():
+        return None
+    try:
+        found = datetime.fromisoformat(text.strip())
+        return (found if found.tzinfo else found.replace(tzinfo=_DENMARK)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise hub.BadRecord("a time is not of the form YYYY-MM-DDThh:mm:ss.sss+hh:mm") from error
+
+
+def _registered(registration: etree._Element) -> datetime | None:
+    return _time(registration.findtext(GD + "StsTidspunkt")) or _time(registration.findtext(SD + "Tidspunkt"))
+
+
+def _virkning(element: etree._Element) -> etree._Element | None:
+    return next((found for space in (GD, SAG) if (found := element.find(space + "Virkning")) is not None), None)
+
+
+def _since(element: etree._Element) -> datetime:
+    virkning = _virkning(element)
+    text = None if virkning is None else virkning.findtext(f"{SD}FraTidspunkt/{SD}TidsstempelDatoTid")
+    return _time(text) or _EARLIEST
+
+
+def _until(element: etree._Element) -> datetime | None:
+    """When it ends to hold; None for never."""
+    virkning = _virkning(element)
+    return _time(None if virkning is None else virkning.findtext(f"{SD}TilTidspunkt/{SD}TidsstempelDatoTid"))
+
+
+def _holding(elements: list[etree._Element]) -> etree._Element | None:
+    lasting = [each for each in elements if _until(each) is None]
+    return max(lasting, key=_since, default=None)
+
+
+def _counts(element: etree._Element, made: datetime | None) -> bool:
+    until = _until(element)
+    return until is None or made is None or until > made
+
+
+def _subject(relation: etree._Element) -> str:
+    path = f"{GD}LokalUdvidelseListe/{INDEX}SagsklasseLokalUdvidelse/{INDEX}BrugervendtNoegle"
+    return relation.findtext(path, "").strip()
+
+
+def _number(relation: etree._Element) -> str | None:
+    urn = relation.findtext(f"{GD}ReferenceID/{SD}URNIdentifikator", "").strip()
+    for prefix in _PERSON:
+        if urn.lower().startswith(prefix):
+            return urn[len(prefix) :].replace("-", "").strip().upper()
+    return None
+
+
+def _actor_name(relation: etree._Element) -> str | None:
+    own = f"{GD}LokalUdvidelseListe/{INDEX}SagsaktoerLokalUdvidelse/{INDEX}"
+    return _text(relation, own + "FuldtNavn") or _text(relation, own + "BrugervendtNoegle")
+
+
+def _actor_id(relation: etree._Element, name: str) -> str:
+    """The UUID in FK Organisation, else the URN; made from the name where there is neither, or only a CPR number."""
+    found = _text(relation, f"{GD}ReferenceID/{SD}UUIDIdentifikator")
+    if found is not None:
+        return found.lower()
+    urn = _text(relation, f"{GD}ReferenceID/{SD}URNIdentifikator")
+    return urn if urn is not None and "cpr" not in urn.lower() else str(uuid.uuid5(_ADVISERS, name))
+
+
+def _bare(element: etree._Element) -> etree._Element:
+    bare = etree.Element(element.tag, nsmap=cast("dict[str, str]", element.nsmap))  # the stubs forget the prefix None
+    name = etree.QName(element).localname
+    klasse = name == "BrugervendtNoegle" and etree.QName(element.getparent()).localname == "SagsklasseLokalUdvidelse"
+    if name in _CODES or klasse:
+        bare.text = element.text
+    for child in element:
+        if isinstance(child.tag, str):
+            bare.append(_bare(child))
+    return bare
