@@ -80,16 +80,20 @@ class ReadOnlyClient:
             raise NotAllowed(f"{method} {path} is not among the reads this adapter declares")
 
     @contextmanager
-    def stream(self, method: str, path: str, **request: Any) -> Iterator[httpx.Response]:
+    def stream(
+        self, method: str, path: str, *, answers: Set[int] = frozenset(), **request: Any
+    ) -> Iterator[httpx.Response]:
         """Send one declared read and give the response to be read in pieces. `path` is relative to the base address,
-        or a whole address below it (a `next` link).
+        or a whole address below it (a `next` link). `answers` are codes from 400 up that are to be read like any
+        other answer: SOAP 1.1 sends its faults with 500.
 
         Raises TryAgain (no answer, time-out, 429, 5xx), GaveUp (other errors), NotAllowed (not a declared read)."""
         url = self._base.join(path.lstrip("/") if not path.startswith(("http:", "https:")) else path)
         self._check(method, url)
         try:
             with self._client.stream(method, url, **request) as response:
-                _raise_for_status(response, method)
+                if response.status_code not in answers:
+                    _raise_for_status(response, method)
                 yield response
         except httpx.TimeoutException as error:
             raise TryAgain(f"no answer from {self._base.host} within the time limit") from error
