@@ -110,12 +110,14 @@ class Unreadable:
     """A record that could not be read. The hub puts it in quarantine, sealed, and goes on.
 
     `position` says where (file and line, or page and entry), `reason` what was wrong and what to do, without personal
-    data; `raw` is the record as it came, cut at 64 KiB.
+    data; `raw` is the record as it came, cut at 64 KiB. `source_id` is the record's own id where that much could be
+    read: it was in the read, so what the hub knew of it stays, also when the read is complete.
     """
 
     position: str
     reason: str
     raw: bytes = b""
+    source_id: str | None = None
 
 
 Record = Presence | CaseRecord | GuardianRecord | Gone | Unreadable

@@ -72,7 +72,15 @@ class SofAdapter:
             return Taken(_presence(sag, person) if children is None else _case(sag, person))
         except hub.BadRecord as error:
             # Of a case whose kind is not known to be on the list, nothing may be kept, not even in quarantine.
-            return Taken(hub.Unreadable(position, str(error), sag.skeleton() if listed else b""))
+            raw = sag.skeleton() if listed else b""
+            return Taken(hub.Unreadable(position, str(error), raw, source_id=_uuid(sag)))
+
+
+def _uuid(sag: Sag) -> str | None:
+    try:
+        return sag.uuid
+    except hub.BadRecord:
+        return None
 
 
 def _presence(sag: Sag, person: str) -> hub.Record:

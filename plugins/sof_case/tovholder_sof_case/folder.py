@@ -50,7 +50,7 @@ def pages(settings: SofSettings, since: str | None, take: Take) -> Iterator[hub.
                         page = Filling()
         except (hub.TryAgain, OSError) as error:
             reason = str(error) if isinstance(error, hub.TryAgain) else f"cannot be opened: {type(error).__name__}"
-            page.records.append(hub.Unreadable(f"{reading.name(path)}, after case {at}", reason))
+            page.put(hub.Unreadable(f"{reading.name(path)}, after case {at}", reason))
             reading.broken = True
         else:
             reading.done.add(digest)

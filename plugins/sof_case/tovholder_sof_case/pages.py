@@ -28,9 +28,9 @@ Take = Callable[[etree._Element, str], Taken]
 
 @dataclass(slots=True)
 class Filling:
-    """A page while it is filled."""
+    """A page while it is filled. Of a case that stands in it twice, the later record counts."""
 
-    records: list[hub.Record] = field(default_factory=list)
+    _records: dict[object, hub.Record] = field(default_factory=dict)
     ignored: int = 0
     seen: int = 0
     """How many Sager it is made of, told or not."""
@@ -39,10 +39,15 @@ class Filling:
         self.seen += 1
         self.ignored += taken.ignored
         if taken.record is not None:
-            self.records.append(taken.record)
+            self.put(taken.record)
+
+    def put(self, record: hub.Record) -> None:
+        key = object() if isinstance(record, hub.Unreadable) else record.source_id
+        self._records.pop(key, None)
+        self._records[key] = record
 
     def page(self, cursor: str, *, complete: bool = False) -> hub.Page:
-        return hub.Page(tuple(self.records), cursor, complete, self.ignored)
+        return hub.Page(tuple(self._records.values()), cursor, complete, self.ignored)
 
 
 def write_cursor(place: str, **state: Any) -> str:
