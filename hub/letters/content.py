@@ -1,0 +1,163 @@
+"""What a letter says, before it is written: plain frozen values, composed by the hub and checked here. No I/O.
+
+One letter may carry an offer for one child and news for a sibling: every part that is filled is written, whatever the
+kind. The kind only says what the letter opens with. Names of administrations and kinds of case are full, plain names
+in the letter's language; nothing here names a law, a diagnosis or what a case is about beyond its kind.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from hub.contract import State
+
+
+class LetterKind(StrEnum):
+    INTRODUCTION = "introduction"
+    """The offer of a coordinator, or the one reminder of it."""
+    RECEIPT = "receipt"
+    """The family's yes has been received (kvitteringsbrev)."""
+    DEADLINES = "deadlines"
+    """News and dates from all administrations."""
+
+
+class News(StrEnum):
+    """What is new in a case since the last letter."""
+
+    OPENED = "opened"
+    DEADLINE_SET = "deadline_set"
+    DEADLINE_MOVED = "deadline_moved"
+    """The adviser gave a new date; `deadline` of the case is the new one."""
+    DEADLINE_NEAR = "deadline_near"
+    DEADLINE_MISSED = "deadline_missed"
+    """`deadline` has passed, or cannot be kept, and the adviser has given no new date: the letter says so and invents
+    none (retssikkerhedsloven § 3, stk. 2 wants the family told)."""
+    FOLLOW_UP_SET = "follow_up_set"
+    ADVISER_CHANGED = "adviser_changed"
+    DECIDED = "decided"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class ContentMunicipality:
+    """The sender. `phone` is the line families call, `web` where they read more (with or without https://)."""
+
+    name: str
+    phone: str = ""
+    web: str = ""
+
+    def __post_init__(self) -> None:
+        _filled("municipality.name", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ContentCoordinator:
+    """The family's coordinator; in an offer the one who has a place reserved."""
+
+    name: str
+    phone: str | None = None
+    email: str | None = None
+
+    def __post_init__(self) -> None:
+        _filled("coordinator.name", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ContentLabel:
+    """How the letter names a child: by first name where the hub knows it, else by year of birth."""
+
+    first_name: str | None = None
+    birth_year: int | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.first_name and self.first_name.strip()) and self.birth_year is None:
+            raise ValueError("label: a child needs a first name or a year of birth")
+
+
+@dataclass(frozen=True, slots=True)
+class ContentCase:
+    """One case as the family may know it. `kind` stands inside a sentence: "hjælp til ekstra udgifter"."""
+
+    administration: str
+    kind: str
+    state: State = State.OPEN
+    adviser: str | None = None
+    adviser_phone: str | None = None
+    opened: date | None = None
+    deadline: date | None = None
+    follow_up: date | None = None
+    news: tuple[News, ...] = ()
+
+    def __post_init__(self) -> None:
+        _filled("case.administration", self.administration)
+        _filled("case.kind", self.kind)
+        object.__setattr__(self, "news", tuple(News(code) for code in self.news))
+        dated = {News.DEADLINE_SET, News.DEADLINE_MOVED, News.DEADLINE_NEAR, News.DEADLINE_MISSED}
+        if self.deadline is None and dated.intersection(self.news):
+            raise ValueError("case.news: news about a deadline needs the deadline")
+        if self.follow_up is None and News.FOLLOW_UP_SET in self.news:
+            raise ValueError("case.news: follow_up_set needs the date of the follow-up")
+
+
+@dataclass(frozen=True, slots=True)
+class ContentChild:
+    """A child of the scheme and its cases, all administrations together."""
+
+    label: ContentLabel
+    cases: tuple[ContentCase, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContentSilence:
+    """A source that has not answered since that day: silence is not absence, so the letter says it."""
+
+    administration: str
+    since: date
+
+    def __post_init__(self) -> None:
+        _filled("silence.administration", self.administration)
+
+
+@dataclass(frozen=True, slots=True)
+class LetterContent:
+    """All that one letter to one guardian says. Raises ValueError where a part is missing or makes no sense.
+
+    `written` is the date of the letter (Danish date). `offers` are the children a coordinator is offered for, with
+    `answer_by` and `answer_url`; `reminder` says that the offer has been made before. `children` are those who are in
+    the scheme. `family_url` is where the family sees the same on the page. Addresses must be https.
+    """
+
+    kind: LetterKind
+    language: str
+    written: date
+    recipient_name: str
+    municipality: ContentMunicipality
+    coordinator: ContentCoordinator | None = None
+    offers: tuple[ContentLabel, ...] = ()
+    answer_by: date | None = None
+    answer_url: str | None = None
+    reminder: bool = False
+    children: tuple[ContentChild, ...] = ()
+    silent: tuple[ContentSilence, ...] = ()
+    family_url: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", LetterKind(self.kind))
+        if not re.fullmatch("[a-z]{2}", self.language):
+            raise ValueError("language: two lower-case letters, such as da or en")
+        _filled("recipient_name", self.recipient_name)
+        if bool(self.offers) != (self.answer_by is not None):
+            raise ValueError("offers and answer_by: an offer needs a date to answer by, and only an offer has one")
+        if self.reminder and not self.offers:
+            raise ValueError("reminder: only an offer can be reminded of")
+        for name, url in (("answer_url", self.answer_url), ("family_url", self.family_url)):
+            if url is not None and not url.startswith("https://"):
+                raise ValueError(f"{name}: must begin with https://")
+
+
+def _filled(name: str, value: str) -> None:
+    if not value.strip():
+        raise ValueError(f"{name}: must not be empty")
