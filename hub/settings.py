@@ -57,6 +57,8 @@ class Letters(_Section):
     folder: Path | None = None
     """The municipality's own templates; None uses those of the product."""
     channel: str = "digital_post"
+    family_url: str | None = Field(default=None, pattern=r"^https://")
+    """Where families answer and see the same as in the letter."""
 
 
 class Api(_Section):

@@ -77,8 +77,10 @@ class SourceState(Base):
     purpose: Mapped[str] = mapped_column(primary_key=True)
     cursor: Mapped[str | None]
     run: Mapped[int] = mapped_column(BigInteger, default=1)
-    full: Mapped[bool] = mapped_column(default=True)
-    """Whether the run under way is a full read (its end says what is gone)."""
+    under_way: Mapped[bool] = mapped_column(default=False)
+    """Whether a run has begun and not come to its end: the next one goes on with it."""
+    full_at: Mapped[datetime | None]
+    """When a full read last came to its end."""
     answered_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]
     failure: Mapped[str | None]
@@ -160,11 +162,14 @@ class Coordinator(Base):
 class Offer(Base):
     """The offer of a coordinator to a child's family, and the place it reserves.
 
-    waiting: no place yet, `why` says so · offered: a place is reserved · accepted · declined · lapsed: no answer."""
+    waiting: no place yet, `why` says so · offered: a place is reserved · accepted · declined · lapsed: no answer ·
+    withdrawn: the family's yes was taken back · grown: the child turned 18."""
 
     __tablename__ = "offer"
     __table_args__ = (
-        CheckConstraint("state in ('waiting','offered','accepted','declined','lapsed','withdrawn')", name="state"),
+        CheckConstraint(
+            "state in ('waiting','offered','accepted','declined','lapsed','withdrawn','grown')", name="state"
+        ),
         CheckConstraint("(state in ('offered','accepted')) = (coordinator_id is not null)", name="place"),
     )
     id: Mapped[UUID] = _id()
@@ -226,7 +231,6 @@ class Case(Base):
     sealed: Mapped[bytes]
     digest: Mapped[bytes]
     """Keyed digest of the record as the source gave it: equal means nothing changed."""
-    run: Mapped[int] = mapped_column(BigInteger)
 
 
 class ChildSource(Base):
@@ -265,7 +269,7 @@ class Event(Base):
     guardian_id: Mapped[UUID] = mapped_column(ForeignKey("guardian.id"))
     child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"), index=True)
     kind: Mapped[str]
-    case_id: Mapped[UUID | None] = mapped_column(ForeignKey("case_index.id"))
+    case_id: Mapped[UUID | None] = mapped_column(ForeignKey("case_index.id", ondelete="SET NULL"))
     once: Mapped[bytes]
     """Keyed digest of what happened: the same thing seen twice is one event."""
     at: Mapped[datetime]
@@ -277,11 +281,14 @@ class Letter(Base):
     """A frozen letter: what was approved is what is sent. `id` is the key given to the channel (a UUID version 4).
 
     `content` and `pdf` are sealed in layers, under the guardian's key and then each child's: it opens only while all
-    it is about are remembered. States: frozen · sent · received · delivered · returned · failed."""
+    it is about are remembered. States: frozen · sent · received · delivered · returned · failed · withheld (it must no
+    longer go: custody ended, the yes was taken back)."""
 
     __tablename__ = "letter"
     __table_args__ = (
-        CheckConstraint("state in ('frozen','sent','received','delivered','returned','failed')", name="state"),
+        CheckConstraint(
+            "state in ('frozen','sent','received','delivered','returned','failed','withheld')", name="state"
+        ),
     )
     id: Mapped[UUID] = _id()
     bundle_id: Mapped[UUID] = mapped_column(ForeignKey("bundle.id"), unique=True)
@@ -289,8 +296,8 @@ class Letter(Base):
     kind: Mapped[str]
     language: Mapped[str]
     template_version: Mapped[str]
-    content: Mapped[bytes]
-    pdf: Mapped[bytes]
+    content: Mapped[bytes] = mapped_column(deferred=True)
+    pdf: Mapped[bytes] = mapped_column(deferred=True)
     sha256: Mapped[bytes]
     """Of the PDF's bytes, before sealing."""
     frozen_at: Mapped[datetime]
@@ -349,7 +356,7 @@ class Task(Base):
     staff_id: Mapped[UUID | None] = mapped_column(ForeignKey("staff.id"))
     administration: Mapped[str | None]
     child_id: Mapped[UUID | None] = mapped_column(ForeignKey("child.id"))
-    case_id: Mapped[UUID | None] = mapped_column(ForeignKey("case_index.id"))
+    case_id: Mapped[UUID | None] = mapped_column(ForeignKey("case_index.id", ondelete="CASCADE"))
     letter_id: Mapped[UUID | None] = mapped_column(ForeignKey("letter.id"))
     made_at: Mapped[datetime]
     due: Mapped[date | None]

@@ -50,7 +50,8 @@ CREATE TABLE source_state (
     purpose TEXT NOT NULL,
     cursor TEXT,
     run BIGINT NOT NULL,
-    "full" BOOLEAN NOT NULL,
+    under_way BOOLEAN NOT NULL,
+    full_at TIMESTAMP WITH TIME ZONE,
     answered_at TIMESTAMP WITH TIME ZONE,
     failed_at TIMESTAMP WITH TIME ZONE,
     failure TEXT,
@@ -157,7 +158,6 @@ CREATE TABLE case_index (
     deadline DATE,
     sealed BYTEA NOT NULL,
     digest BYTEA NOT NULL,
-    run BIGINT NOT NULL,
     CONSTRAINT pk_case_index PRIMARY KEY (id),
     CONSTRAINT fk_case_index_child_id FOREIGN KEY(child_id) REFERENCES child (id),
     CONSTRAINT fk_case_index_adviser_id FOREIGN KEY(adviser_id) REFERENCES staff (id)
@@ -231,7 +231,7 @@ CREATE TABLE event (
     CONSTRAINT ck_event_ends CHECK (bundle_id is not null or why_not is not null),
     CONSTRAINT fk_event_guardian_id FOREIGN KEY(guardian_id) REFERENCES guardian (id),
     CONSTRAINT fk_event_child_id FOREIGN KEY(child_id) REFERENCES child (id),
-    CONSTRAINT fk_event_case_id FOREIGN KEY(case_id) REFERENCES case_index (id),
+    CONSTRAINT fk_event_case_id FOREIGN KEY(case_id) REFERENCES case_index (id) ON DELETE SET NULL,
     CONSTRAINT fk_event_bundle_id FOREIGN KEY(bundle_id) REFERENCES bundle (id)
 );
 
@@ -258,7 +258,7 @@ CREATE TABLE letter (
     route TEXT,
     tries INTEGER NOT NULL,
     CONSTRAINT pk_letter PRIMARY KEY (id),
-    CONSTRAINT ck_letter_state CHECK (state in ('frozen','sent','received','delivered','returned','failed')),
+    CONSTRAINT ck_letter_state CHECK (state in ('frozen','sent','received','delivered','returned','failed','withheld')),
     CONSTRAINT uq_letter_bundle_id UNIQUE (bundle_id),
     CONSTRAINT fk_letter_bundle_id FOREIGN KEY(bundle_id) REFERENCES bundle (id),
     CONSTRAINT fk_letter_guardian_id FOREIGN KEY(guardian_id) REFERENCES guardian (id)
@@ -279,7 +279,7 @@ CREATE TABLE offer (
     answer_by DATE,
     answered_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_offer PRIMARY KEY (id),
-    CONSTRAINT ck_offer_state CHECK (state in ('waiting','offered','accepted','declined','lapsed','withdrawn')),
+    CONSTRAINT ck_offer_state CHECK (state in ('waiting','offered','accepted','declined','lapsed','withdrawn','grown')),
     CONSTRAINT ck_offer_place CHECK ((state in ('offered','accepted')) = (coordinator_id is not null)),
     CONSTRAINT uq_offer_child_id UNIQUE (child_id),
     CONSTRAINT fk_offer_child_id FOREIGN KEY(child_id) REFERENCES child (id),
@@ -344,7 +344,7 @@ CREATE TABLE task (
     CONSTRAINT pk_task PRIMARY KEY (id),
     CONSTRAINT fk_task_staff_id FOREIGN KEY(staff_id) REFERENCES staff (id),
     CONSTRAINT fk_task_child_id FOREIGN KEY(child_id) REFERENCES child (id),
-    CONSTRAINT fk_task_case_id FOREIGN KEY(case_id) REFERENCES case_index (id),
+    CONSTRAINT fk_task_case_id FOREIGN KEY(case_id) REFERENCES case_index (id) ON DELETE CASCADE,
     CONSTRAINT fk_task_letter_id FOREIGN KEY(letter_id) REFERENCES letter (id)
 );
 

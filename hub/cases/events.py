@@ -1,0 +1,132 @@
+"""Events: what a guardian is to hear. Each lands in the guardian's one open bundle, or has a recorded reason why not.
+
+The same thing seen twice is one event: `once` is a keyed digest of what happened, unique per guardian.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from hub.cases.deadlines import add_working_days
+from hub.clock import DENMARK
+from hub.store.tables import Bundle, Custody, Event
+from hub.vault import Keys
+
+OFFERED = "offered"
+ASSIGNED = "assigned"
+CASE_OPENED = "case_opened"
+DECIDED = "decided"
+CASE_CLOSED = "case_closed"
+ADVISER_CHANGED = "adviser_changed"
+DEADLINE_MOVED = "deadline_moved"
+DEADLINE_NEAR = "deadline_near"
+
+WAITS = {OFFERED: 0, ASSIGNED: 1, DEADLINE_NEAR: 1}
+"""Kinds that wait less than the usual window, in working days: an offer leaves at once, a receipt when the first cases
+have been read, a near deadline before it is nearer."""
+
+LETTERS_LEAVE = time(8, 0)
+"""When a bundle's last day ends in a letter (Danish time)."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something that happened to a child. `what` tells it from everything else that ever happens to the child."""
+
+    kind: str
+    child_id: UUID
+    what: str
+    case_id: UUID | None = None
+
+
+def guardians_of(session: Session, children: set[UUID], on: date) -> dict[UUID, list[UUID]]:
+    """Who has custody of each child on a date."""
+    rows = session.execute(
+        select(Custody.child_id, Custody.guardian_id)
+        .where(
+            Custody.child_id.in_(children),
+            or_(Custody.until.is_(None), Custody.until > on),
+            or_(Custody.since.is_(None), Custody.since <= on),
+        )
+        .order_by(Custody.child_id, Custody.guardian_id)
+    )
+    found: dict[UUID, list[UUID]] = {}
+    for row in rows:
+        found.setdefault(row.child_id, []).append(row.guardian_id)
+    return found
+
+
+def record(session: Session, keys: Keys, now: datetime, window: int, news: list[News]) -> int:
+    """Tell every guardian of each child, each once. `window` is the usual wait (working days). Gives the number of new
+    events. Guardians are taken in one order, so that two processes cannot wait for each other."""
+    if not news:
+        return 0
+    day = now.astimezone(DENMARK).date()
+    guardians = guardians_of(session, {item.child_id for item in news}, day)
+    wanted: dict[UUID, list[News]] = {}
+    for item in news:
+        for guardian in guardians.get(item.child_id, []):
+            wanted.setdefault(guardian, []).append(item)
+    made = 0
+    for guardian in sorted(wanted):
+        due = min(due_at(now, WAITS.get(item.kind, window)) for item in wanted[guardian])
+        bundle = _bundle(session, guardian, now, due)
+        rows = [
+            {
+                "id": uuid4(),
+                "guardian_id": guardian,
+                "child_id": item.child_id,
+                "kind": item.kind,
+                "case_id": item.case_id,
+                "once": hmac.digest(keys.reference, f"{item.kind}:{item.child_id}:{item.what}".encode(), "sha256"),
+                "at": now,
+                "bundle_id": bundle,
+            }
+            for item in wanted[guardian]
+        ]
+        new = session.execute(insert(Event).values(rows).on_conflict_do_nothing().returning(Event.id)).all()
+        made += len(new)
+        if not new:
+            _drop_if_empty(session, bundle)
+    return made
+
+
+def due_at(now: datetime, working_days: int) -> datetime:
+    """When a bundle opened now is due: at once, or in the morning `working_days` working days on (UTC)."""
+    if working_days == 0:
+        return now
+    day = add_working_days(now.astimezone(DENMARK).date(), working_days)
+    return datetime.combine(day, LETTERS_LEAVE, DENMARK).astimezone(now.tzinfo)
+
+
+def _bundle(session: Session, guardian: UUID, now: datetime, due: datetime) -> UUID:
+    """The guardian's open bundle, made when there is none; due no later than `due`. Its row stays locked until the
+    transaction ends, so that it cannot be composed without what is being added."""
+    made = insert(Bundle).values(id=uuid4(), guardian_id=guardian, opened_at=now, due_at=due)
+    return session.execute(
+        made.on_conflict_do_update(
+            index_elements=["guardian_id"],
+            index_where=Bundle.composed_at.is_(None),
+            set_={"due_at": func.least(Bundle.due_at, made.excluded.due_at)},
+        ).returning(Bundle.id)
+    ).scalar_one()
+
+
+def _drop_if_empty(session: Session, bundle: UUID) -> None:
+    session.execute(
+        delete(Bundle).where(Bundle.id == bundle, ~select(Event.id).where(Event.bundle_id == bundle).exists())
+    )
+
+
+def drop_waiting(session: Session, why: str, *, child: UUID | None = None, case: UUID | None = None) -> None:
+    """Events of a child or a case that still wait end here, with the reason. Letters already frozen are not touched."""
+    waiting = select(Bundle.id).where(Bundle.composed_at.is_(None))
+    about = Event.child_id == child if child is not None else Event.case_id == case
+    session.execute(update(Event).where(about, Event.bundle_id.in_(waiting)).values(bundle_id=None, why_not=why))

@@ -1,0 +1,233 @@
+"""Match: which children have something open or applied for in at least two administrations.
+
+Only lookup tokens are compared. When a page of presences brings a child into the target group, the number is sealed and
+kept in the same transaction, so that the child can be offered a coordinator; nobody else's number is kept at all.
+Nobody assesses anything: under 18, and open or applied for in two administrations, is the whole rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from uuid import uuid4
+
+from sqlalchemy import bindparam, delete, func, select, text, update
+from sqlalchemy.orm import Session
+
+from hub.cases import quarantine, sources
+from hub.clock import today
+from hub.context import Context
+from hub.contract import Adapter, Gone, Page, Presence, State, Unreadable
+from hub.errors import BadRecord, TovholderError
+from hub.identity import Cpr, parse
+from hub.store import tables
+from hub.store.people import make_key
+from hub.vault import seal_json
+
+ADULT = 18
+"""Barnets lov covers the child; from 18 the law for adults does."""
+FULL_READ_EVERY = timedelta(days=7)
+"""So often a source is read in full again, whatever its cursor says."""
+KEEP_UNSEEN = timedelta(days=30)
+"""So long a token outside the target group is kept for the next comparison."""
+
+
+@dataclass(slots=True)
+class Read:
+    """What came of reading one source."""
+
+    source: str
+    read: int = 0
+    quarantined: int = 0
+    ignored: int = 0
+    gone: int = 0
+    failure: str | None = None
+    busy: bool = False
+
+
+@dataclass(slots=True)
+class Match:
+    reads: list[Read] = field(default_factory=list)
+    found: int = 0
+    """Children in the target group now."""
+
+
+def match(ctx: Context) -> Match:
+    """Read the presences of every source that has an administration, each by itself: one that fails hides no other."""
+    result = Match()
+    for adapter in ctx.plugins.adapters.values():
+        if adapter.administration is None:
+            continue
+        with sources.one_reader(ctx.database, adapter.name, sources.PRESENCE) as alone:
+            result.reads.append(_read(ctx, adapter) if alone else Read(adapter.name, busy=True))
+    with ctx.database.begin() as session:
+        _reassess(session)
+        _purge(session, ctx.clock.now())
+        result.found = session.execute(
+            select(func.count()).select_from(tables.Child).where(tables.Child.eligible)
+        ).scalar_one()
+    return result
+
+
+def _read(ctx: Context, adapter: Adapter) -> Read:
+    result = Read(adapter.name)
+    try:
+        with ctx.database.begin() as session:
+            start = sources.begin(session, adapter.name, sources.PRESENCE, ctx.clock.now(), FULL_READ_EVERY)
+        for page in adapter.presence(start.cursor):
+            with ctx.database.begin() as session:
+                _take(ctx, session, adapter, page, result)
+        with ctx.database.begin() as session:
+            sources.end(session, adapter.name, sources.PRESENCE, ctx.clock.now())
+    except TovholderError as error:
+        result.failure = str(error)
+        with ctx.database.begin() as session:
+            sources.failed(session, adapter.name, sources.PRESENCE, ctx.clock.now(), result.failure)
+    return result
+
+
+def _take(ctx: Context, session: Session, adapter: Adapter, page: Page, result: Read) -> None:
+    """One page: its presences, its cursor and the children it brings into the target group, in one transaction."""
+    now, day = ctx.clock.now(), today(ctx.clock)
+    state = sources.state(session, adapter.name, sources.PRESENCE)
+    rows: dict[bytes, dict[str, object]] = {}
+    gone: list[bytes] = []
+    unread: list[bytes] = []
+    numbers: dict[bytes, Cpr] = {}
+    result.ignored += page.ignored
+    for record in page.records:
+        if isinstance(record, Gone) or (isinstance(record, Presence) and record.state is State.CLOSED):
+            gone.append(ctx.keys.refer(adapter.name, record.source_id))
+        elif isinstance(record, Presence):
+            number = _number(ctx, session, adapter.name, record, result)
+            if number is None:
+                continue
+            result.read += 1
+            if number.age(day) >= ADULT:
+                gone.append(ctx.keys.refer(adapter.name, record.source_id))
+                continue
+            token = ctx.keys.lookup_token(number.digits)
+            numbers[token] = number
+            reference = ctx.keys.refer(adapter.name, record.source_id)
+            rows[reference] = {"reference": reference, "token": token, "state": record.state.value}
+        elif isinstance(record, Unreadable):
+            result.quarantined += quarantine.keep(session, ctx.keys, adapter.name, record, now)
+            if record.source_id is not None:
+                unread.append(ctx.keys.refer(adapter.name, record.source_id))
+    if unread:
+        # It is there, only not readable today: what was known of it stays.
+        session.execute(
+            update(tables.Presence)
+            .where(tables.Presence.source == adapter.name, tables.Presence.reference.in_(unread))
+            .values(run=state.run, last_seen=now)
+        )
+    if rows:
+        session.execute(
+            _UPSERT,
+            {
+                "source": adapter.name,
+                "administration": adapter.administration,
+                "now": now,
+                "run": state.run,
+                "references": list(rows),
+                "tokens": [row["token"] for row in rows.values()],
+                "states": [row["state"] for row in rows.values()],
+            },
+        )
+        _keep_numbers(ctx, session, numbers)
+    if gone:
+        result.gone += len(gone)
+        session.execute(
+            delete(tables.Presence).where(tables.Presence.source == adapter.name, tables.Presence.reference.in_(gone))
+        )
+    state.cursor = page.cursor
+    if page.complete:
+        left = session.execute(
+            delete(tables.Presence)
+            .where(tables.Presence.source == adapter.name, tables.Presence.run < state.run)
+            .returning(tables.Presence.reference)
+        )
+        result.gone += len(left.all())
+        state.full_at = now
+
+
+_UPSERT = text("""
+INSERT INTO presence (source, reference, token, administration, state, last_seen, run)
+SELECT :source, r, t, :administration, s, :now, :run
+FROM unnest(CAST(:references AS bytea[]), CAST(:tokens AS bytea[]), CAST(:states AS text[])) AS given(r, t, s)
+ON CONFLICT (source, reference) DO UPDATE
+SET token = excluded.token, state = excluded.state, last_seen = excluded.last_seen, run = excluded.run
+""")
+
+
+def _number(ctx: Context, session: Session, source: str, record: Presence, result: Read) -> Cpr | None:
+    """The record's number, or None with the record in quarantine."""
+    try:
+        number = parse(record.cpr)
+        if not number.matchable:
+            raise BadRecord(f"a {number.kind} says nothing across systems; the source should give the CPR number")
+    except BadRecord as error:
+        reference = ctx.keys.refer(source, record.source_id).hex()
+        kept = Unreadable(f"presence {reference}", str(error), repr(record).encode())
+        result.quarantined += quarantine.keep(session, ctx.keys, source, kept, ctx.clock.now())
+        return None
+    return number
+
+
+_IN_TWO = (
+    select(tables.Presence.token)
+    .where(tables.Presence.token.in_(bindparam("tokens", expanding=True)))
+    .group_by(tables.Presence.token)
+    .having(func.count(func.distinct(tables.Presence.administration)) >= 2)
+)
+
+
+def _keep_numbers(ctx: Context, session: Session, numbers: dict[bytes, Cpr]) -> None:
+    """Seal and keep the numbers of those on this page who now are in the target group and were not before."""
+    in_two = set(session.execute(_IN_TWO, {"tokens": list(numbers)}).scalars())
+    if not in_two:
+        return
+    known = set(session.execute(select(tables.Child.token).where(tables.Child.token.in_(in_two))).scalars())
+    made = []
+    for token in sorted(in_two - known):
+        key_id, key = make_key(session, ctx.keys)
+        child_id = uuid4()
+        sealed = seal_json(key, {"cpr": numbers[token].digits}, f"child:{child_id}")
+        made.append(tables.Child(id=child_id, token=token, key_id=key_id, sealed=sealed, eligible=True))
+    session.flush()
+    session.add_all(made)
+    session.flush()
+
+
+def _reassess(session: Session) -> None:
+    """Who is in the target group still, by the presences there are now."""
+    in_two = (
+        select(tables.Presence.token)
+        .group_by(tables.Presence.token)
+        .having(func.count(func.distinct(tables.Presence.administration)) >= 2)
+    )
+    session.execute(
+        update(tables.Child).where(tables.Child.eligible, tables.Child.token.not_in(in_two)).values(eligible=False)
+    )
+    session.execute(
+        update(tables.Child).where(~tables.Child.eligible, tables.Child.token.in_(in_two)).values(eligible=True)
+    )
+
+
+def _purge(session: Session, now: datetime) -> None:
+    """Forget tokens outside the target group that no source has shown for a month."""
+    kept = select(tables.Child.token).where(tables.Child.eligible)
+    session.execute(
+        delete(tables.Presence).where(tables.Presence.last_seen < now - KEEP_UNSEEN, tables.Presence.token.not_in(kept))
+    )
+
+
+def why(session: Session, token: bytes) -> dict[str, tuple[str, datetime]]:
+    """Why a child is in the target group: administration → state and when it was last seen."""
+    rows = session.execute(select(tables.Presence).where(tables.Presence.token == token)).scalars()
+    return {row.administration: (row.state, row.last_seen) for row in rows}
+
+
+def birthday_passed(number: Cpr, on: date) -> bool:
+    """Whether somebody is an adult on a date (Danish time: at midnight)."""
+    return number.age(on) >= ADULT

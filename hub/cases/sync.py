@@ -1,0 +1,290 @@
+"""Sync: read the cases of the children whose family has said yes, see what is new, and make it events.
+
+Each page is one transaction: its cases, the events they make, and the cursor. A child's first read from a source is no
+news; after that, every change is told once. What is not asked for is not kept.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from hub.cases import events, quarantine, sources
+from hub.cases.advisers import StaffKeeper
+from hub.cases.custody import numbers_of
+from hub.cases.deadlines import published_deadline
+from hub.context import Context
+from hub.contract import Adapter, CaseRecord, Gone, Page, State, Unreadable
+from hub.errors import TovholderError
+from hub.reading import SourceSettings
+from hub.store import tables
+from hub.store.people import open_keys
+from hub.vault import seal_json, unseal_json
+
+FULL_READ_EVERY = timedelta(days=7)
+WITHDRAWN = "the source no longer shows the case"
+
+
+@dataclass(slots=True)
+class Synced:
+    """What came of reading one source's cases."""
+
+    source: str
+    read: int = 0
+    changed: int = 0
+    events: int = 0
+    quarantined: int = 0
+    ignored: int = 0
+    gone: int = 0
+    failure: str | None = None
+    busy: bool = False
+
+
+@dataclass(slots=True)
+class _Child:
+    id: UUID
+    key: bytes
+    is_new: bool
+    """Not read from this source before: what is there is no news."""
+
+
+@dataclass(slots=True)
+class _Run:
+    ctx: Context
+    adapter: Adapter
+    children: dict[str, _Child]
+    staff: StaffKeeper
+    result: Synced
+    seen: set[bytes]
+
+
+def sync(ctx: Context, names: Iterable[str] = ()) -> list[Synced]:
+    """Read the named sources (all with an administration when none is named), each by itself."""
+    wanted = set(names) or set(ctx.plugins.adapters)
+    results = []
+    for adapter in ctx.plugins.adapters.values():
+        if adapter.name in wanted and adapter.administration is not None:
+            with sources.one_reader(ctx.database, adapter.name, sources.CASES) as alone:
+                results.append(_sync(ctx, adapter) if alone else Synced(adapter.name, busy=True))
+    return results
+
+
+def _sync(ctx: Context, adapter: Adapter) -> Synced:
+    result = Synced(adapter.name)
+    try:
+        with ctx.database.begin() as session:
+            children = _children(ctx, session, adapter.name)
+        staff = StaffKeeper(ctx, adapter.name, adapter.administration)
+        new = {digits: child for digits, child in children.items() if child.is_new}
+        if new:
+            _read(_Run(ctx, adapter, new, staff, result, set()), sources.Start(None, resumed=False), own_cursor=False)
+        old = {digits: child for digits, child in children.items() if not child.is_new}
+        if old:
+            with ctx.database.begin() as session:
+                start = sources.begin(session, adapter.name, sources.CASES, ctx.clock.now(), FULL_READ_EVERY)
+            _read(_Run(ctx, adapter, old, staff, result, set()), start, own_cursor=True)
+        with ctx.database.begin() as session:
+            sources.end(session, adapter.name, sources.CASES, ctx.clock.now())
+    except TovholderError as error:
+        result.failure = str(error)
+        with ctx.database.begin() as session:
+            sources.failed(session, adapter.name, sources.CASES, ctx.clock.now(), result.failure)
+    return result
+
+
+def _children(ctx: Context, session: Session, source: str) -> dict[str, _Child]:
+    """The children with a coordinator, by number: opened for this read only."""
+    ids = set(session.execute(select(tables.Assignment.child_id).where(tables.Assignment.until.is_(None))).scalars())
+    numbers = numbers_of(ctx, session, ids)
+    known = set(
+        session.execute(select(tables.ChildSource.child_id).where(tables.ChildSource.source == source)).scalars()
+    )
+    key_ids = dict(
+        session.execute(select(tables.Child.id, tables.Child.key_id).where(tables.Child.id.in_(ids))).tuples().all()
+    )
+    keys = open_keys(session, ctx.keys, key_ids.values())
+    return {digits: _Child(child, keys[key_ids[child]], child not in known) for digits, child in numbers.items()}
+
+
+def _read(run: _Run, start: sources.Start, *, own_cursor: bool) -> None:
+    """One read. `own_cursor`: whether its cursors are the source's, or only those of newly accepted children's first
+    read, which say nothing about the others."""
+    for page in run.adapter.read(start.cursor, frozenset(run.children)):
+        with run.ctx.database.begin() as session:
+            _take(run, session, page, whole=page.complete and not start.resumed)
+            if own_cursor:
+                state = sources.state(session, run.adapter.name, sources.CASES)
+                state.cursor = page.cursor
+                if page.complete and not start.resumed:
+                    state.full_at = run.ctx.clock.now()
+    with run.ctx.database.begin() as session:
+        rows = [
+            {"child_id": child.id, "source": run.adapter.name, "read_at": run.ctx.clock.now()}
+            for child in run.children.values()
+            if child.is_new
+        ]
+        if rows:
+            session.execute(insert(tables.ChildSource).values(rows).on_conflict_do_nothing())
+
+
+def _take(run: _Run, session: Session, page: Page, *, whole: bool) -> None:
+    now, keys, source = run.ctx.clock.now(), run.ctx.keys, run.adapter.name
+    run.result.ignored += page.ignored
+    records: dict[bytes, CaseRecord] = {}
+    gone: list[bytes] = []
+    for record in page.records:
+        if isinstance(record, CaseRecord) and record.cpr in run.children:
+            records[keys.refer(source, record.source_id)] = record
+        elif isinstance(record, Gone):
+            gone.append(keys.refer(source, record.source_id))
+        elif isinstance(record, Unreadable):
+            run.result.quarantined += quarantine.keep(session, keys, source, record, now)
+            if record.source_id is not None:
+                run.seen.add(keys.refer(source, record.source_id))  # there, only not readable today
+    run.result.read += len(records)
+    run.seen |= records.keys()
+    news = _store(run, session, records)
+    if whole:
+        # All that is there has been seen in this read: what was not is gone.
+        ids = [child.id for child in run.children.values()]
+        gone += session.execute(
+            select(tables.Case.reference).where(
+                tables.Case.source == source, tables.Case.child_id.in_(ids), tables.Case.reference.not_in(run.seen)
+            )
+        ).scalars()
+    if gone:
+        run.result.gone += _forget(session, source, gone)
+    run.result.events += events.record(session, keys, now, run.ctx.settings.letters.window_working_days, news)
+
+
+def _store(run: _Run, session: Session, records: dict[bytes, CaseRecord]) -> list[events.News]:
+    """Keep what is new or changed, all in two statements, and give what it is worth telling."""
+    ctx, source = run.ctx, run.adapter.name
+    rows = session.execute(
+        select(tables.Case).where(tables.Case.source == source, tables.Case.reference.in_(records))
+    ).scalars()
+    known = {row.reference: row for row in rows}
+    section = ctx.plugins.sections.get(source)
+    news: list[events.News] = []
+    values: list[dict[str, Any]] = []
+    for reference, record in records.items():
+        child = run.children[record.cpr]
+        digest = _digest(ctx, record)
+        before = known.get(reference)
+        if before is not None and before.digest == digest:
+            continue
+        run.result.changed += 1
+        deadline = _deadline(record, section)
+        case_id = before.id if before is not None else uuid4()
+        adviser = run.staff.keep(session, record.adviser)
+        fields = case_fields(record, deadline)
+        values.append(
+            {
+                "id": case_id,
+                "child_id": child.id,
+                "source": source,
+                "reference": reference,
+                "administration": run.adapter.administration,
+                "adviser_id": adviser,
+                "is_open": record.state is not State.CLOSED,
+                "deadline": deadline,
+                "sealed": seal_json(child.key, fields, f"case:{case_id}"),
+                "digest": digest,
+            }
+        )
+        if not child.is_new:
+            old = unseal_json(child.key, before.sealed, f"case:{case_id}") if before is not None else None
+            changed_adviser = before is not None and before.adviser_id != adviser and adviser is not None
+            news += _news(child.id, case_id, old, fields, changed_adviser)
+    session.flush()
+    if values:
+        made = insert(tables.Case)
+        changeable = ("adviser_id", "is_open", "deadline", "sealed", "digest")
+        session.execute(
+            made.on_conflict_do_update(
+                index_elements=["source", "reference"], set_={name: made.excluded[name] for name in changeable}
+            ),
+            values,
+        )
+    return news
+
+
+def case_fields(record: CaseRecord, deadline: date | None) -> dict[str, str | None]:
+    """What is sealed of a case: a kind from the list, a state, dates."""
+    return {
+        "kind": record.kind,
+        "state": record.state.value,
+        "opened": _text(record.opened),
+        "closed": _text(record.closed),
+        "follow_up": _text(record.follow_up),
+        "deadline": _text(deadline),
+    }
+
+
+def _text(day: date | None) -> str | None:
+    return day.isoformat() if day is not None else None
+
+
+def _digest(ctx: Context, record: CaseRecord) -> bytes:
+    # `changed` is left out: a source may touch a case without changing anything the hub knows of it.
+    fields = {name: value for name, value in asdict(record).items() if name != "changed"}
+    return hmac.digest(ctx.keys.reference, repr(fields).encode(), "sha256")
+
+
+def _deadline(record: CaseRecord, section: Any) -> date | None:
+    """The case's own deadline, else the published one; none once there is a decision."""
+    if record.state in (State.DECIDED, State.CLOSED):
+        return None
+    if record.deadline is not None:
+        return record.deadline
+    kinds = section.kinds if isinstance(section, SourceSettings) else {}
+    return published_deadline(record.opened, kinds.get(record.kind)) if record.state is State.APPLIED else None
+
+
+def _news(
+    child: UUID, case: UUID, old: dict[str, Any] | None, new: dict[str, Any], changed_adviser: bool
+) -> list[events.News]:
+    """What a change is worth telling. `what` names the case and the new value, so that the same change seen twice is
+    told once."""
+    if old is None:
+        return [events.News(events.CASE_OPENED, child, str(case), case)]
+    told = []
+    if old["state"] != new["state"]:
+        if new["state"] == State.CLOSED:
+            told.append(events.News(events.CASE_CLOSED, child, f"{case}:{new['closed']}", case))
+        elif old["state"] == State.APPLIED:
+            told.append(events.News(events.DECIDED, child, str(case), case))
+    if changed_adviser:
+        told.append(events.News(events.ADVISER_CHANGED, child, f"{case}:{uuid4()}", case))
+    if new["deadline"] is not None and old["deadline"] != new["deadline"]:
+        told.append(events.News(events.DEADLINE_MOVED, child, f"{case}:{new['deadline']}", case))
+    return told
+
+
+def _forget(session: Session, source: str, references: list[bytes]) -> int:
+    """What the source no longer shows is no longer told: its waiting events end, the case goes."""
+    found = (
+        session.execute(
+            select(tables.Case.id).where(tables.Case.source == source, tables.Case.reference.in_(references))
+        )
+        .scalars()
+        .all()
+    )
+    for case in found:
+        events.drop_waiting(session, WITHDRAWN, case=case)
+    session.execute(delete(tables.Case).where(tables.Case.id.in_(found)))
+    return len(found)
+
+
+def freshness(session: Session) -> dict[str, tuple[datetime | None, str | None]]:
+    """When each source last answered (UTC), and its failure if it does not now."""
+    rows = session.execute(select(tables.SourceState).where(tables.SourceState.purpose == sources.CASES)).scalars()
+    return {row.source: (row.answered_at, row.failure) for row in rows}

@@ -1,0 +1,235 @@
+"""Hand letters over to their channel, and take in what became of them.
+
+A letter's row is locked while it is sent, so that two workers never send it at once; its id is the key at every try, so
+that a try which may have arrived is not a second letter. What the channel says later moves the letter's state, whatever
+order it comes in; a failure is a task for the coordinator.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from hub.cases import events, quarantine, sources
+from hub.clock import today
+from hub.context import Context
+from hub.contract import DeliveryStatus, Later, Refused, Sent, Status, Unreadable, Unsure
+from hub.errors import GaveUp, SettingsError, TryAgain
+from hub.letters.frozen import for_channel
+from hub.store import tables
+
+ANSWER_WITHIN = timedelta(days=7)
+"""So long a channel has to say what became of a letter before somebody looks (working days vary by channel)."""
+WITHHELD = "withheld"
+FAILED_LETTER = "letter_failed"
+
+
+def deliver(ctx: Context, letter_id: UUID) -> str:
+    """Send a frozen letter, once; gives its state. One that is already sent is left alone.
+
+    Raises TryAgain when the channel should be asked again with the same key."""
+    channel = ctx.plugins.channels.get(ctx.settings.letters.channel)
+    if channel is None:
+        raise SettingsError(
+            f"letters.channel is {ctx.settings.letters.channel!r}, and no configured plugin registers that channel"
+        )
+    with ctx.database.begin() as session:
+        letter = session.execute(
+            select(tables.Letter).where(tables.Letter.id == letter_id).with_for_update()
+        ).scalar_one()
+        if letter.state != "frozen":
+            return letter.state
+        if not _may_go(ctx, session, letter):
+            _move(letter, WITHHELD, ctx.clock.now())
+            return letter.state
+        letter.tries += 1
+        try:
+            result = channel.send(for_channel(session, ctx.keys, letter), str(letter.id))
+        except TryAgain as error:
+            result = Later(str(error), error.after_seconds)
+        except GaveUp as error:
+            result = Refused(str(error))
+        now = ctx.clock.now()
+        attempt = tables.Delivery(
+            letter_id=letter.id,
+            channel=channel.name,
+            attempt=letter.tries,
+            at=now,
+            result=type(result).__name__.lower(),
+        )
+        session.add(attempt)
+        match result:
+            case Sent():
+                attempt.transmission, letter.route = result.transmission, result.route
+                _move(letter, "sent", now)
+                _catch_up(ctx, session, letter)
+            case Refused():
+                attempt.reason = result.reason
+                _move(letter, "failed", now)
+                _task(ctx, session, letter)
+            case Later() | Unsure():
+                attempt.reason = result.reason
+            case _:
+                assert_never(result)
+        state = letter.state
+    if isinstance(result, Later | Unsure):
+        raise TryAgain(
+            f"letter {letter_id}: {result.reason}",
+            after_seconds=result.after_seconds if isinstance(result, Later) else None,
+        )
+    return state
+
+
+def _may_go(ctx: Context, session: Session, letter: tables.Letter) -> bool:
+    """Whether the guardian still has custody of every child it is about, and each is still offered or in the scheme."""
+    children = set(
+        session.execute(select(tables.LetterChild.child_id).where(tables.LetterChild.letter_id == letter.id)).scalars()
+    )
+    guardians = events.guardians_of(session, children, today(ctx.clock))
+    standing = set(
+        session.execute(
+            select(tables.Offer.child_id).where(
+                tables.Offer.child_id.in_(children), tables.Offer.state.in_(("offered", "accepted"))
+            )
+        ).scalars()
+    )
+    return standing == children and all(letter.guardian_id in guardians.get(child, []) for child in children)
+
+
+def _move(letter: tables.Letter, state: str, now: datetime) -> None:
+    letter.state, letter.state_at = state, now
+    letter.state_due = now + ANSWER_WITHIN if state in ("sent", "received") else None
+
+
+def _task(ctx: Context, session: Session, letter: tables.Letter) -> None:
+    """A letter that did not arrive is the coordinator's to follow up."""
+    coordinator = session.execute(
+        select(tables.Offer.coordinator_id)
+        .join(tables.LetterChild, tables.LetterChild.child_id == tables.Offer.child_id)
+        .where(tables.LetterChild.letter_id == letter.id, tables.Offer.coordinator_id.is_not(None))
+        .limit(1)
+    ).scalar_one_or_none()
+    session.execute(
+        insert(tables.Task)
+        .values(
+            id=uuid4(),
+            kind=FAILED_LETTER,
+            once=hmac.digest(ctx.keys.reference, f"{FAILED_LETTER}:{letter.id}".encode(), "sha256"),
+            staff_id=coordinator,
+            letter_id=letter.id,
+            made_at=ctx.clock.now(),
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+@dataclass(slots=True)
+class Taken:
+    """What came of asking a channel: how many statuses were new, and how many were about letters not ours."""
+
+    new: int = 0
+    unknown: int = 0
+    quarantined: int = 0
+
+
+def take_statuses(ctx: Context) -> Taken:
+    """Ask the channel what became of letters, page by page; each page and its cursor are one transaction."""
+    result = Taken()
+    for channel in ctx.plugins.channels.values():
+        with sources.one_reader(ctx.database, channel.name, sources.STATUSES) as alone:
+            if not alone:
+                continue
+            with ctx.database.begin() as session:
+                since = sources.state(session, channel.name, sources.STATUSES).cursor
+            for page in channel.statuses(since):
+                with ctx.database.begin() as session:
+                    for status in page.statuses:
+                        if isinstance(status, Unreadable):
+                            result.quarantined += quarantine.keep(
+                                session, ctx.keys, channel.name, status, ctx.clock.now()
+                            )
+                        else:
+                            _take(ctx, session, channel.name, status, result)
+                    row = sources.state(session, channel.name, sources.STATUSES)
+                    row.cursor, row.answered_at, row.failure = page.cursor, ctx.clock.now(), None
+    return result
+
+
+def _take(ctx: Context, session: Session, channel: str, status: Status, result: Taken) -> None:
+    try:
+        key = UUID(status.key)
+    except ValueError:
+        key = None
+    letter = session.get(tables.Letter, key, with_for_update=True) if key is not None else None
+    new = session.execute(
+        insert(tables.DeliveryStatus)
+        .values(
+            id=uuid4(),
+            channel=channel,
+            key=status.key,
+            status=status.status.value,
+            time=status.time,
+            route=status.route,
+            reason=status.reason,
+            letter_id=letter.id if letter is not None else None,
+            seen_at=ctx.clock.now(),
+        )
+        .on_conflict_do_nothing()
+        .returning(tables.DeliveryStatus.id)
+    ).first()
+    if new is None:
+        return
+    result.new += 1
+    if letter is None:
+        result.unknown += 1
+    else:
+        _catch_up(ctx, session, letter)
+
+
+_RANK = [DeliveryStatus.UNKNOWN, DeliveryStatus.SENT, DeliveryStatus.RECEIVED, DeliveryStatus.DELIVERED]
+
+
+def state_of(statuses: list[tuple[datetime, DeliveryStatus]]) -> DeliveryStatus | None:
+    """Where a letter stands by all that has been said of it, in whatever order it came: a failure or a return counts
+    whenever it is said, also after delivery; else the furthest."""
+    bad = [said for said in statuses if said[1] in (DeliveryStatus.FAILED, DeliveryStatus.RETURNED)]
+    if bad:
+        return max(bad)[1]
+    return max((said[1] for said in statuses), key=_RANK.index, default=None)
+
+
+def _catch_up(ctx: Context, session: Session, letter: tables.Letter) -> None:
+    """Bring the letter to the state that the channel's statuses say; they may have come before the answer to our own
+    sending."""
+    session.flush()
+    rows = session.execute(
+        select(tables.DeliveryStatus.time, tables.DeliveryStatus.status, tables.DeliveryStatus.route).where(
+            tables.DeliveryStatus.key == str(letter.id)
+        )
+    ).all()
+    state = state_of([(row.time, DeliveryStatus(row.status)) for row in rows])
+    if state is None or state in (DeliveryStatus.UNKNOWN, DeliveryStatus.SENT) or state.value == letter.state:
+        return
+    if letter.state in ("frozen", WITHHELD):
+        return  # our own sending has not been confirmed yet; it will catch up then
+    _move(letter, state.value, ctx.clock.now())
+    if state in (DeliveryStatus.FAILED, DeliveryStatus.RETURNED):
+        _task(ctx, session, letter)
+
+
+def overdue(ctx: Context) -> int:
+    """Letters whose state should have moved on by now become tasks. Gives how many letters are overdue."""
+    with ctx.database.begin() as session:
+        letters = (
+            session.execute(select(tables.Letter).where(tables.Letter.state_due < ctx.clock.now())).scalars().all()
+        )
+        for letter in letters:
+            _task(ctx, session, letter)
+        return len(letters)
