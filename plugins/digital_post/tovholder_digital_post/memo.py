@@ -67,10 +67,14 @@ def one_line(text: str, what: str) -> str:
 
 
 def utc(time: datetime, what: str) -> str:
-    """`time` as MeMo wants it: UTC, ending in Z. Raises BadRecord when it has no zone."""
+    """`time` as MeMo wants it: UTC, ending in Z. Raises BadRecord when it has no zone, or lies at the end of time."""
     if time.tzinfo is None:
         raise BadRecord(f"the letter's {what} has no time zone; give it in UTC")
-    return time.astimezone(UTC).replace(tzinfo=None, microsecond=0).isoformat() + "Z"
+    try:
+        moved = time.astimezone(UTC)
+    except OverflowError as error:
+        raise BadRecord(f"the letter's {what} is not a time that has a place in UTC") from error
+    return moved.replace(tzinfo=None, microsecond=0).isoformat() + "Z"
 
 
 def _add(parent: etree._Element, name: str, text: str | None = None) -> etree._Element:
