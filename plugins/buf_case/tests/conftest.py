@@ -1,0 +1,222 @@
+"""A small town made by hand, its server on 127.0.0.1, and adapters that read it; two exports made by hand."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+import uvicorn
+from lxml import etree
+from starlette.types import ASGIApp, Receive, Scope, Send
+from tovholder_buf_case import BufAdapter, BufSettings
+from tovholder_buf_case.wire import PATH, VARIANTS, WSI
+
+import hub
+from hub.clock import SetClock
+from hub.contract import State
+from hub.demo.model import Custody, Institution, Person, Town, TownCase, Version, Worker
+from hub.demo.servers import buf
+
+START = datetime(2026, 9, 1, 6, tzinfo=UTC)
+EXAMPLES = Path(__file__).parent / "examples"
+KINDS = {"101001": hub.Kind(name="Specialskole"), "101002": hub.Kind(name="Specialskole")}
+
+ALMA, BO, CARL, DINA, ERIK = "0104149990", "0205139991", "0306129993", "6707159994", "0810119997"
+FRIDA, GUSTAV = "0901159996", "1002159995"
+MOTHER, FATHER, AUNT = "0202829988", "0303809987", "0404759986"
+ELSE_, INGA = "5a3f3a44-1c52-4a53-9a15-7d3a52f0aa01", "9b1f0f37-6f0e-4b7e-8f5e-0c9b1d2e3f02"
+
+
+def _case(number: int, kind: str, child: str, opened: date, *versions: Version) -> TownCase:
+    return TownCase(f"00000000-0000-4000-8000-00000000000{number}", f"B-{number}", "BUF", kind, child, opened, versions)
+
+
+@pytest.fixture(scope="session")
+def town() -> Town:
+    """Two special schools and an ordinary one. Alma stays with Else; Bo goes from Inga to Else after two days; Carl
+    leaves after three; Dina (replacement number) has no adviser; Erik comes after four."""
+    people = [
+        *(Person(cpr, name, "Prøve & Søn", "Åvej 1", "2400", "København NV") for cpr, name in [(ALMA, "Alma")]),
+        Person(BO, "Bo", "Prøve", "Åvej 2", "2400", "København NV", protected=True),
+        Person(CARL, "Carl", "Prøve", "Åvej 3", "2400", "København NV"),
+        Person(DINA, "Dina", "Prøve", "Åvej 4", "2400", "København NV"),
+        Person(ERIK, "Erik", "Prøve", "Åvej 5", "2400", "København NV"),
+        Person(FRIDA, "Frida", "Almindelig", "Åvej 6", "2400", "København NV"),
+        Person(GUSTAV, "Gustav", "Almindelig", "Åvej 7", "2400", "København NV"),
+        Person(MOTHER, "Mona", "Moder", "Åvej 1", "2400", "København NV", protected=True),
+        Person(FATHER, "Frank", "Fader", "Engvej 9", "2700", "Brønshøj"),
+        Person(AUNT, "Tanja", "Tante", "Engvej 11", "2700", "Brønshøj"),
+    ]
+    then = START - timedelta(days=300)
+
+    def opened(adviser: str | None) -> Version:
+        return Version(then, State.OPEN, adviser)
+
+    cases = (
+        _case(1, "101001", ALMA, date(2025, 8, 11), opened(ELSE_)),
+        _case(
+            2,
+            "101001",
+            BO,
+            date(2024, 8, 12),
+            opened(INGA),
+            Version(START + timedelta(days=2), State.OPEN, ELSE_),
+        ),
+        _case(
+            3,
+            "101002",
+            CARL,
+            date(2025, 8, 11),
+            opened(INGA),
+            Version(START + timedelta(days=3), State.CLOSED, INGA, gone=True),
+        ),
+        _case(4, "101002", DINA, date(2025, 10, 1), opened(None)),
+        _case(5, "101002", ERIK, date(2026, 9, 5), Version(START + timedelta(days=4), State.OPEN, ELSE_)),
+    )
+    since = date(2014, 4, 1)
+    return Town(
+        seed=1,
+        start=START,
+        people={person.cpr: person for person in people},
+        custody={
+            ALMA: (Custody(ALMA, MOTHER, "mor", since),),
+            BO: (
+                Custody(BO, FATHER, "far", since, until=date(2026, 9, 2)),
+                Custody(BO, AUNT, "anden", date(2026, 9, 2)),
+            ),
+        },
+        parents={ALMA: (MOTHER, FATHER), BO: (MOTHER, FATHER)},
+        cases={"BUF": cases, "SOF": (), "SUF": ()},
+        workers={
+            ELSE_: Worker(ELSE_, "Else Marie Åkær", "else@example.dk", "33660011", "BUF", "Skolen ved Åen"),
+            INGA: Worker(INGA, "Inga Bøgh", "inga@example.dk", "33660012", "BUF", "Birkeskolen"),
+        },
+        coordinators=(),
+        institutions={
+            "101001": Institution("101001", "Skolen ved Åen", special=True),
+            "101002": Institution("101002", "Birkeskolen", special=True),
+            "201001": Institution("201001", "Byskolen <midt i byen>", special=False),
+        },
+        ordinary_pupils={"201001": (FRIDA, GUSTAV)},
+    )
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock(START)
+
+
+@dataclass
+class Serving:
+    """A server that runs; `requests` is what it was asked: method, path with query."""
+
+    url: str
+    requests: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _noting(app: ASGIApp, requests: list[tuple[str, str]]) -> ASGIApp:
+    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+        query = scope["query_string"].decode()
+        requests.append((scope["method"], scope["path"] + (f"?{query}" if query else "")))
+        await app(scope, receive, send)
+
+    return noting
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[ASGIApp], Serving]]:
+    """Serve ASGI applications on free ports of 127.0.0.1, each in a thread, until the test ends."""
+    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def start(app: ASGIApp) -> Serving:
+        serving = Serving("")
+        config = uvicorn.Config(
+            _noting(app, serving.requests), port=0, log_level="error", lifespan="off", ws="none", access_log=False
+        )
+        server = uvicorn.Server(config)
+        listening = config.bind_socket()
+        serving.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
+        running.append((server, thread))
+        deadline = time.monotonic() + 10
+        while not server.started:
+            assert time.monotonic() < deadline, "the server did not start within 10 seconds"
+            time.sleep(0.005)
+        return serving
+
+    yield start
+    for server, thread in running:
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def server(serve: Callable[[ASGIApp], Serving], town: Town, clock: SetClock) -> Serving:
+    return serve(buf.app(town, clock))
+
+
+@pytest.fixture
+def adapter(server: Serving) -> Iterator[BufAdapter]:
+    """Reads the town over HTTP, two records to a page."""
+    made = BufAdapter(BufSettings(url=server.url, kinds=KINDS, page_size=2))  # type: ignore[arg-type]  # a str is parsed
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def from_folder() -> Callable[..., BufAdapter]:
+    """An adapter that reads a folder; the kinds are those of the town unless given."""
+
+    def make(folder: Path, page_size: int = 2, kinds: list[str] | None = None, **more: object) -> BufAdapter:
+        chosen = KINDS if kinds is None else {key: hub.Kind(name="Specialtilbud") for key in kinds}
+        return BufAdapter(BufSettings(folder=folder, kinds=chosen, page_size=page_size, **more))  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def save_exports() -> Callable[[str, Path], None]:
+    """Save what a server has into a folder, unfiltered: with parents, as an export by hand has them."""
+
+    def save(url: str, folder: Path) -> None:
+        for number in ("101001", "101002", "201001"):
+            asked = (
+                '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body>'
+                f'<eksporterXmlFuldMyndighed xmlns="{WSI}"><instnr>{number}</instnr></eksporterXmlFuldMyndighed>'
+                "</s:Body></s:Envelope>"
+            )
+            answer = httpx.post(url + PATH, content=asked)
+            root = etree.fromstring(answer.content).find(f".//{{{VARIANTS[0]}}}UNILoginExportFullMyndighed")
+            assert root is not None
+            (folder / f"{number}.xml").write_bytes(etree.tostring(root, encoding="UTF-8", xml_declaration=True))
+
+    return save
+
+
+@pytest.fixture
+def examples() -> Path:
+    return EXAMPLES
+
+
+@pytest.fixture(scope="session")
+def fragments() -> str:
+    """The schema's fragments, where they are to be had."""
+    beside = Path(__file__).resolve().parents[4] / "shared" / "standards"
+    path = Path(os.environ.get("TOVHOLDER_STANDARDS", beside)) / "school" / "stil-wsieksport7-schema-fragments.txt"
+    if not path.is_file():
+        pytest.skip(f"{path.name} is not here: set TOVHOLDER_STANDARDS to the folder with the standards")
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def cpr(town: Town) -> dict[str, str]:
+    """The town's numbers by first name."""
+    return {person.first: person.cpr for person in town.people.values()}
