@@ -242,7 +242,7 @@ def _plan(data: Path, user: User | None) -> dict[str, object]:
             f"The disk of {data} is full: {free} MB free, a new database needs {needed} MB. "
             "Free space, or name another folder in TOVHOLDER_DATA."
         )
-    reached = reaches(data / "postgres", user)
+    reached = reaches((data / "postgres").resolve(), user)
     if not reached and not keeper.LINUX:
         raise CannotStart(
             f"The server's user (number {user.uid if user else os.geteuid()}) cannot reach {data}; "

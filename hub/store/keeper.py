@@ -233,18 +233,17 @@ class Keeper:
         while found := servers_in(folder):
             waited = time.monotonic() - started
             if waited > 40:
-                raise Refused(
-                    f"A PostgreSQL server (process {min(found)}) works in {folder} and does not stop; stop it."
-                )
-            for number in (
-                number for number, is_server in found.items() if is_server and number not in told and waited >= PATIENCE
-            ):
-                self.say(f"stops a server that was left over ({number})")
-                _interrupt(number, folder)
-                told.add(number)
+                raise Refused(f"A PostgreSQL server (process {min(found)}) works in {folder} and does not stop.")
+            for number, is_postmaster in found.items():
+                if is_postmaster and number not in told and waited >= PATIENCE:
+                    self.say(f"stops a server that was left over ({number})")
+                    _interrupt(number, folder)
+                    told.add(number)
             time.sleep(0.03)
-        # No server works here, so a pid file is old, and its number may be anyone's by now.
-        (folder / "postmaster.pid").unlink(missing_ok=True)
+        # No server works here, so these are old, and the number in them may be anyone's by now. PostgreSQL would refuse
+        # to start if that is a process of the same user, or if a file is half written.
+        for left in (folder / "postmaster.pid", *self.socket.glob(".s.PGSQL.*")):
+            left.unlink(missing_ok=True)
 
     def start_server(self) -> bool:
         """Start the server and wait until it takes connections; False when it ended, or no one waits any more."""

