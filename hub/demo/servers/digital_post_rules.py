@@ -134,7 +134,7 @@ def _check_order(element: etree._Element) -> None:
     at = seen = 0
     for child in element.iterchildren(etree.Element):
         name = _name(child)
-        first = at
+        first = at + (seen > 0 and not rules[at].many)
         while at < len(rules):
             rule = rules[at]
             if rule.name == name and (seen == 0 or rule.many):
@@ -212,7 +212,7 @@ def _is_utc(text: str) -> bool:
 def _check_file(format_: str, name: str, language: str, content: str) -> None:
     if not re.fullmatch("[A-Za-z]{1,2}", language):
         raise RefusedError("memo.invalid", "language is longer than 2 characters or not a language")
-    if not name.lower().endswith(_EXTENSIONS.get(format_, "\0")):
+    if not name.lower().endswith(_EXTENSIONS.get(format_, "")):
         raise RefusedError("file.extension.not.allowed", f"The file name {name} does not fit {format_}")
     _check_content(content, pdf=format_ == "application/pdf")
 

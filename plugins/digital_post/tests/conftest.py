@@ -105,7 +105,7 @@ def serve() -> Iterator[Callable[[Any], str]]:
 
     yield start
     for server, thread in running:
-        server.should_exit = True
+        server.should_exit = server.force_exit = True
         thread.join()
 
 
