@@ -1,5 +1,274 @@
-"""The command `tovholder`."""
+"""The command `tovholder`.
+
+Exit codes: 0 all is well; 1 it could not be done, and the message says what to do; 2 the command was not understood;
+3 it was done, and something waits for a person (a source without an answer, a record in quarantine).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hub import jobs
+from hub import settings as settings_reader
+from hub.access.askers import KeyCache
+from hub.access.log import Asker
+from hub.access.lookup import LookupQueue, Request
+from hub.api import tokens
+from hub.api.app import answer
+from hub.cases import sync as syncing
+from hub.context import Context, build
+from hub.contract import StaffRecord
+from hub.coordination.staff import add_coordinator
+from hub.demo import story
+from hub.doctor import examine
+from hub.errors import NotAllowed, SettingsError, TovholderError
+from hub.identity import parse
+from hub.plugins import load as load_plugins
+from hub.settings import Settings
+from hub.store.database import Database
+from hub.vault import make_keys
+from hub.web import serving
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+plugins_app = typer.Typer(no_args_is_help=True, help="The installed plugins.")
+coordinators_app = typer.Typer(no_args_is_help=True, help="Who coordinates.")
+app.add_typer(plugins_app, name="plugins")
+app.add_typer(coordinators_app, name="coordinators")
+
+out = Console()
+err = Console(stderr=True)
+NEEDS_A_PERSON = 3
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+@contextmanager
+def _context(*, with_token: bool) -> Iterator[Context]:
+    ctx = build(settings_reader.load(), with_token=with_token)
+    try:
+        yield ctx
+    finally:
+        ctx.close()
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
+
+
+def _table(rows: list[dict[str, Any]], title: str) -> None:
+    table = Table(title=title, title_justify="left")
+    for column in rows[0] if rows else ["nothing"]:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    out.print(table)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this version; make the keys if there are none."""
+    settings = settings_reader.load()
+    made = make_keys(settings.keys_folder)
+    database = Database(settings)
+    try:
+        before, after = database.migrate()
+    finally:
+        database.close()
+    out.print(f"schema {before or 'empty'} → {after}" if before != after else f"schema {after}: nothing to do")
+    if made:
+        out.print(f"keys made in {settings.keys_folder}: keep a copy of that folder apart from the database's backup")
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+) -> None:
+    """Serve the pages and the API until stopped."""
+    with _context(with_token=True) as ctx:
+        serving.serve(ctx, host, port)
+
+
+@app.command()
+def worker(
+    queue: Annotated[list[str], typer.Option(help="Queues to work on.")] = list(jobs.QUEUES),  # noqa: B006
+    concurrency: Annotated[int, typer.Option(min=1, max=64)] = 2,
+) -> None:
+    """Work on jobs until stopped: letters, match, sync."""
+    unknown = sorted(set(queue) - set(jobs.QUEUES))
+    if unknown:
+        raise typer.BadParameter(f"there is no queue {unknown[0]!r}; there are {', '.join(jobs.QUEUES)}")
+    with _context(with_token=jobs.MATCH in queue) as ctx:
+        jobs.work(ctx, queue, concurrency)
+
+
+@app.command()
+def match(as_json: Json = False) -> None:
+    """Read who is present where, find the target group, offer coordinators."""
+    with _context(with_token=True) as ctx:
+        found, custody, placed = jobs.find_and_offer(ctx)
+    if as_json:
+        _print_json({**asdict(found), "custody": [asdict(read) for read in custody], **asdict(placed)})
+    else:
+        _table([asdict(read) for read in found.reads], "Presences")
+        out.print(f"in the target group {found.found} · offered now {placed.offered} · waiting {placed.waiting}")
+    reads = [*found.reads, *custody]
+    raise typer.Exit(NEEDS_A_PERSON if any(read.failure or read.quarantined for read in reads) else 0)
+
+
+@app.command()
+def sync(
+    adapters: Annotated[list[str] | None, typer.Argument(help="Adapters to read; all when none is named.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read the cases of the children whose family has said yes."""
+    with _context(with_token=False) as ctx:
+        unknown = sorted(set(adapters or []) - set(ctx.plugins.adapters))
+        if unknown:
+            raise typer.BadParameter(f"there is no adapter {unknown[0]!r}; there are {', '.join(ctx.plugins.adapters)}")
+        results = syncing.sync(ctx, adapters or [])
+    if as_json:
+        _print_json([asdict(result) for result in results])
+    else:
+        _table([asdict(result) for result in results], "Cases")
+    raise typer.Exit(NEEDS_A_PERSON if any(result.failure or result.quarantined for result in results) else 0)
+
+
+@plugins_app.command("list")
+def plugins_list(as_json: Json = False) -> None:
+    """The installed plugins, and which the settings use."""
+    loaded = load_plugins(settings_reader.load())
+    rows = [asdict(plugin) for plugin in loaded.loaded]
+    if as_json:
+        _print_json({"plugins": rows, "adapters": sorted(loaded.adapters), "channels": sorted(loaded.channels)})
+    else:
+        _table(rows, "Plugins")
+
+
+@coordinators_app.command("import")
+def coordinators_import(file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)]) -> None:
+    """Read coordinators from a CSV file with the columns id, name, phone, email. Doing it again renews them."""
+    with _context(with_token=False) as ctx, file.open(encoding="utf-8-sig", newline="") as handle:
+        reader = csv.DictReader(handle)
+        if not {"id", "name"} <= set(reader.fieldnames or []):
+            raise SettingsError(f"{file}: the first line must name the columns id, name, phone, email")
+        with ctx.database.begin() as session:
+            rows = list(reader)
+            for row in rows:
+                record = StaffRecord(row["id"], row["name"], row.get("email") or None, row.get("phone") or None)
+                add_coordinator(ctx, session, record)
+    out.print(f"{len(rows)} coordinators")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Is everything there and answering? Sources, channels, database, log, letters that wait too long."""
+    with _context(with_token=False) as ctx:
+        checks = examine(ctx)
+    if as_json:
+        _print_json([asdict(check) for check in checks])
+    else:
+        _table([{"what": c.what, "ok": "yes" if c.ok else "NO", "detail": c.detail} for c in checks], "Health")
+    raise typer.Exit(0 if all(check.ok for check in checks) else NEEDS_A_PERSON)
+
+
+As = Annotated[str, typer.Option("--as", metavar="STAFF", help="Id of the member of staff who asks.")]
+
+
+@app.command()
+def lookup(
+    staff: As,
+    purpose: Annotated[str, typer.Option(help="coordination, case or contact.")],
+    reason: Annotated[str | None, typer.Option(help="Written reason, where there is no case.")] = None,
+) -> None:
+    """Who is a child's coordinator? Reads the number from standard input, never from the command line."""
+    number = parse(sys.stdin.readline().strip())
+    with _context(with_token=True) as ctx:
+        asker = _staff(ctx.settings, staff)
+        request = Request(asker, ctx.keys.lookup_token(number.digits), purpose, reason)
+        disclosure = asyncio.run(_ask(ctx, request))
+        _print_json(answer(disclosure, ctx.settings.municipality.phone).model_dump(mode="json"))
+
+
+async def _ask(ctx: Context, request: Request) -> Any:
+    queue = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, KeyCache(ctx.database, ctx.keys, ctx.clock))
+    writer = asyncio.create_task(queue.run())
+    try:
+        return await queue.ask(request)
+    finally:
+        writer.cancel()
+        await asyncio.gather(writer, return_exceptions=True)
+
+
+@app.command()
+def token(staff: As) -> None:
+    """A bearer token for the API, in the demo only."""
+    settings = settings_reader.load()
+    if settings.demo is None:
+        raise NotAllowed("tokens are the municipality's own issuer's to give; this command exists in the demo only")
+    key = story.signing_key(settings.demo.folder)
+    sys.stdout.write(tokens.issue(key, settings.api, settings.clock, _staff(settings, staff)) + "\n")
+
+
+def _staff(settings: Settings, staff: str) -> Asker:
+    """The member of staff by id: in the demo from its personas."""
+    if settings.demo is None:
+        raise NotAllowed("outside the demo staff sign in; this command exists in the demo only")
+    known = story.personas(settings.demo.folder)
+    if staff not in known:
+        raise NotAllowed(f"there is no member of staff {staff!r}; there are {', '.join(known)}")
+    return known[staff]
+
+
+@app.command()
+def demo(
+    serve_after: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve the pages.")] = True,
+    as_json: Json = False,
+    children: Annotated[int, typer.Option(min=50, max=100_000, help="Children with a service in SOF.")] = 6075,
+    seed: Annotated[int, typer.Option(help="Another seed, another town.")] = 1,
+    port: Annotated[int, typer.Option(help="Port of the pages.")] = 8000,
+) -> None:
+    """Run a whole town: three source systems, Digital Post, ten working days; then serve the pages."""
+    result = story.run(
+        settings_reader.load(), children=children, seed=seed, port=port if serve_after else None, console=err
+    )
+    if as_json:
+        _print_json(result.numbers)
+    else:
+        result.show(out)
+    if serve_after:
+        result.stay(err)
+    else:
+        result.close()
+
+
+def guarded(run: Callable[[], None]) -> None:
+    """Run, and turn the hub's own errors into a message and an exit code."""
+    try:
+        run()
+    except TovholderError as error:
+        err.print(f"[bold red]tovholder:[/] {error}", highlight=False)
+        raise SystemExit(1) from error
 
 
 def main() -> None:
-    raise SystemExit("not yet")
+    guarded(app)
+
+

@@ -1,0 +1,58 @@
+"""Is everything there and answering? For operators: about systems, never about people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from hub.clock import DENMARK
+from hub.context import Context
+from hub.contract import Adapter, Channel
+from hub.errors import TovholderError
+from hub.store import schema, tables
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    what: str
+    ok: bool
+    detail: str
+
+
+def examine(ctx: Context) -> list[Check]:
+    """All checks, each by itself."""
+    checks = [Check("settings", True, str(ctx.settings.file or "no file: defaults and environment"))]
+    with ctx.database.session() as session:
+        checks.append(Check("schema", True, schema.newest()))
+        size = session.execute(select(tables.LogHead.size)).scalar_one()
+        entries = session.execute(select(func.count()).select_from(tables.LogEntry)).scalar_one()
+        checks.append(Check("access log", size == entries, f"head says {size}, there are {entries} entries"))
+        states = session.execute(select(tables.SourceState)).scalars().all()
+        for state in states:
+            ok = state.failure is None
+            since = f"no answer since {_time(state.answered_at)}: {state.failure}"
+            checks.append(
+                Check(f"{state.source} {state.purpose}", ok, f"answered {_time(state.answered_at)}" if ok else since)
+            )
+        kept = session.execute(select(func.count()).select_from(tables.Quarantine)).scalar_one()
+        checks.append(Check("quarantine", kept == 0, f"{kept} records"))
+        late = session.execute(
+            select(func.count()).select_from(tables.Letter).where(tables.Letter.state_due < ctx.clock.now())
+        ).scalar_one()
+        checks.append(Check("letters", late == 0, f"{late} wait longer than they should"))
+    plugged: list[tuple[str, Adapter | Channel]] = [*ctx.plugins.adapters.items(), *ctx.plugins.channels.items()]
+    return checks + [_ask(name, thing) for name, thing in plugged]
+
+
+def _ask(name: str, thing: Adapter | Channel) -> Check:
+    try:
+        health = thing.health()
+    except TovholderError as error:
+        return Check(name, False, str(error))
+    return Check(name, health.ok, health.detail)
+
+
+def _time(when: datetime | None) -> str:
+    return when.astimezone(DENMARK).strftime("%-d.%-m.%Y %H:%M") if when else "never"
