@@ -208,7 +208,8 @@ def test_a_bad_record_stands_alone(from_folder: Make, examples: Path) -> None:
 
 _EXPORT = (
     '<e:UNILoginExportFullMyndighed xmlns:e="{ns}" xmlns:c="{ns7}/common" exportDateTime="2026-09-02T04:00:00Z" '
-    'accessLevel="full"><e:Institution><c:InstitutionNumber>{number}</c:InstitutionNumber>{pupils}</e:Institution>'
+    'accessLevel="full"><e:Institution><c:InstitutionNumber>{number}</c:InstitutionNumber>'
+    "<c:Group><c:GroupId>H</c:GroupId><c:GroupType>Hold</c:GroupType></c:Group>{pupils}</e:Institution>"
     "</e:UNILoginExportFullMyndighed>"
 )
 _PUPIL = (
@@ -256,7 +257,7 @@ def test_whatever_changes_and_wherever_a_read_is_cut_off_the_hub_ends_up_right(
         for _again in range(2):
             kept.follow(adapter.presence)
         last = steps[-1][0]
-        listed = [f"010414999{one}" for number in _SCHOOLS[:2] for one in last[number]]
+        listed = [f"010414999{one}" for pupils in last.values() for one in pupils]
         assert kept.numbers() == sorted(listed)
         assert kept.follow(adapter.presence) == 0
 
