@@ -68,6 +68,14 @@ def test_message_says_what_the_letter_says(letter: hub.Letter, settings: Digital
     ]
 
 
+@pytest.mark.parametrize(("reply", "text"), [(False, "false"), (True, "true")])
+def test_the_recipient_can_answer_only_where_the_settings_say_so(
+    letter: hub.Letter, settings: DigitalPostSettings, reply: bool, text: str
+) -> None:
+    message = sent_memo(letter, settings.model_copy(update={"reply": reply}))
+    assert message.findtext(f"{M}MessageHeader/{M}reply") == text
+
+
 def test_pdf_comes_first_and_every_byte_arrives(letter: hub.Letter, settings: DigitalPostSettings) -> None:
     files = sent_memo(letter, settings).findall(f".//{M}MainDocument/{M}File")
     assert [(f.findtext(M + "encodingFormat"), f.findtext(M + "filename")) for f in files] == [

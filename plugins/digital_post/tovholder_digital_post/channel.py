@@ -9,7 +9,7 @@ What a send gives back:
 | an error receipt (HTTP 400, 413, 422, or Result false) | `Refused`, with the error's code |
 | 409, or an error code that says duplicate | `Sent`: the platform has it already |
 | 429, 503 | `Later`, when it says |
-| 401, 403, 404 and other 4xx without an error receipt, 3xx | `Later`: our access is wrong, not the letter |
+| 401, 403, 407; 404 and others without an error receipt; 3xx | `Later`: our access is wrong, not the letter |
 | no connection | `Later` |
 | time-out, broken connection, 500, 502, 504, an answer that cannot be read | `Unsure` |
 
@@ -186,6 +186,8 @@ def _result(response: httpx.Response, route: str, transaction: str) -> SendResul
         return Later(f"the platform answered {code}", retry_after(response))
     if code >= 500:
         return Unsure(f"the platform answered {code}")
+    if code in (401, 403, 407):
+        return Later(f"the platform answered {code}: look at our certificate and our access")
     said = _values(response.content)
     accepted = said.get("result", "").casefold()
     error = said.get("fejlid") or said.get("fejlkode") or ""
@@ -196,7 +198,7 @@ def _result(response: httpx.Response, route: str, transaction: str) -> SendResul
     if code in (400, 413, 422):
         return Refused(f"the platform refused the letter ({code}) and gave no error code")
     if code >= 300:
-        return Later(f"the platform answered {code}: look at its address, our certificate and our access")
+        return Later(f"the platform answered {code}: look at its address")
     return Unsure(f"the platform answered {code} with something that is not a kombi_response")
 
 
