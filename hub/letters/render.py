@@ -21,7 +21,6 @@ from datetime import UTC, date, datetime, time
 from functools import cache, lru_cache
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import typst
 
@@ -36,7 +35,6 @@ MOST_PAGES = 2
 _FITS: tuple[tuple[bool, int | None], ...] = ((False, None), (True, None), (True, 16), (True, 12), (True, 8), (True, 5))
 """How a long letter is made to fit, tried in order: compact type, then fewer rows with the rest counted."""
 
-_STANDARDS = ["ua-1", "a-2a"]
 _MARKERS = (
     b"<pdfuaid:part>1</pdfuaid:part>",
     b"<pdfaid:part>2</pdfaid:part>",
@@ -165,7 +163,9 @@ def _pdf(page: str) -> tuple[bytes, int]:
     except typst.TypstError as error:
         if "could not be displayed" not in error.message:
             raise _failed(error) from None
-    replaced = {char: _substitute(char) for char in set(page) if not char.isascii() and not _printable(char)}
+    replaced: dict[str, str | int | None] = {
+        char: _substitute(char) for char in set(page) if not char.isascii() and not _printable(char)
+    }
     try:
         return _compile(page.translate(str.maketrans(replaced))), sum(page.count(char) for char in replaced)
     except typst.TypstError as error:
@@ -197,8 +197,10 @@ def _substitute(char: str) -> str:
 
 
 def _compile(page: str) -> bytes:
-    made: Any = _compiler().compile(sys_inputs={"d": page}, format="pdf", pdf_standards=_STANDARDS)
-    return bytes(made)
+    made = _compiler().compile(sys_inputs={"d": page}, format="pdf", pdf_standards=["ua-1", "a-2a"])
+    if not isinstance(made, bytes):
+        raise TypeError("typst gave no PDF")
+    return made
 
 
 _mine = threading.local()
@@ -206,11 +208,12 @@ _mine = threading.local()
 
 def _compiler() -> typst.Compiler:
     """This thread's compiler: making one costs as much as a letter."""
-    if not hasattr(_mine, "compiler"):
-        _mine.compiler = typst.Compiler(
-            _LAYOUT, root=_LAYOUT.parent, font_paths=[str(_font_folder())], ignore_system_fonts=True
+    found: typst.Compiler | None = getattr(_mine, "compiler", None)
+    if found is None:
+        found = _mine.compiler = typst.Compiler(
+            str(_LAYOUT), root=_LAYOUT.parent, font_paths=[str(_font_folder())], ignore_system_fonts=True
         )
-    return _mine.compiler
+    return found
 
 
 @cache

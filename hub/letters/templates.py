@@ -32,12 +32,38 @@ LANGUAGES = ("da", "en")
 FALL_BACK = "da"
 
 _MONTHS = {
-    "da": "januar februar marts april maj juni juli august september oktober november december".split(),
-    "en": "January February March April May June July August September October November December".split(),
+    "da": [
+        "januar",
+        "februar",
+        "marts",
+        "april",
+        "maj",
+        "juni",
+        "juli",
+        "august",
+        "september",
+        "oktober",
+        "november",
+        "december",
+    ],
+    "en": [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ],
 }
 _WEEKDAYS = {
-    "da": "mandag tirsdag onsdag torsdag fredag lørdag søndag".split(),
-    "en": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(),
+    "da": ["mandag", "tirsdag", "onsdag", "torsdag", "fredag", "lørdag", "søndag"],
+    "en": ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"],
 }
 _AND = {"da": "og", "en": "and"}
 _BORN = {"da": "dit barn født i {}", "en": "your child born in {}"}
@@ -95,12 +121,16 @@ class Template:
 
     def write(self, content: LetterContent, limit: int | None = None) -> tuple[str, list[str]]:
         """The letter as Markdown with slots, and the values of the slots. At most `limit` rows in each list of dates
-        or news, the rest counted. Raises ValueError where a field that this kind needs is empty."""
+        or news, the rest counted. Raises ValueError where a field that this kind needs is empty, SettingsError where
+        the template goes wrong."""
         for name in self.about.fields:
             if not getattr(content, name):
                 raise ValueError(f"{name}: a letter of kind {self.about.kind} needs it")
         values: list[str] = []
-        return self.body.render(view(content, self.about.language, values, limit)), values
+        try:
+            return self.body.render(view(content, self.about.language, values, limit)), values
+        except jinja2.TemplateError as error:
+            raise SettingsError(f"the template {self.body.name} goes wrong: {error}") from error
 
 
 class Templates:
@@ -183,7 +213,7 @@ def _environment(bodies: Mapping[str, str]) -> jinja2.Environment:
     environment = ImmutableSandboxedEnvironment(
         loader=jinja2.DictLoader(bodies),
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701
+        autoescape=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )

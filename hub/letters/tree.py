@@ -31,7 +31,9 @@ SLOT_OPEN, SLOT_CLOSE = "\ue000", "\ue001"
 _SLOT = re.compile(f"{SLOT_OPEN}([0-9]+){SLOT_CLOSE}")
 _MARKS = {"strong": "b", "em": "i"}
 
-_markdown = MarkdownIt("zero").enable(["heading", "list", "table", "blockquote", "emphasis", "link", "newline", "escape"])
+_markdown = MarkdownIt("zero").enable(
+    ["heading", "list", "table", "blockquote", "emphasis", "link", "newline", "escape"]
+)
 # A slot in an address must come through as it is; the finished address is checked in _address.
 _markdown.normalizeLink = lambda url: url  # type: ignore[method-assign]
 _markdown.validateLink = lambda url: True  # type: ignore[method-assign]
@@ -142,7 +144,9 @@ def _address(href: str, values: Sequence[str]) -> str | None:
         return filled
     if filled != href:
         return None
-    raise SettingsError(f"the link to {href} must be https:, mailto: or tel:, without spaces or quotes; mend the address")
+    raise SettingsError(
+        f"the link to {href} must be https:, mailto: or tel:, without spaces or quotes; mend the address"
+    )
 
 
 def plain(content: list[Inline]) -> str:
@@ -198,7 +202,7 @@ def _html_inline(content: list[Inline]) -> str:
 
 
 def to_text(blocks: list[Block]) -> str:
-    """The blocks as plain text, for mail programs and screens that show no more. A table becomes a list, a row a line."""
+    """The blocks as plain text, for programs that show no more. A table becomes a list, a row a line."""
     return "\n\n".join(_text_block(block) for block in blocks)
 
 
@@ -234,6 +238,10 @@ def _text_inline(content: list[Inline]) -> str:
         else:
             words = _text_inline(part["c"])
             parts.append(words)
-            if part["t"] == "a" and part["href"].startswith("https:") and part["href"] not in (words, f"https://{words}"):
+            if (
+                part["t"] == "a"
+                and part["href"].startswith("https:")
+                and part["href"] not in (words, f"https://{words}")
+            ):
                 parts.append(f" ({part['href']})")
     return "".join(parts)

@@ -1,0 +1,78 @@
+"""What a letter may be composed from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from hub.letters.content import (
+    ContentCase,
+    ContentCoordinator,
+    ContentLabel,
+    ContentMunicipality,
+    LetterContent,
+    LetterKind,
+    News,
+)
+
+DAY = date(2027, 5, 12)
+
+
+def test_news_about_a_date_needs_the_date() -> None:
+    with pytest.raises(ValueError, match="needs the deadline"):
+        ContentCase("Socialforvaltningen", "ledsagelse", news=(News.DEADLINE_NEAR,))
+    with pytest.raises(ValueError, match="date of the follow-up"):
+        ContentCase("Socialforvaltningen", "ledsagelse", deadline=DAY, news=(News.FOLLOW_UP_SET,))
+    ContentCase("Socialforvaltningen", "ledsagelse", deadline=DAY, news=(News.DEADLINE_NEAR,))
+
+
+def test_news_can_be_given_by_its_code_and_an_unknown_code_is_refused() -> None:
+    assert ContentCase("Socialforvaltningen", "ledsagelse", news=("opened",)).news == (News.OPENED,)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="exploded"):
+        ContentCase("Socialforvaltningen", "ledsagelse", news=("exploded",))  # type: ignore[arg-type]
+
+
+def test_a_child_is_named_by_first_name_or_year_of_birth() -> None:
+    ContentLabel("Søren")
+    ContentLabel(None, 2016)
+    for nothing in (None, "", "  "):
+        with pytest.raises(ValueError, match="first name or a year"):
+            ContentLabel(nothing)
+
+
+@pytest.mark.parametrize("empty", ["", " \t"])
+def test_names_may_not_be_empty(town, empty: str) -> None:
+    for make in (ContentMunicipality, ContentCoordinator, lambda name: ContentCase(name, "ledsagelse")):
+        with pytest.raises(ValueError, match="must not be empty"):
+            make(empty)
+    with pytest.raises(ValueError, match="recipient_name"):
+        town.letter(recipient_name=empty)
+
+
+def test_an_offer_and_its_date_go_together(town) -> None:
+    with pytest.raises(ValueError, match="answer_by"):
+        town.letter("introduction", answer_by=None)
+    with pytest.raises(ValueError, match="answer_by"):
+        town.letter("deadlines", answer_by=DAY)
+    with pytest.raises(ValueError, match="reminder"):
+        town.letter("deadlines", reminder=True)
+
+
+@pytest.mark.parametrize("url", ["http://havneby.example", "javascript:alert(1)", "havneby.example"])
+def test_addresses_are_https(town, url: str) -> None:
+    with pytest.raises(ValueError, match="https"):
+        town.letter(family_url=url)
+    with pytest.raises(ValueError, match="https"):
+        town.letter("introduction", answer_url=url)
+
+
+def test_kind_and_language_are_checked(town) -> None:
+    letter = town.letter("deadlines")
+    assert isinstance(letter, LetterContent)
+    assert letter.kind is LetterKind.DEADLINES
+    with pytest.raises(ValueError, match="postcard"):
+        town.letter("postcard")
+    with pytest.raises(ValueError, match="language"):
+        replace(letter, language="Dansk")

@@ -1,0 +1,325 @@
+"""The finished letter: PDF/UA-1 and PDF/A-2a, the same bytes each time, nothing lost, nothing told on the outside."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+
+from hub.contract import State
+from hub.errors import GaveUp
+from hub.letters import render as module
+from hub.letters.content import ContentCase, ContentChild, ContentCoordinator, ContentLabel, LetterKind, News
+from hub.letters.render import MOST_PAGES, Rendered, render
+from hub.letters.templates import LANGUAGES, Templates
+
+EVERY = [
+    (kind, maker, language)
+    for kind in map(str, LetterKind)
+    for maker in ("letter", "longest", "shortest")
+    for language in LANGUAGES
+]
+
+
+@pytest.fixture(scope="session")
+def letters(town, templates) -> dict[tuple[str, str, str], Rendered]:
+    """Every kind in every language, rendered once."""
+    return {
+        (kind, maker, language): render(getattr(town, maker)(kind, language), templates)
+        for kind, maker, language in EVERY
+    }
+
+
+def words_of(pdf: bytes) -> str:
+    text = " ".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages)
+    return " ".join(text.split())
+
+
+def tags(pdf: bytes) -> list[str]:
+    """The structure types of a tagged PDF, in reading order."""
+    found: list[str] = []
+
+    def walk(node: Any) -> None:
+        node = node.get_object() if hasattr(node, "get_object") else node
+        if isinstance(node, list):
+            for child in node:
+                walk(child)
+        elif hasattr(node, "get"):
+            if "/S" in node:
+                found.append(str(node["/S"])[1:])
+            if "/K" in node:
+                walk(node["/K"])
+
+    walk(PdfReader(io.BytesIO(pdf)).trailer["/Root"]["/StructTreeRoot"])
+    return found
+
+
+@pytest.mark.parametrize("which", EVERY, ids="-".join)
+def test_every_letter_is_an_accessible_archive_pdf_of_at_most_two_pages(which, letters) -> None:
+    letter = letters[which]
+    reader = PdfReader(io.BytesIO(letter.pdf))
+    root = reader.trailer["/Root"]
+    assert 1 <= len(reader.pages) == letter.pages <= MOST_PAGES
+    assert root["/Lang"] == letter.language == which[2]
+    assert root["/MarkInfo"]["/Marked"]
+    assert root["/ViewerPreferences"]["/DisplayDocTitle"]
+    metadata = root["/Metadata"].get_object().get_data().decode()
+    assert "<pdfuaid:part>1<" in metadata
+    assert "<pdfaid:part>2<" in metadata
+    assert "<pdfaid:conformance>A<" in metadata
+    assert reader.metadata is not None
+    assert reader.metadata.title == letter.subject
+    for page in reader.pages:
+        for font in page["/Resources"]["/Font"].values():
+            descendant = font["/DescendantFonts"][0]
+            assert {"/FontFile2", "/FontFile3"} & descendant["/FontDescriptor"].keys(), "a font is not embedded"
+
+
+def test_the_tree_is_tagged_for_what_it_is(letters) -> None:
+    found = tags(letters["deadlines", "letter", "da"].pdf)
+    assert found.count("H1") == 1
+    assert found.index("H1") < found.index("H2")
+    assert {"P", "L", "LI", "LBody", "Table", "THead", "TH", "TBody", "TD", "Link", "Strong"} <= set(found)
+    assert found.count("TH") == 3
+    assert not {"H3", "Figure", "BlockQuote"} & set(found)
+
+
+def test_pdf_html_and_text_say_the_same_in_the_same_order(letters) -> None:
+    letter = letters["deadlines", "letter", "da"]
+    order = [
+        "Nyt og datoer", "Kære Anne Birgitte", "Mette Hansen", "29. april 2027", "Det skal du gøre først",
+        "Det er nyt", "Alle datoer", "12. maj 2027", "3. juni 2027", "Ingen dato", "ikke en afgørelse", "Venlig hilsen",
+    ]  # fmt: skip
+    for text in (words_of(letter.pdf).replace("\u00a0", " "), letter.text, letter.fragment):
+        position = -1
+        for part in order:
+            position = text.find(part, position + 1)
+            assert position >= 0, part
+
+
+def test_sender_recipient_and_date_stand_first_in_pdf_and_page(letters) -> None:
+    letter = letters["receipt", "letter", "da"]
+    for text in (words_of(letter.pdf), letter.html[letter.html.index("<body>") :]):
+        places = [text.index(part) for part in ("Havneby Kommune", "Anne Birgitte", "21. april 2027", "Tak for dit ja")]
+        assert places == sorted(places)
+
+
+def test_the_same_content_gives_the_same_bytes(town, templates, letters) -> None:
+    first = letters["deadlines", "letter", "da"]
+    assert render(town.letter("deadlines"), templates) == first
+    assert first.sha256 == hashlib.sha256(first.pdf).hexdigest()
+    assert render(town.letter("deadlines", recipient_name="Bo"), templates).sha256 != first.sha256
+
+
+def test_another_process_gives_the_same_bytes(town, letters) -> None:
+    program = (
+        "from conftest import Town\n"
+        "from hub.letters.render import render\n"
+        "from hub.letters.templates import Templates\n"
+        "letter = render(Town().letter('introduction'), Templates())\n"
+        "print(letter.sha256, letter.template_version)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    here = letters["introduction", "letter", "da"]
+    assert said.stdout.split() == [here.sha256, here.template_version]
+
+
+def test_threads_render_at_once_without_mixing_letters(town, templates) -> None:
+    contents = [town.letter(recipient_name=f"Modtager {number}") for number in range(24)]
+    alone = [render(content, templates).sha256 for content in contents]
+    with ThreadPoolExecutor(4) as pool:
+        assert [letter.sha256 for letter in pool.map(lambda content: render(content, templates), contents)] == alone
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Nguyễn Thị Hồng Ánh", "Łukasz Żółć-Dąbrowski", "Þórður Ægisson Ðað", "Aqqaluk Kĸeist Nâja", "Иван Щукин",
+     "محمد علي", "שלום כהן", "José\u0301 Ångström", "O’Brien – “Bo”"],
+)  # fmt: skip
+def test_a_name_in_another_alphabet_is_printed_as_it_is(name: str, town, templates) -> None:
+    letter = render(town.letter(recipient_name=name), templates)
+    assert letter.unprintable == 0
+    assert name.split()[0][:2] in letter.text
+
+
+@pytest.mark.parametrize(("name", "printed", "count"), [("李小龙 Hansen", "???", 6), ("Ａｎｎｅ 😀", "Anne ?", 10)])
+def test_a_name_no_font_has_does_not_lose_the_letter(name: str, printed: str, count: int, town, templates) -> None:
+    letter = render(town.letter(recipient_name=name), templates)
+    assert letter.unprintable == count  # in the letterhead and in the greeting
+    assert f"Kære {printed}" in words_of(letter.pdf)
+    assert name in letter.text
+    assert name in letter.html
+
+
+def test_typst_in_a_value_stays_text(town, templates) -> None:
+    value = '#panic("x") $x$ #read("/etc/passwd") @label \\ "quoted" *star*'
+    case = ContentCase(value, value, adviser=value)
+    content = town.letter(recipient_name=value, children=(ContentChild(ContentLabel(value), (case,)),))
+    pdf = words_of(render(content, templates).pdf)
+    assert "#panic" in pdf
+    assert "*star*" in pdf
+    assert "root:" not in pdf
+
+
+def test_one_letter_offers_for_one_child_and_tells_news_of_a_sibling(town, templates) -> None:
+    offer = {
+        "offers": (ContentLabel("Ida"),),
+        "answer_by": date(2027, 5, 5),
+        "answer_url": "https://havneby.example/svar",
+    }
+    siblings = (ContentChild(ContentLabel("Søren"), town.cases()),)
+    for kind in LetterKind:
+        letter = render(town.letter(str(kind), children=siblings, **offer), templates)
+        assert "Ida" in letter.text, kind
+        assert "5. maj 2027" in letter.text, kind
+        assert "https://havneby.example/svar" in letter.text, kind
+        assert "Fatima Rahmani" in letter.text, kind
+        assert "genoptræning efter operation" in letter.text, kind
+        assert letter.text.count("Venlig hilsen") == 1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_kind_of_news_is_told_in_words_of_its_own(language: str, town, templates) -> None:
+    def told(code: News) -> str:
+        case = ContentCase(
+            "Socialforvaltningen", "ledsagelse", State.OPEN, "Jens Åge", "33 17 00 01", None, date(2027, 5, 12),
+            date(2027, 5, 20), (code,),
+        )  # fmt: skip
+        text = render(
+            town.letter(language=language, children=(ContentChild(ContentLabel("Bo"), (case,)),)), templates
+        ).text
+        found = re.search(r"^- Socialforvaltningen, ledsagelse: (.+)$", text, re.MULTILINE)
+        assert found, code
+        return found[1]
+
+    sentences = [told(code) for code in News]
+    assert len(set(sentences)) == len(News)
+    for code, sentence in zip(News, sentences, strict=True):
+        if code.startswith("deadline"):
+            assert re.search(r"12\.? (maj|May) 2027", sentence), code
+        if code == News.ADVISER_CHANGED:
+            assert "Jens Åge" in sentence
+            assert "33 17 00 01" in sentence
+
+
+def test_a_silent_source_is_told_as_silence(letters) -> None:
+    for kind in map(str, LetterKind):
+        text = letters[kind, "longest", "da"].text
+        assert "Sundheds- og Omsorgsforvaltningen har ikke svaret os siden 19. april 2027" in text
+
+
+def test_an_offer_says_what_the_coordinator_cannot_do_and_names_no_case(town, templates) -> None:
+    text = render(town.letter("introduction"), templates).text
+    assert "bestemmer ikke, hvilken hjælp I får" in text
+    assert "mindst to af kommunens forvaltninger" in text
+    assert "hver jeres brev" in text
+    assert "Socialforvaltningen" not in text
+
+
+def test_a_reminder_is_the_last_one(town, templates) -> None:
+    first = render(town.letter("introduction"), templates).text
+    reminder = render(town.letter("introduction", reminder=True), templates).text
+    assert "skriver vi én gang til" in first
+    assert "har ikke fået svar" in reminder
+    assert "skriver vi ikke igen" in reminder
+
+
+def test_a_letter_with_far_too_much_still_fits_and_counts_the_rest(town, templates) -> None:
+    children = tuple(ContentChild(ContentLabel(f"Barn{number}"), town.every_news()) for number in range(8))
+    letter = render(town.letter(children=children), templates)
+    assert letter.pages == MOST_PAGES
+    assert "som ikke kan stå her. Ring til Mette Hansen på 30 40 50 60." in letter.text
+    assert "Der er nyt i " in letter.text
+
+
+def test_a_template_too_long_for_two_pages_is_given_up_with_the_reason(tmp_path: Path, town) -> None:
+    long = "---\nkind: receipt\nlanguage: da\nsubject: S\nfile_name: s.pdf\naction: {answer: a, date: d}\n---\n# H\n\n"
+    (tmp_path / "receipt.da.md").write_text(long + "Vi skriver meget. " * 1500, encoding="utf-8")
+    with pytest.raises(GaveUp, match=r"pages, 2 are allowed: shorten the template receipt"):
+        render(town.letter("receipt"), Templates(tmp_path))
+
+
+def test_a_pdf_without_its_marks_is_not_handed_on(letters) -> None:
+    pdf = letters["receipt", "letter", "da"].pdf
+    assert module._checked(pdf, "da") == 2
+    for marker in (b"<pdfuaid:part>1<", b"<pdfaid:part>2<", b"/StructTreeRoot", b"/Lang(da)"):
+        with pytest.raises(GaveUp, match="is missing"):
+            module._checked(pdf.replace(marker, b"x"), "da")
+    with pytest.raises(GaveUp, match="Lang"):
+        module._checked(pdf, "en")
+
+
+def test_a_missing_language_falls_back_and_says_so(town, templates) -> None:
+    letter = render(replace(town.letter("receipt"), language="kl"), templates)
+    assert letter.language == "da"
+    assert '<html lang="da">' in letter.html
+
+
+class Checker(HTMLParser):
+    """Collects tags and checks that each is closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("which", EVERY, ids="-".join)
+def test_the_html_is_a_whole_page_with_language_title_and_headings_in_order(which, letters) -> None:
+    letter = letters[which]
+    checker = Checker()
+    checker.feed(letter.html)
+    checker.close()
+    assert not checker.open
+    assert ("html", {"lang": which[2]}) in checker.seen
+    assert f"<title>{letter.subject}</title>" in letter.html
+    headings = [tag for tag, _ in checker.seen if re.fullmatch("h[1-6]", tag)]
+    assert headings[0] == "h1"
+    assert headings.count("h1") == 1
+    assert set(headings[1:]) <= {"h2"}
+    assert all(attrs.get("scope") == "col" for tag, attrs in checker.seen if tag == "th")
+    assert not {"script", "img", "iframe"} & {tag for tag, _ in checker.seen}
+    for _, attrs in checker.seen:
+        assert str(attrs.get("href", "https:")).startswith(("https:", "tel:", "mailto:"))
+
+
+def test_the_calendar_gets_each_date_to_come_once(town, templates) -> None:
+    case = ContentCase("Socialforvaltningen", "ledsagelse", deadline=date(2027, 5, 12))
+    gone = ContentCase("Socialforvaltningen", "ledsagelse", deadline=date(2027, 4, 1))
+    letter = render(town.letter(children=(ContentChild(ContentLabel("Bo"), (case, case, gone)),)), templates)
+    (action,) = letter.actions
+    assert action.starts == datetime(2027, 5, 11, 22, tzinfo=UTC)  # midnight in Denmark, summer time
+    assert action.ends == datetime(2027, 5, 12, 21, 59, tzinfo=UTC)
+    (answer,) = render(town.letter("introduction"), templates).actions
+    assert answer.url == "https://havneby.example/svar"
+    assert answer.code == "SELVBETJENING"
+
+
+def test_contact_details_that_are_none_do_not_lose_the_letter(town, templates) -> None:
+    odd = ContentCoordinator("Mette Hansen", "ring via omstillingen", "ingen mail")
+    letter = render(town.letter("receipt", coordinator=odd), templates)
+    assert "ring via omstillingen" in letter.text
+    assert "tel:" not in letter.html
+    assert "mailto:" not in letter.html
