@@ -61,13 +61,12 @@ class Box:
         self._due: list[tuple[datetime, int, int]] = []
         self._given: list[tuple[int, int]] = []
         self.counts = {"received": 0, "duplicates": 0, "refused": 0}
-        path = folder / "received.jsonl"
-        for line in _whole_lines(path):
+        self._log = folder / "received.jsonl"
+        for line in _whole_lines(self._log):
             if line["event"] == "received":
                 self._add(line["uuid"], line["route"], datetime.fromisoformat(line["at"]))
             else:
                 self.counts[line["event"]] += 1
-        self._log = path.open("a", encoding="ascii")
         for file in sorted(folder.glob("*.xml")):
             key, _, rest = file.name.partition(".")
             if key not in self._known:
@@ -83,8 +82,8 @@ class Box:
             heapq.heappush(self._due, (step.at, number, index))
 
     def _write(self, **line: str) -> None:
-        self._log.write(json.dumps(line) + "\n")
-        self._log.flush()
+        with self._log.open("a", encoding="ascii") as log:
+            log.write(json.dumps(line) + "\n")
 
     def _receive(self, key: str, route: str) -> None:
         at = self._clock.now()
