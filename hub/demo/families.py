@@ -32,6 +32,7 @@ KINDS = {
 """Kinds of family and their shares; a little under one, the rest is the first kind."""
 _FATHER_ELSEWHERE = ("apart", "mother", "father's ended", "father loses", "father gains", "guardian")
 _MOTHER_ELSEWHERE = ("mother's ended", "guardian")
+_IN_STORY = ("father loses", "father gains")
 _CUSTODY_CHANGES = (3, 4, 7, 9)
 """Days after the start on which a father gains or loses custody."""
 
@@ -65,8 +66,10 @@ def deck(random: Random, shares: dict[T, float], size: int) -> list[T]:
     """`size` things in random order, each as often as its share says, at least once where there is room for all; what
     is left over is the first."""
     counts = {thing: max(round(share * size), 1) for thing, share in shares.items()}
-    cards = [thing for thing, count in reversed(counts.items()) for _ in range(count)]
-    cards = [next(iter(shares))] * (size - len(cards)) + cards[:size]
+    while sum(counts.values()) > size:
+        counts[max(counts, key=counts.__getitem__)] -= 1
+    counts[next(iter(shares))] += size - sum(counts.values())
+    cards = [thing for thing, count in counts.items() for _ in range(count)]
     random.shuffle(cards)
     return cards
 
@@ -156,8 +159,15 @@ def _years_before(day: date, years: int) -> date:
 
 def make(register: Register, families: Iterable[Sequence[Place]]) -> Iterator[Child]:
     """The children of `families`, with their parents, guardians and custody written to `register`."""
-    groups = list(families)
-    kinds = deck(register.random, KINDS, len(groups))
+    found = list(families)
+    # Custody that changes in the story is for children who are children all through it.
+    fixed = [places for places in found if any(place.eighteenth for place in places)]
+    groups = fixed + [places for places in found if not any(place.eighteenth for place in places)]
+    settled = {kind: share for kind, share in KINDS.items() if kind not in _IN_STORY}
+    kinds = [
+        *deck(register.random, settled, 10 * len(fixed))[: len(fixed)],
+        *deck(register.random, KINDS, len(groups) - len(fixed)),
+    ]
     hidden = deck(register.random, {False: 0.979, True: 0.021}, len(groups))
     if groups and "apart" in kinds:
         # At least one family where one guardian must not learn where the other lives with the child.

@@ -2,9 +2,9 @@
 
 How many (with 6,075 children; `expected` gives the numbers for other sizes): 6,075 children have a listed case in SOF
 that is open or applied for. 1,584 of them also have one in BUF, and 83 of them in SUF; these 83 have none in BUF, so
-1,667 children are in two administrations or more, and nobody is in BUF and SUF alone. The source of the numbers says
-"6.075 børn … af disse 1.584 … og 83", which may also mean that the 83 are among the 1,584. We read the groups as apart,
-because 1,584 + 83 is 1,667, the number that the scheme is made for; read the other way it would be 1,584.
+1,667 children are in two administrations or more, and nobody is in BUF and SUF alone. The source of the numbers
+says "af disse" (of these), which may also mean that the 83 are among the 1,584. We read the two groups as apart, since
+only then 1,584 + 83 = 1,667 children are in two or more, the number that the scheme is made for.
 
 Around them is what a real municipality has and what must not be matched: children of BUF and SUF alone, pupils without
 any case (some of them with a case in SOF), children with nothing but cases of unlisted kinds, closed cases, persons
