@@ -5,12 +5,15 @@ only. So this module can make one request and no other: `_search`.
 
 A read follows the index as a log: Sager in the order of registration (StsTidspunkt), from the time of the cursor on,
 less those of exactly that time that were given already. A case that changes while it is read moves to the end and
-comes again; none is missed. Whether the index counts results from 0 or 1 is not written anywhere: counted from 0, the
-worst is that one case comes twice.
+comes again; none is missed. The next read begins after the newest time seen.
+
+Not written anywhere: whether the index counts results from 0 (taken here) or from 1. A wrong guess is an error when a
+page ends between cases of the same time, never a missing case.
 """
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +25,7 @@ from xml.sax.saxutils import escape
 from lxml import etree
 
 import hub
-from tovholder_sof_case.pages import Filling, Take, Taken, read_cursor, write_cursor
+from tovholder_sof_case.pages import Filling, Take, read_cursor, write_cursor
 from tovholder_sof_case.sag import SD, SDI, Sag
 from tovholder_sof_case.settings import SofSettings
 
@@ -31,31 +34,54 @@ _SOAP = "{http://www.w3.org/2003/05/soap-envelope}"
 _ACTION = "http://kombit.dk/sts/sagdokumentindeks/fremsoeg"
 _FOUND = SDI + "SagFiltreretOejebliksbillede"
 _OK = "20"
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+_TICK = timedelta(milliseconds=1)
+"""How precise the format writes a time."""
 _VIS = ("egenskaber", "fremdrift", "sagsklasse", "sagsaktoer", "sagspart", "sikkerhedsprofil")
 """What of each Sag the index is asked to send: nothing of documents, journal notes, related cases or objects."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Place:
-    """How far a read has come: all that was registered before `time`, and `given` of those registered at `time`."""
+    """How far a read has come: all that was registered before `time`, and `given` of those registered at `time`, the
+    last of them `last` (a digest of its UUID)."""
 
     full: bool
     time: datetime | None = None
     given: int = 0
+    last: str = ""
 
-    def cursor(self, *, full: bool) -> str:
+    def cursor(self) -> str:
         time = None if self.time is None else self.time.isoformat()
-        return write_cursor(_PLACE, full=full, time=time, given=self.given)
+        return write_cursor(_PLACE, full=self.full, time=time, given=self.given, last=self.last)
 
-    def move(self, times: list[datetime]) -> None:
-        """Go on past a page whose Sager were registered at `times`."""
-        if any(later < earlier for earlier, later in pairwise(times)) or (
-            self.time is not None and times[0] < self.time
-        ):
+    def after(self, met: list[_Met]) -> _Place:
+        """Where a read stands after a page of these. Raises GaveUp when they are not in order."""
+        if not met:
+            return self
+        times = [each.time for each in met] if self.time is None else [self.time, *(each.time for each in met)]
+        if any(later < earlier for earlier, later in pairwise(times)):
             raise hub.GaveUp("the index does not answer in order of registration: reading on could miss cases")
-        last = times[-1]
-        self.given = times.count(last) + (self.given if last == self.time else 0)
-        self.time = last
+        time = met[-1].time
+        given = sum(each.time == time for each in met) + (self.given if time == self.time else 0)
+        return _Place(self.full, time, given, met[-1].digest)
+
+    def position(self, seen: int) -> str:
+        """Of the case after `seen` ones of a page, for a message."""
+        since = "the beginning" if self.time is None else self.time.isoformat()
+        return f"registered from {since}, case {self.given + seen + 1}"
+
+    def end(self) -> _Place:
+        """Where the next read begins: after all that was registered at `time`."""
+        return _Place(full=False, time=None if self.time is None else self.time + _TICK)
+
+
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """A Sag of a page: when it was registered, and which it is."""
+
+    time: datetime
+    digest: str
 
 
 class Index:
@@ -79,47 +105,65 @@ class Index:
     def pages(self, since: str | None, take: Take) -> Iterator[hub.Page]:
         """All Sager registered since the cursor, oldest registration first, as the index cuts them into pages."""
         place = self._start(since)
+        moved: _Place | None = None
         while True:
             page = Filling()
-            times: list[datetime] = []
-            total: int | None = None
-            before = place.given
-            for element in self._search(place, self._page_size, _VIS):
-                if element.tag == _FOUND:
-                    page.add(self._take(element, take, place, page.seen))
-                    times.append(self._time(element, times, place))
-                else:
-                    total = _total(element, total)
-            if times:
-                place.move(times)
-            # A page shorter than asked for may be the index's own limit: only its count, or an empty page, ends a read.
-            if not times or (page.seen < self._page_size and total is not None and before + page.seen >= total):
-                yield page.page(place.cursor(full=False), complete=place.full)
+            found = self._fill(page, place, take)
+            if found is None:
+                if moved is not None and moved.time == place.time:
+                    raise hub.TryAgain("the index gives other cases at the same place: reading on could miss some")
+                moved = place
+                place = _Place(place.full, place.time)
+                continue
+            place, last = found
+            if last:
+                yield page.page(place.end().cursor(), complete=place.full)
                 return
-            yield page.page(place.cursor(full=place.full))
+            yield page.page(place.cursor())
+
+    def _fill(self, page: Filling, place: _Place, take: Take) -> tuple[_Place, bool] | None:
+        """Fill a page from a place; give the place after it, and whether it is the last.
+
+        The last case given is asked for again, as the first. None when another stands there: cases of its time have
+        moved to the end since then, and others have slid over the edge between the pages, so all of that time must be
+        read again."""
+        again = place.given > 0
+        met: list[_Met] = []
+        total: int | None = None
+        for element in self._search(place, self._page_size + again, _VIS):
+            if element.tag != _FOUND:
+                total = _total(element, total)
+            elif again:
+                if self._meet(element, place.time) != _Met(place.time or _BEGINNING, place.last):
+                    return None
+                again = False
+            else:
+                met.append(self._meet(element, met[-1].time if met else place.time))
+                page.add(take(element, place.position(page.seen)))
+        if again:
+            return None
+        # A short page may be the index's own limit: only its count, or an empty page, ends a read.
+        counted = total is not None and place.given + len(met) >= total
+        return place.after(met), not met or (counted and len(met) < self._page_size)
 
     def _start(self, since: str | None) -> _Place:
         state = read_cursor(_PLACE, since)
         if state is None:
             return _Place(full=True)
-        full, time = bool(state["full"]), state["time"]
-        if time is None:
-            return _Place(full=full)
-        if full or not self._overlap:
-            return _Place(full, datetime.fromisoformat(time), int(state["given"]))
-        return _Place(full, datetime.fromisoformat(time) - self._overlap)
+        time = None if state["time"] is None else datetime.fromisoformat(state["time"])
+        place = _Place(bool(state["full"]), time, int(state["given"]), str(state["last"]))
+        if time is None or place.full or place.given or not self._overlap:
+            return place
+        return _Place(full=False, time=time - self._overlap)
 
-    def _take(self, element: etree._Element, take: Take, place: _Place, seen: int) -> Taken:
-        since = "the beginning" if place.time is None else place.time.isoformat()
-        return take(element, f"registered from {since}, case {place.given + seen + 1}")
-
-    def _time(self, element: etree._Element, times: list[datetime], place: _Place) -> datetime:
-        """When a Sag was registered. One that does not say stands where it came."""
+    def _meet(self, element: etree._Element, otherwise: datetime | None) -> _Met:
+        """When a Sag was registered, and which it is. One that does not say stands where it came."""
+        sag = Sag(element, self._settings)
         try:
-            found = Sag(element, self._settings).registered
+            time, name = sag.registered, sag.uuid
         except hub.BadRecord:
-            found = None
-        return found or (times[-1] if times else place.time) or datetime.min.replace(tzinfo=UTC)
+            time, name = None, ""
+        return _Met(time or otherwise or _BEGINNING, hashlib.blake2b(name.encode(), digest_size=6).hexdigest())
 
     def _search(self, place: _Place, count: int, vis: tuple[str, ...]) -> Iterator[etree._Element]:
         headers = {"Content-Type": f'application/soap+xml; charset=utf-8; action="{_ACTION}"'}
@@ -176,7 +220,7 @@ def _request(url: str, place: _Place, count: int, vis: tuple[str, ...]) -> str:
         f"<a:To>{escape(url)}</a:To>"
         f"<h:RequestHeader><h:TransactionUUID>{uuid.uuid4()}</h:TransactionUUID></h:RequestHeader></e:Header>"
         "<e:Body><q:FremsoegSagDokumentIndeksInput><q:SoegUdtryk><q:SoegSag>"
-        f"<d:FoersteResultatReference>{place.given}</d:FoersteResultatReference>"
+        f"<d:FoersteResultatReference>{max(place.given - 1, 0)}</d:FoersteResultatReference>"
         f"<d:MaksimalAntalKvantitet>{count}</d:MaksimalAntalKvantitet>"
         f"<s:AttributListe>{changed}</s:AttributListe><s:TilstandListe/><s:RelationListe/>"
         f"</q:SoegSag></q:SoegUdtryk><q:Filter>{shown}</q:Filter>"
