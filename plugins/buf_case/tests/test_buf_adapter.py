@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -14,17 +12,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from starlette.responses import PlainTextResponse
 from tovholder_buf_case import BufAdapter, BufSettings, register_adapters, settings_model
-from tovholder_buf_case.wire import PATH, READS, VARIANTS, client_for
+from tovholder_buf_case.wire import READS, VARIANTS
 
 import hub
 from hub.clock import SetClock
 from hub.demo.model import Town
-from hub.demo.servers import buf
 
 Make = Callable[..., BufAdapter]
-Serve = Callable[[Any], Any]
 
 
 @dataclass
@@ -35,7 +30,6 @@ class Hub:
     cursor: str | None = None
     run: int = 0
     under_way: bool = False
-    quarantined: int = 0
 
     def follow(self, pages: Callable[[str | None], Iterator[hub.Page]], stop_after: int | None = None) -> int:
         """Take pages; cut off after `stop_after` of them. Returns how many records came."""
@@ -45,9 +39,7 @@ class Hub:
         for number, page in enumerate(pages(self.cursor), start=1):
             for record in page.records:
                 came += 1
-                if isinstance(record, hub.Unreadable):
-                    self.quarantined += 1
-                elif isinstance(record, hub.Presence | hub.CaseRecord):
+                if isinstance(record, hub.Presence | hub.CaseRecord):
                     self.rows[record.source_id] = (record, self.run)
             if page.complete:
                 self.rows = {key: row for key, row in self.rows.items() if row[1] == self.run}
@@ -260,138 +252,6 @@ def test_whatever_changes_and_wherever_a_read_is_cut_off_the_hub_ends_up_right(
         listed = [f"010414999{one}" for pupils in last.values() for one in pupils]
         assert kept.numbers() == sorted(listed)
         assert kept.follow(adapter.presence) == 0
-
-
-def test_of_two_exports_of_one_institution_the_newest_counts(from_folder: Make, examples: Path, tmp_path: Path) -> None:
-    text = (examples / "101001.xml").read_text(encoding="utf-8")
-    (tmp_path / "a.xml").write_text(text, encoding="utf-8")
-    older = text.replace("2026-09-02T04:10:00.000+02:00", "2026-09-02T02:09:00Z").replace("0104149990", "0104149992")
-    (tmp_path / "b.xml").write_text(older, encoding="utf-8")
-    found = flat(from_folder(tmp_path, kinds=["101001"]).presence(None))
-    assert [record.cpr for record in found if isinstance(record, hub.Presence)] == ["0104149990", "6705159992"]
-
-
-def test_a_file_cut_short_is_tried_again_and_empties_nothing(from_folder: Make, examples: Path, tmp_path: Path) -> None:
-    whole = (examples / "101001.xml").read_bytes()
-    (tmp_path / "101001.xml").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(hub.TryAgain, match="institution 101001: not well-formed"):
-        list(from_folder(tmp_path, kinds=["101001"]).presence(None))
-
-
-def test_a_foreign_file_stops_the_read_with_its_name(from_folder: Make, examples: Path, tmp_path: Path) -> None:
-    (tmp_path / "101001.xml").write_bytes((examples / "101001.xml").read_bytes())
-    (tmp_path / "noter.xml").write_text("<note/>", encoding="utf-8")
-    with pytest.raises(hub.GaveUp, match=r"noter\.xml: no wsieksport v7 export"):
-        list(from_folder(tmp_path, kinds=["101001"]).presence(None))
-
-
-def test_a_listed_institution_without_an_export_is_not_read_as_empty(
-    from_folder: Make, examples: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(hub.GaveUp, match="101009 is on the list of kinds"):
-        list(from_folder(examples, kinds=["101001", "101009"]).presence(None))
-    with pytest.raises(hub.GaveUp, match="no institution at all"):
-        list(from_folder(tmp_path, kinds=[]).presence(None))
-    with pytest.raises(hub.GaveUp, match="does not exist"):
-        list(from_folder(tmp_path / "none", kinds=[]).presence(None))
-
-
-def test_only_reads_are_sent_and_nothing_else_can_be(adapter: BufAdapter, server: Any, cpr: dict[str, str]) -> None:
-    flat(adapter.presence(None))
-    flat(adapter.read(None, set(cpr.values())))
-    assert adapter.health().ok
-    assert set(server.requests) == {("POST", PATH)} == set(adapter.reads)
-    client = client_for(adapter.settings)
-    assert client is not None
-    for method, path in (("PUT", PATH), ("DELETE", PATH), ("POST", "/bpi/wsiimport/7"), ("POST", PATH + "/x")):
-        with pytest.raises(hub.NotAllowed):
-            client.send(method, path)
-    client.close()
-    assert len(server.requests) == 9  # twice the agreements and three exports, and once the agreements
-
-
-def test_a_folder_sends_nothing(from_folder: Make, examples: Path) -> None:
-    assert from_folder(examples).reads == frozenset()
-
-
-def test_no_number_and_no_name_in_logs(
-    adapter: BufAdapter, from_folder: Make, examples: Path, cpr: dict[str, str], caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    numbers = set(cpr.values()) | {"0104149990", "1212129999"}
-    for one in (adapter, from_folder(examples, kinds=["101001"])):
-        flat(one.presence(None))
-        flat(one.read(None, numbers))
-    assert PATH in caplog.text  # HTTP logs its requests
-    for hidden in (*numbers, "Prøve", "Alma", "Else", "Cilla"):
-        assert hidden not in caplog.text
-
-
-@pytest.mark.parametrize(("status", "error"), [(503, hub.TryAgain), (429, hub.TryAgain), (400, hub.GaveUp)])
-def test_a_source_that_does_not_answer_says_so(status: int, error: type[Exception], serve: Serve) -> None:
-    down = serve(PlainTextResponse("0104149990", status))
-    with http(down.url) as adapter:
-        with pytest.raises(error) as caught:
-            flat(adapter.presence(None))
-        assert "0104149990" not in str(caught.value)
-        health = adapter.health()
-        assert not health.ok
-        assert str(status) in health.detail
-
-
-def test_an_answer_about_another_institution_is_refused(serve: Serve, town: Town, clock: SetClock) -> None:
-    """A cache between, or a fault at the source: better no answer than one school's pupils under another."""
-    real = buf.app(town, clock)
-
-    async def mixed_up(scope: Any, receive: Any, send: Any) -> None:
-        async def other() -> Any:
-            message = await receive()
-            return {**message, "body": message.get("body", b"").replace(b">101001<", b">101002<")}
-
-        await real(scope, other, send)
-
-    with http(serve(mixed_up).url) as adapter, pytest.raises(hub.GaveUp, match="institution 101001"):
-        flat(adapter.presence(None))
-
-
-def test_an_answer_cut_short_gives_what_came_before_and_is_tried_again(
-    serve: Serve, town: Town, clock: SetClock
-) -> None:
-    real = buf.app(town, clock)
-
-    async def cut(scope: Any, receive: Any, send: Any) -> None:
-        asked = await receive()
-
-        async def replay() -> Any:
-            return asked
-
-        async def shorter(message: Any) -> None:
-            if b">101002<" in asked["body"] and message["type"] == "http.response.start":
-                message = {**message, "headers": [(b"content-type", b"application/soap+xml")]}
-            if b">101002<" in asked["body"] and message["type"] == "http.response.body":
-                message = {**message, "body": message["body"][:900]}
-            await send(message)
-
-        await real(scope, replay, shorter)
-
-    pages = []
-    with http(serve(cut).url) as adapter, pytest.raises(hub.TryAgain, match="institution 101002"):
-        pages.extend(adapter.presence(None))
-    assert len(flat(iter(pages))) == 2
-    assert not any(page.complete for page in pages)
-
-
-@contextmanager
-def http(url: str) -> Iterator[BufAdapter]:
-    kinds = {"101001": hub.Kind(name="Specialskole"), "101002": hub.Kind(name="Specialskole")}
-    adapter = BufAdapter(BufSettings.model_validate({"url": url, "kinds": kinds, "page_size": 2, "system_id": "T-1"}))
-    yield adapter
-    adapter.close()
-
-
-def test_the_address_of_the_service_does_for_the_host(server: Any) -> None:
-    with http(server.url + PATH) as adapter:
-        assert adapter.health() == hub.Health(True, "3 institutions")
 
 
 def test_the_plugin_keeps_the_contract(examples: Path) -> None:

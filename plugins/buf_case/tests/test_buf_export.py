@@ -152,6 +152,23 @@ def test_adviser_of_the_whole_school_where_no_group_has_one(adapter: BufAdapter)
     assert adviser.phone is None  # protected
 
 
+def test_a_protected_employee_is_named_by_alias_or_not_at_all(
+    from_folder: Make, examples: Path, tmp_path: Path
+) -> None:
+    names = "<c:FirstName>Ellen</c:FirstName>"
+    person = '<fm:Person protected="false">\n        '
+    ellen = (person + names, person.replace("false", "true") + names)
+    alias = from_folder(edited(tmp_path / "alias", examples, ellen), kinds=["101001"])
+    adviser = cases(alias, ALMA)[ALMA].adviser
+    assert adviser is not None
+    assert adviser.name == "Alias"
+    no_alias = ("        <fm:AliasFamilyName>Alias</fm:AliasFamilyName>\n", "")
+    unnamed = from_folder(edited(tmp_path / "none", examples, ellen, no_alias), kinds=["101001"])
+    adviser = cases(unnamed, ALMA)[ALMA].adviser
+    assert adviser is not None
+    assert adviser.name == "Hans Helskole"
+
+
 def test_no_adviser_without_a_listed_occupation(from_folder: Make, examples: Path) -> None:
     adapter = from_folder(examples, kinds=SPECIAL, contact_occupations=("Tovholder",))
     assert cases(adapter, ALMA)[ALMA].adviser is None

@@ -259,10 +259,16 @@ def _like_a_number(text: str) -> bool:
 
 
 def _staff_name(person: etree._Element) -> str:
-    """The name an employee goes by: the alias where there is one (FullMyndighed only)."""
+    """The name an employee goes by: the alias where there is one (FullMyndighed only). Somebody whose name is
+    protected is named by alias or not at all."""
     variant = etree.QName(person).namespace
-    first = _text(person.find(f"{{{variant}}}AliasFirstName")) or _text(person.find(f"{{{COMMON}}}FirstName"))
-    last = _text(person.find(f"{{{variant}}}AliasFamilyName")) or _text(person.find(f"{{{COMMON}}}FamilyName"))
+    first, last = (
+        _text(person.find(f"{{{variant}}}AliasFirstName")),
+        _text(person.find(f"{{{variant}}}AliasFamilyName")),
+    )
+    if not _yes(person.get("protected")):
+        first = first or _text(person.find(f"{{{COMMON}}}FirstName"))
+        last = last or _text(person.find(f"{{{COMMON}}}FamilyName"))
     return f"{first} {last}".strip()
 
 
