@@ -17,7 +17,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -30,10 +29,13 @@ from hub.access.lookup import LookupQueue, Request
 from hub.api import tokens
 from hub.api.app import answer
 from hub.cases import sync as syncing
+from hub.cases.custody import CustodyRead
+from hub.cases.match import Read
 from hub.context import Context, build
 from hub.contract import StaffRecord
 from hub.coordination.staff import add_coordinator
-from hub.demo import story
+from hub.demo import setup as demo_setup
+from hub.demo import show
 from hub.doctor import examine
 from hub.errors import NotAllowed, SettingsError, TovholderError
 from hub.identity import parse
@@ -41,7 +43,6 @@ from hub.plugins import load as load_plugins
 from hub.settings import Settings
 from hub.store.database import Database
 from hub.vault import make_keys
-from hub.web import serving
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 plugins_app = typer.Typer(no_args_is_help=True, help="The installed plugins.")
@@ -102,6 +103,8 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
 ) -> None:
     """Serve the pages and the API until stopped."""
+    from hub.web import serving
+
     with _context(with_token=True) as ctx:
         serving.serve(ctx, host, port)
 
@@ -129,8 +132,13 @@ def match(as_json: Json = False) -> None:
     else:
         _table([asdict(read) for read in found.reads], "Presences")
         out.print(f"in the target group {found.found} · offered now {placed.offered} · waiting {placed.waiting}")
-    reads = [*found.reads, *custody]
-    raise typer.Exit(NEEDS_A_PERSON if any(read.failure or read.quarantined for read in reads) else 0)
+    clean = all(_clean(read) for read in found.reads) and all(_clean(read) for read in custody)
+    raise typer.Exit(0 if clean else NEEDS_A_PERSON)
+
+
+def _clean(read: Read | CustodyRead | syncing.Synced) -> bool:
+    """Whether nothing of a read waits for a person."""
+    return read.failure is None and not read.quarantined
 
 
 @app.command()
@@ -148,7 +156,7 @@ def sync(
         _print_json([asdict(result) for result in results])
     else:
         _table([asdict(result) for result in results], "Cases")
-    raise typer.Exit(NEEDS_A_PERSON if any(result.failure or result.quarantined for result in results) else 0)
+    raise typer.Exit(0 if all(_clean(result) for result in results) else NEEDS_A_PERSON)
 
 
 @plugins_app.command("list")
@@ -223,7 +231,7 @@ def token(staff: As) -> None:
     settings = settings_reader.load()
     if settings.demo is None:
         raise NotAllowed("tokens are the municipality's own issuer's to give; this command exists in the demo only")
-    key = story.signing_key(settings.demo.folder)
+    key = demo_setup.signing_key(settings.demo.folder)
     sys.stdout.write(tokens.issue(key, settings.api, settings.clock, _staff(settings, staff)) + "\n")
 
 
@@ -231,7 +239,7 @@ def _staff(settings: Settings, staff: str) -> Asker:
     """The member of staff by id: in the demo from its personas."""
     if settings.demo is None:
         raise NotAllowed("outside the demo staff sign in; this command exists in the demo only")
-    known = story.personas(settings.demo.folder)
+    known = demo_setup.personas(settings.demo.folder)
     if staff not in known:
         raise NotAllowed(f"there is no member of staff {staff!r}; there are {', '.join(known)}")
     return known[staff]
@@ -246,7 +254,7 @@ def demo(
     port: Annotated[int, typer.Option(help="Port of the pages.")] = 8000,
 ) -> None:
     """Run a whole town: three source systems, Digital Post, ten working days; then serve the pages."""
-    result = story.run(
+    result = show.run(
         settings_reader.load(), children=children, seed=seed, port=port if serve_after else None, console=err
     )
     if as_json:
@@ -272,3 +280,5 @@ def main() -> None:
     guarded(app)
 
 
+if __name__ == "__main__":
+    main()

@@ -10,11 +10,13 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from hub.errors import SettingsError, TryAgain
+from hub.errors import SchemaError, SettingsError, TryAgain
 from hub.settings import Settings
 from hub.store import embedded, schema
 
 APP_ROLE = "tovholder_app"
+DEMO_DATABASE = "tovholder_demo"
+"""The demo's own database on the embedded server: made anew at each run, never the real one."""
 _APP_OPTIONS = f"-c role={APP_ROLE} -c timezone=UTC -c application_name=tovholder"
 
 
@@ -24,7 +26,8 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self._embedded = None if settings.database_url else embedded.start(settings.data)
         if self._embedded:
-            app, owner = self._embedded.url(APP_ROLE), self._embedded.url("tovholder_admin")
+            name = DEMO_DATABASE if settings.demo else embedded.DATABASE
+            app, owner = self._embedded.url(APP_ROLE, name), self._embedded.url("tovholder_admin", name)
         else:
             app = settings.database_url or ""
             owner = settings.owner_database_url or app
@@ -52,14 +55,20 @@ class Database:
 
     def migrate(self) -> tuple[str | None, str]:
         """Bring the schema up to date, as the owner. Gives the revision before and after."""
-        engine = create_engine(self._owner_url, hide_parameters=True)
-        try:
+        with self.owner_engine() as engine:
             result = schema.migrate(engine)
             if self._embedded:
                 # The socket's folder is closed to others; the program signs in as the role that may not alter the log.
                 with engine.begin() as connection:
                     connection.execute(text(f"ALTER ROLE {APP_ROLE} LOGIN"))
             return result
+
+    @contextmanager
+    def owner_engine(self) -> Iterator[Engine]:
+        """Connections that may make tables and roles: for migrations, not for work."""
+        engine = create_engine(self._owner_url, hide_parameters=True)
+        try:
+            yield engine
         finally:
             engine.dispose()
 
@@ -75,7 +84,7 @@ class Database:
                     )
         except OperationalError as error:
             if f'role "{APP_ROLE}"' in str(error.orig):
-                raise schema.SchemaError("the database is empty; run: tovholder migrate") from error
+                raise SchemaError("the database is empty; run: tovholder migrate") from error
             raise TryAgain("the database does not answer; is it running, and is its address right?") from error
 
     def close(self) -> None:

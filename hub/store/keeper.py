@@ -31,8 +31,10 @@ ADMIN = "tovholder_admin"
 DATABASE = "tovholder"
 STATE_BYTES = 1024
 TICK = 0.2
-PATIENCE = 5.0 if LINUX else 0.0
-"""How long an orphan may take to go by itself (seconds); on Linux the kernel has told it to."""
+STOPPING = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0))
+"""How a server is stopped, and how long each may take (seconds). Fast shutdown rolls back what is open. The others lose
+nothing either, the next start recovers from the log; they are needed because PostgreSQL 18 does not end on SIGINT when
+that comes early in the recovery after a crash of one of its processes (seen with 18.6)."""
 _prctl: Callable[[int, int], int] | None = ctypes.CDLL(None).prctl if LINUX else None
 
 
@@ -228,18 +230,17 @@ class Keeper:
 
         A server that did not stop by itself is told to, after looking that it is one: a number is never enough.
         """
-        started = time.monotonic()
-        told: set[int] = set()
-        while found := servers_in(folder):
-            waited = time.monotonic() - started
-            if waited > 40:
-                raise Refused(f"A PostgreSQL server (process {min(found)}) works in {folder} and does not stop.")
-            for number, is_postmaster in found.items():
-                if is_postmaster and number not in told and waited >= PATIENCE:
-                    self.say(f"stops a server that was left over ({number})")
-                    _interrupt(number, folder)
-                    told.add(number)
-            time.sleep(0.03)
+        # On Linux the kernel has told it to stop when its keeper died; give it time.
+        steps = [(None, 5.0), *STOPPING] if LINUX else [*STOPPING]
+        for how, seconds in steps:
+            until = time.monotonic() + seconds
+            for number in (number for number, is_postmaster in servers_in(folder).items() if is_postmaster and how):
+                self.say(f"stops a server that was left over ({number})")
+                _signal(number, folder, how)
+            while servers_in(folder) and time.monotonic() < until:
+                time.sleep(0.03)
+        if found := servers_in(folder):
+            raise Refused(f"A PostgreSQL server (process {min(found)}) works in {folder} and does not stop.")
         # No server works here, so these are old, and the number in them may be anyone's by now. PostgreSQL would refuse
         # to start if that is a process of the same user, or if a file is half written.
         for left in (folder / "postmaster.pid", *self.socket.glob(".s.PGSQL.*")):
@@ -292,8 +293,7 @@ class Keeper:
             wait = min(2 * wait, 5)
 
     def stop(self) -> None:
-        """Fast shutdown: rolls back what is open. Harder when that takes more than 30 seconds."""
-        for how, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 10), (signal.SIGKILL, None)):
+        for how, seconds in STOPPING:
             if self.server is None or self.server.poll() is not None:
                 break
             self.server.send_signal(how)
@@ -305,16 +305,16 @@ class Keeper:
                 self.socket.rmdir()
 
 
-def _interrupt(number: int, folder: Path) -> None:
-    """SIGINT to the postmaster `number` of `folder`, and to no other process that has got its number."""
+def _signal(number: int, folder: Path, how: signal.Signals) -> None:
+    """Send `how` to the postmaster `number` of `folder`, and to no other process that has got its number."""
     with contextlib.suppress(ProcessLookupError):
         if not LINUX:
-            os.kill(number, signal.SIGINT)
+            os.kill(number, how)
             return
         handle = os.pidfd_open(number)
         try:
             if servers_in(folder).get(number):  # looked at again, now that the handle cannot mean another process
-                signal.pidfd_send_signal(handle, signal.SIGINT)
+                signal.pidfd_send_signal(handle, how)
         finally:
             os.close(handle)
 

@@ -36,7 +36,7 @@ def current(connection: Connection) -> str | None:
 def migrate(owner: Engine) -> tuple[str | None, str]:
     """Bring the schema to this program's version; gives the revision before and after.
 
-    `owner` is an engine that may make tables and roles. Raises SchemaError when the schema is newer than the program."""
+    `owner` is an engine that may make tables and roles. Raises SchemaError when the schema is newer."""
     with owner.connect() as connection:
         before = current(connection)
         _refuse_newer(before)

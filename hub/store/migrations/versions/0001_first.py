@@ -29,14 +29,15 @@ REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON alembic_version FROM tovholder_app;
 
 
 def upgrade() -> None:
-    # The driver itself, so that several statements go at once and a % is a %.
-    driver = op.get_bind().connection.driver_connection
     for role in ("tovholder_owner", "tovholder_app"):
         op.execute(_ROLE.format(role=role))
     op.execute("GRANT ALL ON SCHEMA public TO tovholder_owner")
     op.execute("GRANT tovholder_owner TO CURRENT_USER")
     op.execute("ALTER TABLE alembic_version OWNER TO tovholder_owner")
     op.execute("SET LOCAL ROLE tovholder_owner")
+    # The driver itself, so that several statements go at once and a % is a %.
+    driver = op.get_bind().connection.driver_connection
+    assert driver is not None  # noqa: S101 - it is connected: statements went through it above
     driver.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
     op.execute("INSERT INTO log_head (id, size) VALUES (1, 0)")
     driver.execute(SchemaManager.get_schema())

@@ -1,0 +1,356 @@
+"""The demo: ten working days of a town, with the hub's own processes around it.
+
+The source systems, Digital Post, the pages and two workers are processes of their own, as in a municipality; this one
+moves the time, lets families answer, and starts each night's match and sync.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from sqlalchemy import select, text
+
+from hub import family, jobs
+from hub.access.log import Asker
+from hub.cases import reminders, sync
+from hub.cases.deadlines import is_working_day
+from hub.clock import DENMARK, FileClock
+from hub.context import Context, build
+from hub.contract import StaffRecord
+from hub.coordination.staff import add_coordinator
+from hub.demo import numbers, people, setup
+from hub.demo.answers import answer_of
+from hub.demo.model import Town
+from hub.demo.servers import run as servers
+from hub.demo.town_file import save
+from hub.errors import GaveUp, NotAllowed
+from hub.letters import delivery
+from hub.settings import Settings
+from hub.store import queue, tables
+
+DAYS = 10
+WORKERS = 2
+OFFER_TEXT = "introduction/demo"
+
+
+@dataclass
+class Show:
+    """A demo that is running or has run."""
+
+    settings: Settings
+    town: Town
+    ctx: Context
+    console: Console
+    processes: list[subprocess.Popen[bytes]]
+    systems: list[servers.Running]
+    port: int | None
+    seconds: dict[str, float] = field(default_factory=dict)
+    numbers: dict[str, Any] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def clock(self) -> FileClock:
+        assert isinstance(self.settings.clock, FileClock)  # noqa: S101 - the demo's settings have no other
+        return self.settings.clock
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count a stage's time (seconds); a stage that comes every day adds up."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - start
+
+    def close(self) -> None:
+        """Stop everything, letters in flight first."""
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(timeout=25)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for system in self.systems:
+            system.stop()
+        self.ctx.close()
+
+    def stay(self, console: Console) -> None:
+        """Serve until stopped with Ctrl-C."""
+        console.print(f"\nThe pages stay at [bold]http://127.0.0.1:{self.port}/[/]. Stop with Ctrl-C.")
+        try:
+            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        finally:
+            self.close()
+
+    def show(self, console: Console) -> None:
+        """The numbers as a table, and what to try next."""
+        table = Table(title="Ten working days in Tovby", title_justify="left", show_header=False)
+        for name, value in self.numbers.items():
+            shown = " · ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+            table.add_row(name.replace("_", " "), shown)
+        console.print(table)
+        folder = self.settings.demo.folder if self.settings.demo else Path()
+        console.print(f"Letters as Digital Post has them: {folder / 'digital_post'}")
+
+
+def run(settings: Settings, *, children: int, seed: int, port: int | None, console: Console) -> Show:
+    """Run the ten days. `port` None: without pages. Raises NotAllowed, GaveUp with what went wrong."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    show = _prepare(settings, children, seed, port, console)
+    try:
+        _live(show)
+    except BaseException:
+        show.close()
+        raise
+    return show
+
+
+def _prepare(settings: Settings, children: int, seed: int, port: int | None, console: Console) -> Show:
+    start = time.monotonic()
+    folder = setup.fresh_folder(settings)
+    console.print(f"Drawing a town of {children:,} children from seed {seed} …")
+    town = people.draw(seed, children)
+    save(town, folder)
+    FileClock(folder / "clock").set(town.start)
+    systems: list[servers.Running] = []
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        systems = [servers.launch(name, folder) for name in servers.NAMES]
+        urls = {system.name: system.url for system in systems}
+        demo = setup.write_settings(folder, settings, town, urls)
+        setup.fresh_database(demo).close()
+        if port is not None:
+            processes.append(_start(demo, "serve", "--port", str(port)))
+        processes += [_start(demo, "worker", "--queue", jobs.LETTERS) for _ in range(WORKERS)]
+        for system in systems:
+            servers.wait(system)
+        ctx = build(demo, with_token=True)
+    except BaseException:
+        for process in processes:
+            process.kill()
+        for system in systems:
+            system.stop()
+        raise
+    show = Show(demo, town, ctx, console, processes, systems, port)
+    show.seconds["prepare"] = time.monotonic() - start
+    with ctx.database.begin() as session:
+        for worker in town.coordinators:
+            add_coordinator(ctx, session, StaffRecord(worker.uuid, worker.name, worker.email, worker.phone))
+    _introduce(show)
+    if port is not None:
+        console.print(f"The pages: [bold]http://127.0.0.1:{port}/[/] (already while the days go by)")
+    return show
+
+
+def _start(settings: Settings, *words: str) -> subprocess.Popen[bytes]:
+    """One of the hub's own processes, as an operator would start it."""
+    if settings.demo is None:
+        raise NotAllowed("only the demo starts processes by itself")
+    log = (settings.demo.folder / f"{words[0]}.log").open("ab")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TOVHOLDER_")}
+    environment["TOVHOLDER_SETTINGS"] = str(settings.demo.folder / "tovholder.toml")
+    return subprocess.Popen(  # noqa: S603 - our own program and our own words
+        [sys.executable, "-m", "hub.cli", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        env=environment,
+    )
+
+
+def _live(show: Show) -> None:
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[doing]}"),
+        TimeElapsedColumn(),
+        console=show.console,
+        transient=not show.console.is_terminal,
+    ) as progress:
+        bar = progress.add_task("Ten working days", total=DAYS + 1, doing="")
+        day = show.town.start
+        for number in range(DAYS + 1):
+
+            def doing(what: str, on: datetime = day) -> None:
+                progress.update(bar, doing=f"{on.astimezone(DENMARK):%A %-d %B}: {what}")
+
+            _day(show, day, number, doing)
+            progress.advance(bar)
+            day = _next(day)
+        progress.update(bar, doing="")
+    _finish(show)
+
+
+def _next(day: datetime) -> datetime:
+    day += timedelta(days=1)
+    while not is_working_day(day.astimezone(DENMARK).date()):
+        day += timedelta(days=1)
+    return day
+
+
+def _day(show: Show, day: datetime, number: int, doing: Any) -> None:
+    """One working day: morning letters, answers at noon, delivery statuses, and the night's match and sync."""
+    ctx = show.ctx
+    if number == 0:
+        show.clock.set(setup.at(day, 6))
+        doing("match and offers")
+        _night(show, doing)
+    show.clock.set(setup.at(day, 7, 5))
+    doing("letters")
+    with show.stage("letters"):
+        _compose(show)
+    show.clock.set(setup.at(day, 11))
+    doing("families answer")
+    with show.stage("answers"):
+        _answers(show, day)
+    show.clock.set(setup.at(day, 15))
+    doing("what became of the letters")
+    with show.stage("statuses"):
+        delivery.take_statuses(ctx)
+    show.clock.set(setup.at(day, 20))
+    if number:
+        _night(show, doing)
+    _introduce(show)
+
+
+def _night(show: Show, doing: Any) -> None:
+    ctx = show.ctx
+    with show.stage("match"):
+        doing("match")
+        family.come_of_age(ctx)
+        found, custody, placed = jobs.find_and_offer(ctx)
+        failures = [read.failure for read in found.reads if read.failure]
+        failures += [read.failure for read in custody if read.failure]
+    if "eligible" not in show.numbers:
+        with ctx.database.session() as session:
+            show.numbers["children"] = numbers.children(session)
+        show.numbers["eligible"] = found.found
+        show.numbers["waiting_at_first"] = placed.waiting
+    with show.stage("sync"):
+        doing("cases")
+        results = sync.sync(ctx)
+        reminders.remind(ctx)
+        failures += [result.failure for result in results if result.failure]
+    for failure in failures:
+        show.console.print(f"[yellow]a source does not answer:[/] {failure}")
+
+
+def _compose(show: Show) -> None:
+    """Let the workers compose and send what is due, and wait until the queue is empty."""
+    with show.ctx.database.begin() as session:
+        for _ in range(WORKERS):
+            queue.defer(session, "compose")
+    _wait_for_workers(show)
+
+
+def _wait_for_workers(show: Show) -> None:
+    waiting = text(
+        "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing') AND task_name <> 'rescue'"
+    )
+    while True:
+        with show.ctx.database.begin() as session:
+            left = session.execute(waiting).scalar_one()
+        if not left:
+            return
+        for process in show.processes:
+            if process.poll() is not None:
+                raise GaveUp(f"a process of the demo ended with {process.returncode}; its log is in the town's folder")
+        time.sleep(0.1)
+
+
+def _answers(show: Show, day: datetime) -> None:
+    """The families whose day it is answer, each in a transaction of its own."""
+    ctx, today = show.ctx, day.astimezone(DENMARK).date()
+    tokens = {ctx.keys.lookup_token(cpr): cpr for cpr in show.town.custody}
+    with ctx.database.session() as session:
+        rows = session.execute(
+            select(tables.Offer.child_id, tables.Offer.offered_at, tables.Child.token)
+            .join(tables.Child, tables.Child.id == tables.Offer.child_id)
+            .where(tables.Offer.state == "offered")
+        ).all()
+        guardians = dict(session.execute(select(tables.Guardian.token, tables.Guardian.id)).tuples().all())
+    clerk = _clerk(show.town)
+    for row in sorted(rows, key=lambda row: tokens[row.token]):
+        offered = row.offered_at.astimezone(DENMARK).date()
+        given = answer_of(show.town, tokens[row.token], today)
+        if given is None or given.answer == "silent" or _working_days(offered, today) < given.after:
+            continue
+        guardian = guardians.get(ctx.keys.lookup_token(given.guardian))
+        if guardian is None:
+            continue
+        by = family.Answerer(guardian, given.how, OFFER_TEXT, None if given.how == "page" else clerk)
+        (family.accept if given.answer == "yes" else family.decline)(ctx, row.child_id, by)
+
+
+def _working_days(start: Any, end: Any) -> int:
+    return sum(is_working_day(start + timedelta(days=n)) for n in range(1, (end - start).days + 1))
+
+
+def _clerk(town: Town) -> Asker:
+    worker = town.coordinators[0]
+    return Asker(worker.uuid, worker.name, "coordinator", None, worker.unit)
+
+
+def _introduce(show: Show) -> None:
+    """Who can sign in to the demo, with some children to look up: one family that has a coordinator, when there is."""
+    if show.settings.demo is None:
+        return
+    town, ctx = show.town, show.ctx
+    staff = []
+    for administration in ("SOF", "BUF", "SUF"):
+        worker = next(w for w in town.workers.values() if w.administration == administration)
+        staff.append(Asker(worker.uuid, worker.name, "staff", administration, worker.unit))
+    staff.append(_clerk(town))
+    tokens = {ctx.keys.lookup_token(cpr): cpr for cpr in town.custody}
+    with ctx.database.session() as session:
+        rows = session.execute(
+            select(tables.Child.token, tables.Custody.guardian_id)
+            .join(tables.Assignment, tables.Assignment.child_id == tables.Child.id)
+            .join(tables.Custody, tables.Custody.child_id == tables.Child.id)
+            .where(tables.Assignment.until.is_(None), tables.Custody.until.is_(None))
+        ).all()
+        guardian_tokens = dict(session.execute(select(tables.Guardian.id, tables.Guardian.token)).tuples().all())
+    by_token = {
+        ctx.keys.lookup_token(custody.guardian): custody.guardian for c in town.custody.values() for custody in c
+    }
+    per_guardian: dict[str, set[str]] = {}
+    ids: dict[str, str] = {}
+    for row in rows:
+        guardian = by_token[guardian_tokens[row.guardian_id]]
+        per_guardian.setdefault(guardian, set()).add(tokens[row.token])
+        ids[guardian] = str(row.guardian_id)
+    chosen = sorted(per_guardian, key=lambda g: (-len(per_guardian[g]), g))[:2] + sorted(per_guardian)[:2]
+    guardians = [
+        {"guardian_id": ids[g], "label": f"{town.people[g].name} ({len(per_guardian[g])} barn i ordningen)"}
+        for g in dict.fromkeys(chosen)
+    ]
+    with_coordinator = [min(per_guardian[g]) for g in dict.fromkeys(chosen)]
+    examples = [{"cpr": cpr, "label": "har en koordinator"} for cpr in dict.fromkeys(with_coordinator)]
+    without = next((cpr for cpr in sorted(town.custody) if cpr not in {tokens[row.token] for row in rows}), None)
+    if without:
+        examples.append({"cpr": without, "label": "har ingen koordinator"})
+    setup.write_personas(show.settings.demo.folder, staff, guardians, examples)
+
+
+def _finish(show: Show) -> None:
+    ctx = show.ctx
+    with ctx.database.session() as session:
+        show.numbers |= numbers.story(session)
+    show.seconds["total"] = time.monotonic() - show.began + show.seconds["prepare"]
+    show.numbers["seconds"] = {name: round(seconds, 1) for name, seconds in show.seconds.items()}
+    show.numbers["peak_mb"] = numbers.peak_mb(numbers.here())
