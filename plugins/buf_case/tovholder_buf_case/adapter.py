@@ -146,7 +146,8 @@ class BufAdapter:
             if start is not None and number < start.institution:
                 continue
             with opener() as stream:
-                yield read_export(stream, number, self.settings, children)
+                export = read_export(stream, number, self.settings, children)
+            yield export
 
 
 def _case(export: Export, pupil: Pupil) -> hub.Record:
