@@ -45,7 +45,9 @@ _MARKERS = (
 )
 _LAYOUT = Path(__file__).parent / "layout.typ"
 _FACES = ("Regular", "It", "Bold", "BoldIt")
-_KEPT_TOGETHER = re.compile(r"(?<=\d) (?=\d\d)|(?<=\d\.) (?=[a-z]{3})|(?<=\d) (?=[A-Z][a-z]+ \d{4})")
+_KEPT_TOGETHER = re.compile(
+    r"(?<=\d) (?=\d\d)|(?<=\d\.) (?=[a-z]{3})|(?<=\d) (?=[A-Z][a-z]+ \d{4})|(?<=[a-z]) (?=\d{4}\b)"
+)
 """Spaces inside a telephone number or a date, where a line must not break."""
 _PAGE_WORDS = {"da": ("Side", "af"), "en": ("Page", "of")}
 _PHONE = {"da": "Telefon", "en": "Phone"}
@@ -253,7 +255,8 @@ a{color:#0b4a5f}li{margin:.35em 0}
 .box{background:#eef4f6;border-left:4px solid #0b4a5f;padding:.25rem 1rem;margin:1.2rem 0}
 table{border-collapse:collapse;width:100%;margin:1rem 0}
 th,td{text-align:left;vertical-align:top;padding:.5rem;border-top:1px solid #b8c7cd;border-bottom:1px solid #b8c7cd}
-th{background:#eef4f6;color:#0b4a5f}td:first-child{min-width:6.5rem}"""
+th{background:#eef4f6;color:#0b4a5f}td:first-child{min-width:6.5rem}
+@media(max-width:34rem){th,td{padding:.4rem .25rem;overflow-wrap:anywhere;hyphens:auto}td:first-child{min-width:0}}"""
 
 
 def _html_page(content: LetterContent, template: Template, fragment: str) -> str:
