@@ -1,7 +1,7 @@
 """The families of the town: numbers, names, addresses, who is whose parent and who has custody.
 
-Every number is fictitious: the running number is 99xx, which the CPR office has no use for and the national test
-persons share, and the control digit is deliberately wrong (modulus 11 fails), so that none can be an ordinary person's.
+Every number is fictitious: the running number is 99xx, the end of the range where MedCom's national test persons are
+too (998x, 999x), and the control digit is deliberately wrong (modulus 11 fails), so that none is an ordinary number.
 """
 
 from __future__ import annotations
