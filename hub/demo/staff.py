@@ -1,7 +1,8 @@
 """Who works in the town's administrations, and the coordinators.
 
 Telephone numbers begin with 1234: no subscriber's number in Denmark begins with 1. The domain `example` cannot exist
-(RFC 2606). No member of staff has the full name of somebody in a family, so that a search for a family's names finds only that family.
+(RFC 2606). No member of staff has the full name of somebody in a family, so that a search for a family's names finds
+only that family.
 """
 
 from __future__ import annotations
