@@ -148,7 +148,8 @@ def _take(ctx: Context, session: Session, adapter: Adapter, page: Page, result: 
             .returning(tables.Presence.reference)
         )
         result.gone += len(left.all())
-        state.full_at = now
+        # The run ends with this page, in its transaction: a kill right after it must not go on under the same number.
+        state.full_at, state.under_way = now, False
 
 
 _UPSERT = text("""

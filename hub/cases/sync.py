@@ -123,8 +123,9 @@ def _read(run: _Run, start: sources.Start, *, own_cursor: bool) -> None:
             if own_cursor:
                 state = sources.state(session, run.adapter.name, sources.CASES)
                 state.cursor = page.cursor
-                if page.complete and not start.resumed:
-                    state.full_at = run.ctx.clock.now()
+                if page.complete:
+                    state.under_way = False
+                    state.full_at = state.full_at if start.resumed else run.ctx.clock.now()
     with run.ctx.database.begin() as session:
         rows = [
             {"child_id": child.id, "source": run.adapter.name, "read_at": run.ctx.clock.now()}

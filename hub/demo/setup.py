@@ -18,6 +18,7 @@ from hub.api.tokens import make_key
 from hub.clock import FileClock
 from hub.demo.kinds import LISTED_BUF, LISTED_SOF, LISTED_SUF, Listed
 from hub.demo.model import Town
+from hub.demo.servers import sof
 from hub.errors import NotAllowed
 from hub.settings import Settings
 from hub.settings import load as load_settings
@@ -63,7 +64,7 @@ def write_settings(folder: Path, settings: Settings, town: Town, urls: dict[str,
         "api": {"jwks": str(folder / "jwks.json")},
         "demo": {"folder": str(folder)},
         "plugins": {
-            "sof_case": {"url": urls["sof"], "kinds": _kinds(LISTED_SOF)},
+            "sof_case": {"url": urls["sof"] + sof.PATH, "kinds": _kinds(LISTED_SOF)},
             "buf_case": {"url": urls["buf"], "kinds": _kinds(LISTED_BUF)},
             "suf_cura": {"administration": "SUF", "url": urls["suf"], "kinds": _kinds(LISTED_SUF)},
             "cpr_custody": {"url": urls["cpr"]},

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -41,8 +42,8 @@ class Database:
     @property
     def conninfo(self) -> str:
         """For psycopg itself (the lookup queue, the job queue)."""
-        url = self.app_url.set(drivername="postgresql").update_query_dict({"options": _APP_OPTIONS})
-        return url.render_as_string(hide_password=False)
+        url = self.app_url.set(drivername="postgresql").render_as_string(hide_password=False)
+        return make_conninfo(url, options=_APP_OPTIONS)
 
     def session(self) -> Session:
         return Session(self.engine, expire_on_commit=False)

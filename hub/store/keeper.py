@@ -230,15 +230,13 @@ class Keeper:
 
         A server that did not stop by itself is told to, after looking that it is one: a number is never enough.
         """
-        # On Linux the kernel has told it to stop when its keeper died; give it time.
-        steps = [(None, 5.0), *STOPPING] if LINUX else [*STOPPING]
-        for how, seconds in steps:
-            until = time.monotonic() + seconds
-            for number in (number for number, is_postmaster in servers_in(folder).items() if is_postmaster and how):
+        if LINUX:
+            _wait_while_in(folder, 5)  # the kernel has told it to stop when its keeper died
+        for how, seconds in STOPPING:
+            for number in (number for number, is_postmaster in servers_in(folder).items() if is_postmaster):
                 self.say(f"stops a server that was left over ({number})")
                 _signal(number, folder, how)
-            while servers_in(folder) and time.monotonic() < until:
-                time.sleep(0.03)
+            _wait_while_in(folder, seconds)
         if found := servers_in(folder):
             raise Refused(f"A PostgreSQL server (process {min(found)}) works in {folder} and does not stop.")
         # No server works here, so these are old, and the number in them may be anyone's by now. PostgreSQL would refuse
@@ -247,14 +245,16 @@ class Keeper:
             left.unlink(missing_ok=True)
 
     def start_server(self) -> bool:
-        """Start the server and wait until it takes connections; False when it ended, or no one waits any more."""
+        """Start the server and wait until it takes connections; False when it ended, or when it is slow and no one waits."""
         self.clear(self.cluster)
         self.log_start = os.fstat(self.log).st_size
         socket = str(self.socket).replace('"', '""')
         settings = self.settings | {"unix_socket_directories": f'"{socket}"'}
         arguments = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         self.server = self.spawn(["postgres"], self.cluster, arguments, signal.SIGINT)
-        while self.server.poll() is None and self.in_use():
+        # Also for users who left meanwhile: to stop it in the middle is what PostgreSQL does worst.
+        until = time.monotonic() + 30
+        while self.server.poll() is None and (time.monotonic() < until or self.in_use()):
             if self.is_ready(self.server.pid):
                 self.note("ready")
                 return True
@@ -303,6 +303,12 @@ class Keeper:
             # In the temp folder; what cannot be removed does no harm there.
             with contextlib.suppress(OSError):
                 self.socket.rmdir()
+
+
+def _wait_while_in(folder: Path, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while servers_in(folder) and time.monotonic() < until:
+        time.sleep(0.03)
 
 
 def _signal(number: int, folder: Path, how: signal.Signals) -> None:
