@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from hub.contract import State
+from hub.demo.kinds import UNLISTED_PREFIX
 from hub.demo.model import Person, Town, TownCase, Version
 
 UNLISTED = ("27.27.20", "32.24.04", "02.34.02")
@@ -71,7 +72,7 @@ def _noise(town: Town, case: TownCase, place: int) -> Iterator[IndexCase]:
     def beside(kind: str, state: State, party: Party | None, hidden: str | None = None) -> IndexCase:
         return IndexCase(
             uuid=str(uuid.uuid5(_NAMESPACE, f"{town.seed} {place}")),
-            number=f"X{town.seed}-{place}",
+            number=f"{UNLISTED_PREFIX if kind in UNLISTED else 'N-'}{town.seed}-{place}",
             kind=kind,
             opened=opened,
             versions=(Version(before, state, adviser),),

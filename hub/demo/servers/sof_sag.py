@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 
 from hub.clock import DENMARK
 from hub.contract import State
+from hub.demo.kinds import LISTED_SOF, UNLISTED_SOF
 from hub.demo.model import Version, Worker
 from hub.demo.servers.sof_cases import IndexCase, Party
 
@@ -53,14 +54,11 @@ _ARCHIVE = "0f6c1f0a-6d0b-4d55-9f0a-1d1f6a1b7e04"
 _SUBJECT = "0f6c1f0a-6d0b-4d55-9f0a-1d1f6a1b7e05"
 _FACET = "0f6c1f0a-6d0b-4d55-9f0a-1d1f6a1b7e06"
 _TITLES = {
-    "27.18.20": "Særlige dagtilbud og hjemmetræning",
-    "27.21.08": "Ledsagelse til unge",
-    "27.21.12": "Aflastning",
-    "27.27.20": "Støtte til barn i udsat position",
-    "32.18.04": "Merudgifter til børn",
-    "32.18.12": "Tabt arbejdsfortjeneste",
-    "32.24.04": "Kontanthjælp",
-    "02.34.02": "Byggetilladelse",
+    **{kind: listed.name for kind, listed in LISTED_SOF.items()},
+    **UNLISTED_SOF,
+    "27.27.20": "støtte til barn i udsat position",
+    "32.24.04": "kontanthjælp",
+    "02.34.02": "byggetilladelse",
 }
 _PROGRESS = {
     State.APPLIED: "Opstaaet",
@@ -125,7 +123,7 @@ def _virkning(tag: str, since: datetime, until: datetime | None = None) -> str:
 
 
 def _properties(case: IndexCase, version: Version) -> str:
-    title = _TITLES.get(case.kind, "Sag")
+    title = _TITLES.get(case.kind, "sag")
     about = f" – {case.party.name}" if case.party is not None else ""
     number = escape(case.number)
     exempt = (
@@ -143,7 +141,7 @@ def _properties(case: IndexCase, version: Version) -> str:
         f"<s:Beskrivelse>Henvendelse fra familien{escape(about)}. Lægelige oplysninger er indhentet.</s:Beskrivelse>"
         "<s:HjemmelSpecifikation>LBK om barnets lov</s:HjemmelSpecifikation><s:Kassationskode>K</s:Kassationskode>"
         f"{exempt}<s:Sagsnummer>{number}</s:Sagsnummer>"
-        f"<s:Titel>{escape('Sag' if exempt else title + about)}</s:Titel></s:Egenskaber>"
+        f"<s:Titel>{escape('sag' if exempt else title + about)}</s:Titel></s:Egenskaber>"
         f"<g:LokalUdvidelseListe><i:SagIndeksEgenskaber>{_virkning('g', moment(version.changed))}"
         f"<i:Sagsstatus>{_STATUS[version.state]}</i:Sagsstatus><i:Foelsomhed>{level}</i:Foelsomhed>"
         f"<i:OprettetTidspunkt>{_stamp(_begun(case))}</i:OprettetTidspunkt></i:SagIndeksEgenskaber>"
@@ -178,7 +176,7 @@ def _relations(case: IndexCase, history: tuple[Version, ...], workers: dict[str,
         found.append(_actor("Ansvarlig", "OrganisationsEnhed", _UNIT, unit, since))
         found.extend(_advisers(history, workers))
     if "sagsklasse" in vis:
-        title = _TITLES.get(case.kind, "Sag")
+        title = _TITLES.get(case.kind, "sag")
         found.append(_klasse("Primær klasse", _SUBJECT, case.kind, title, "KLE Emneplan", since))
         found.append(_klasse("Handlingsklasse", _FACET, "G01", "Generelle sager", "KLE - handlingsfacet", since))
     if "sagspart" in vis:

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 import uvicorn
 from lxml import etree
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from tovholder_sof_case import SofAdapter, SofSettings
 
 import hub
@@ -54,10 +54,33 @@ def _serve(app: ASGIApp) -> Iterator[str]:
         listener.close()
 
 
+class _Stage:
+    """An address at which one application after another answers: to start a server takes longer than most tests."""
+
+    def __init__(self) -> None:
+        self.app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.app is not None
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture(scope="session")
+def _stage() -> Iterator[tuple[_Stage, str]]:
+    stage = _Stage()
+    with _serve(stage) as url:
+        yield stage, url
+
+
 @pytest.fixture
-def serve() -> Callable[[ASGIApp], AbstractContextManager[str]]:
-    """Run an ASGI application on 127.0.0.1 in a thread: `with serve(app) as base_url:`."""
-    return _serve
+def serve(_stage: tuple[_Stage, str]) -> Callable[[ASGIApp], str]:
+    """Let an ASGI application answer on 127.0.0.1, until the next one is served; gives its address."""
+
+    def at(app: ASGIApp) -> str:
+        _stage[0].app = app
+        return _stage[1]
+
+    return at
 
 
 def _town() -> Town:
@@ -124,16 +147,28 @@ def town() -> Town:
     return _town()
 
 
-@pytest.fixture
-def clock() -> SetClock:
+@pytest.fixture(scope="session")
+def _town_clock() -> SetClock:
     return SetClock(START)
 
 
 @pytest.fixture
-def sof_url(town: Town, clock: SetClock) -> Iterator[str]:
-    """The address of the town's index, running."""
-    with _serve(sof.app(town, clock)) as base:
+def clock(_town_clock: SetClock) -> SetClock:
+    """The clock of the running town, back at the start."""
+    _town_clock.set(START)
+    return _town_clock
+
+
+@pytest.fixture(scope="session")
+def _town_url(town: Town, _town_clock: SetClock) -> Iterator[str]:
+    with _serve(sof.app(town, _town_clock)) as base:
         yield base + sof.PATH
+
+
+@pytest.fixture
+def sof_url(_town_url: str, clock: SetClock) -> str:
+    """The address of the town's index, running; move `clock` to let days pass."""
+    return _town_url
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,7 +21,7 @@ import hub
 from hub.clock import SetClock
 from hub.demo.model import Town
 
-Serve = Callable[[ASGIApp], AbstractContextManager[str]]
+Serve = Callable[[ASGIApp], str]
 KINDS = {kind: {"name": kind} for kind in ("27.21.12", "32.18.04", "32.18.12")}
 SOAP = "http://www.w3.org/2003/05/soap-envelope"
 SDI = "urn:oio:sts:sagdok:sagdokumentindeks:6"
@@ -64,15 +64,15 @@ def answer(*sager: str, total: int | None = None, status: str = "20") -> tuple[i
 
 
 @pytest.fixture
-def scripted(serve: Serve) -> Iterator[Callable[..., tuple[SofAdapter, Scripted]]]:
-    with ExitStack() as stack:
+def scripted(serve: Serve) -> Callable[..., tuple[SofAdapter, Scripted]]:
+    """An adapter and the index it reads, which gives these answers, the last one again and again."""
 
-        def start(*answers: tuple[int, str], **settings: object) -> tuple[SofAdapter, Scripted]:
-            index = Scripted(*answers)
-            url = stack.enter_context(serve(index.app)) + "/sts/sagdokumentindeks/6"
-            return SofAdapter(SofSettings.model_validate({"url": url, "kinds": KINDS, **settings})), index
+    def start(*answers: tuple[int, str], **settings: object) -> tuple[SofAdapter, Scripted]:
+        index = Scripted(*answers)
+        url = serve(index.app) + "/sts/sagdokumentindeks/6"
+        return SofAdapter(SofSettings.model_validate({"url": url, "kinds": KINDS, **settings})), index
 
-        yield start
+    return start
 
 
 def test_folder_and_http_give_the_same_records(sof_http: SofAdapter, sof_folder: SofAdapter, town: Town) -> None:
@@ -144,15 +144,20 @@ def test_later_reads_give_what_has_changed(sof_http: SofAdapter, town: Town, clo
     ]
 
 
-def test_case_changed_while_it_is_read_is_not_missed(sof_http: SofAdapter, town: Town, clock: SetClock) -> None:
-    """Cases 0 and 1 stand early in the index; both change when half has been read, and move to the end."""
-    pages = sof_http.presence(None)
-    got = [next(pages) for _ in range(4)]
+@pytest.mark.parametrize("page_size", [1, 2, 5])
+@pytest.mark.parametrize("cut", [1, 8, 14, 15])
+def test_case_changed_while_it_is_read_is_not_missed(
+    sof_url: str, town: Town, clock: SetClock, page_size: int, cut: int
+) -> None:
+    """Cases 0 and 1 change when some pages have been read, and move to the end of the index."""
+    adapter = SofAdapter(SofSettings.model_validate({"url": sof_url, "kinds": KINDS, "page_size": page_size}))
+    pages = adapter.presence(None)
+    got = [next(pages) for _ in range(cut)]
     clock.move(timedelta(days=4))
-    got.extend(pages)
+    got.extend(adapter.presence(got[-1].cursor) if cut % 2 else pages)
     last = {record.source_id: record for record in told(got) if not isinstance(record, hub.Unreadable)}
     assert got[-1].complete
-    afterwards = {record.source_id: record for record in told(sof_http.presence(None))}
+    afterwards = {record.source_id: record for record in told(adapter.presence(None))}
     assert last == afterwards
     assert isinstance(last[town.cases["SOF"][1].uuid], hub.Gone)
 
@@ -196,6 +201,17 @@ def test_request_is_valid_by_the_official_schema(scripted: Any, make: Any, index
     for _method, _path, _kind, body in index.asked:
         (operation,) = etree.fromstring(body).find(f"{{{SOAP}}}Body")
         index_schema.assertValid(etree.ElementTree(operation))
+
+
+def test_presence_does_not_ask_who_works_on_it(scripted: Any, make: Any) -> None:
+    adapter, index = scripted(answer(make.sag(), total=1))
+    list(adapter.presence(None))
+    list(adapter.read(None, {make.CHILD}))
+    presence, case = (body for _method, _path, _kind, body in index.asked)
+    for body in (presence, case):
+        shown = set(re.findall(r"<q:Vis>([a-z-]+)</q:Vis>", body.decode()))
+        wanted = {"egenskaber", "fremdrift", "sagsklasse", "sagspart", "sikkerhedsprofil"}
+        assert shown == (wanted if body is presence else wanted | {"sagsaktoer"})
 
 
 def test_health_asks_for_no_case(scripted: Any) -> None:

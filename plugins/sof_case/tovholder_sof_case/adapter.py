@@ -52,7 +52,7 @@ class SofAdapter:
             return self._take(element, position, children)
 
         if self._index is not None:
-            return self._index.pages(since, take)
+            return self._index.pages(since, take, index.PRESENCE if children is None else index.CASE)
         return folder.pages(self._settings, since, take)
 
     def _take(self, element: etree._Element, position: str, children: Set[str] | None) -> Taken:

@@ -38,19 +38,19 @@ def pages(settings: SofSettings, since: str | None, take: Take) -> Iterator[hub.
     reading = _Reading(settings, since)
     page = Filling()
     for path, digest in reading.todo():
-        at = 0
+        at, name = 0, reading.name(path)
         try:
             with path.open("rb") as stream:
                 for at, element in enumerate(hub.xml_elements(stream, *SAG_TAGS), start=1):
                     if at <= reading.skip(digest):
                         continue
-                    page.add(take(element, f"{reading.name(path)} line {element.sourceline}, case {at}"))
+                    page.add(take(element, f"{name} line {element.sourceline}, case {at}"))
                     if page.seen >= settings.page_size:
                         yield page.page(reading.cursor(digest, at))
                         page = Filling()
         except (hub.TryAgain, OSError) as error:
             reason = str(error) if isinstance(error, hub.TryAgain) else f"cannot be opened: {type(error).__name__}"
-            page.put(hub.Unreadable(f"{reading.name(path)}, after case {at}", reason))
+            page.put(hub.Unreadable(f"{name}, after case {at}", reason))
             reading.broken = True
         else:
             reading.done.add(digest)

@@ -7,6 +7,9 @@ A read follows the index as a log: Sager in the order of registration (StsTidspu
 less those of exactly that time that were given already. A case that changes while it is read moves to the end and
 comes again; none is missed. The next read begins after the newest time seen.
 
+The service itself wants OIO IDWS (a SAML token, signed headers, a client certificate), which is not spoken here: `url`
+is that of the municipality's own gateway, which adds them.
+
 Not written anywhere: whether the index counts results from 0 (taken here) or from 1. A wrong guess is an error when a
 page ends between cases of the same time, never a missing case.
 """
@@ -37,8 +40,10 @@ _OK = "20"
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _TICK = timedelta(milliseconds=1)
 """How precise the format writes a time."""
-_VIS = ("egenskaber", "fremdrift", "sagsklasse", "sagsaktoer", "sagspart", "sikkerhedsprofil")
+PRESENCE = ("egenskaber", "fremdrift", "sagsklasse", "sagspart", "sikkerhedsprofil")
 """What of each Sag the index is asked to send: nothing of documents, journal notes, related cases or objects."""
+CASE = (*PRESENCE, "sagsaktoer")
+"""The same, and who works on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +107,14 @@ class Index:
         for _element in self._search(_Place(full=True), count=1, vis=()):
             pass
 
-    def pages(self, since: str | None, take: Take) -> Iterator[hub.Page]:
-        """All Sager registered since the cursor, oldest registration first, as the index cuts them into pages."""
+    def pages(self, since: str | None, take: Take, vis: tuple[str, ...]) -> Iterator[hub.Page]:
+        """All Sager registered since the cursor, oldest registration first, as the index cuts them into pages.
+        `vis` is what is asked for of each: `PRESENCE` or `CASE`."""
         place = self._start(since)
         moved: _Place | None = None
         while True:
             page = Filling()
-            found = self._fill(page, place, take)
+            found = self._fill(page, place, take, vis)
             if found is None:
                 if moved is not None and moved.time == place.time:
                     raise hub.TryAgain("the index gives other cases at the same place: reading on could miss some")
@@ -121,7 +127,7 @@ class Index:
                 return
             yield page.page(place.cursor())
 
-    def _fill(self, page: Filling, place: _Place, take: Take) -> tuple[_Place, bool] | None:
+    def _fill(self, page: Filling, place: _Place, take: Take, vis: tuple[str, ...]) -> tuple[_Place, bool] | None:
         """Fill a page from a place; give the place after it, and whether it is the last.
 
         The last case given is asked for again, as the first. None when another stands there: cases of its time have
@@ -130,7 +136,7 @@ class Index:
         again = place.given > 0
         met: list[_Met] = []
         total: int | None = None
-        for element in self._search(place, self._page_size + again, _VIS):
+        for element in self._search(place, self._page_size + again, vis):
             if element.tag != _FOUND:
                 total = _total(element, total)
             elif again:

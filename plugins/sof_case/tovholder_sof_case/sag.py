@@ -236,7 +236,8 @@ def _registered(registration: etree._Element) -> datetime | None:
 
 
 def _virkning(element: etree._Element) -> etree._Element | None:
-    return next((found for space in (GD, SAG) if (found := element.find(space + "Virkning")) is not None), None)
+    found = element.find(GD + "Virkning")
+    return element.find(SAG + "Virkning") if found is None else found
 
 
 def _since(element: etree._Element) -> datetime:
