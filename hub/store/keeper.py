@@ -245,7 +245,7 @@ class Keeper:
             left.unlink(missing_ok=True)
 
     def start_server(self) -> bool:
-        """Start the server and wait until it takes connections; False when it ended, or when it is slow and no one waits."""
+        """Start the server and wait until it takes connections; False when it ended, or is slow and no one waits."""
         self.clear(self.cluster)
         self.log_start = os.fstat(self.log).st_size
         socket = str(self.socket).replace('"', '""')
