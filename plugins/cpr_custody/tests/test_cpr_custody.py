@@ -180,7 +180,7 @@ def test_cut_off_file_fails_the_read(from_folder: Make, folder: Path, who: Simpl
         list(from_folder().read(None, who.children))
 
 
-def answer(number: str, persondata: str = "", relations: str = "", child: bool = True) -> str:
+def answer(number: str, persondata: str = "", relations: str = "") -> str:
     said = f"<personnummer>{number}</personnummer>" if number else ""
     return (
         f'<PersonLookupResponse xmlns="{NS}"><persondata>{said}{persondata}'
@@ -277,6 +277,13 @@ def test_answer_without_a_number_is_unreadable_alone(read_answers: Callable[...,
     assert isinstance(bad, hub.Unreadable)
     assert bad.position == "0.xml, answer 1"
     assert isinstance(good, hub.GuardianRecord)
+
+
+def test_a_file_named_by_a_number_is_told_by_its_place(tmp_path: Path) -> None:
+    (tmp_path / f"{CHILD}.xml").write_text(answer(""), encoding="utf-8")
+    (found,) = records(CprAdapter(CprSettings(folder=tmp_path)).read(None, frozenset()))
+    assert isinstance(found, hub.Unreadable)
+    assert found.position == "file 1, answer 1"
 
 
 def test_new_number_of_a_guardian_counts(read_answers: Callable[..., list[hub.Record]]) -> None:

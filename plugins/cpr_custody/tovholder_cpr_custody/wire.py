@@ -7,6 +7,7 @@ a token from Adgangsstyring) belongs to the gateway before the hub.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Collection
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -24,6 +25,7 @@ NOT_FOUND = "PNR not found"
 """What the fault says about a number that CPR does not have."""
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 PNR = "http://serviceplatformen.dk/xml/schemas/cpr/PNR/1/"
+_LIKE_A_NUMBER = re.compile(r"\d{6}-?\d{4}")
 _HEADERS = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{person.NS}PersonLookup"'}
 _REQUEST = (
     f'<soap:Envelope xmlns:soap="{SOAP}"><soap:Body><PersonLookupRequest xmlns="{person.NS}">'
@@ -66,10 +68,13 @@ def from_folder(folder: Path, numbers: Collection[str]) -> tuple[dict[str, Answe
     Raises TryAgain when a file is cut short, GaveUp when the folder is not there."""
     found: dict[str, Answer] = {}
     nobodys: list[hub.Unreadable] = []
-    for path in hub.files(folder, "*.xml"):
+    for file, path in enumerate(hub.files(folder, "*.xml"), start=1):
+        name = str(path.relative_to(folder))
+        # An answer is often named by whom it is about.
+        where = f"file {file}" if _LIKE_A_NUMBER.search(name) else name
         with path.open("rb") as stream:
             for place, element in enumerate(hub.xml_elements(stream, person.RESPONSE), start=1):
-                position = f"{path.relative_to(folder)}, answer {place}"
+                position = f"{where}, answer {place}"
                 number = element.findtext(f"{{{person.NS}}}persondata/{{{person.NS}}}personnummer", "").strip()
                 if not number:
                     nobodys.append(
