@@ -1,0 +1,136 @@
+"""The application: pages and API in one, server-side rendered, with nothing from anywhere else and no JavaScript."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.middleware.sessions import SessionMiddleware
+
+from hub.access.askers import KeyCache
+from hub.access.lookup import LookupQueue
+from hub.api.app import attach
+from hub.context import Context
+from hub.store import schema
+from hub.web import family, signin, staff
+from hub.web.pages import STYLE, STYLE_PATH, message, page
+from hub.web.security import HEADERS, Headers, session_secret
+from hub.web.words import Text
+
+log = structlog.get_logger()
+
+SIGNED_IN_FOR = 8 * 60 * 60
+"""How long a sign-in lasts at most (seconds): a working day."""
+
+
+def build(ctx: Context) -> FastAPI:
+    """The application on a context that holds the token key. Closing the context is the caller's."""
+    queue = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, KeyCache(ctx.database, ctx.keys, ctx.clock))
+
+    @asynccontextmanager
+    async def writing(_app: FastAPI) -> AsyncIterator[None]:
+        writer = asyncio.create_task(queue.run())
+        try:
+            yield
+        finally:
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+
+    # FastAPI's own documentation pages fetch their scripts from elsewhere, so they are off.
+    app = FastAPI(
+        title="Tovholder", lifespan=writing, docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json"
+    )
+    app.state.ctx = ctx
+    app.state.lookups = queue
+    demo = ctx.settings.demo
+    app.add_middleware(
+        SessionMiddleware,
+        # Without the demo nobody can sign in here yet, so a secret that is forgotten at the next start is enough.
+        secret_key=session_secret(demo.folder / "session.key") if demo else secrets.token_urlsafe(48),
+        session_cookie="tovholder",
+        max_age=SIGNED_IN_FOR,
+        same_site="lax",
+        https_only=demo is None,
+    )
+    app.add_middleware(Headers)
+    app.add_api_route("/", front, include_in_schema=False)
+    app.add_api_route("/health", health, include_in_schema=False)
+    app.add_api_route(STYLE_PATH, style, include_in_schema=False)
+    app.include_router(staff.router)
+    app.include_router(family.router)
+    if demo is not None:
+        app.include_router(signin.router)
+    app.add_exception_handler(HTTPException, refused)  # type: ignore[arg-type]  # starlette types it by Exception
+    app.add_exception_handler(Exception, broken)
+    attach(app, ctx)
+    return app
+
+
+def front(request: Request) -> Response:
+    """What this is, and the ways in."""
+    return page(request, "front.html")
+
+
+def style() -> Response:
+    return Response(STYLE, media_type="text/css", headers={"Cache-Control": "public, max-age=31536000, immutable"})
+
+
+def health(request: Request) -> Response:
+    """For operators: does the database answer, and with which schema? Nothing about people."""
+    ctx: Context = request.app.state.ctx
+    try:
+        with ctx.database.engine.connect() as connection:
+            found = schema.current(connection)
+    except SQLAlchemyError as error:
+        log.warning("health: the database does not answer", error=type(error).__name__)
+        return JSONResponse({"ok": False, "schema": None}, 503)
+    ok = found == schema.newest()
+    return JSONResponse({"ok": ok, "schema": found}, 200 if ok else 503)
+
+
+_SAID: dict[int, tuple[Text, Text]] = {
+    403: (
+        ("Vi kunne ikke tage imod det, du sendte", "We could not take what you sent"),
+        (
+            "Siden var blevet for gammel, eller den kom et andet sted fra. Gå tilbage, og prøv igen.",
+            "The page was too old, or came from somewhere else. Go back and try again.",
+        ),
+    ),
+    404: (
+        ("Siden er her ikke", "The page is not here"),
+        ("Måske er adressen skrevet forkert.", "The address may be misspelt."),
+    ),
+}
+_ELSE: tuple[Text, Text] = (
+    ("Det kunne vi ikke forstå", "We could not understand that"),
+    ("Gå tilbage, og prøv igen.", "Go back and try again."),
+)
+
+
+async def refused(request: Request, error: HTTPException) -> Response:
+    """Pages answer with a page, the API with JSON."""
+    if request.url.path.startswith("/api/"):
+        return await http_exception_handler(request, error)
+    title, text = _SAID.get(error.status_code, _ELSE)
+    return message(request, error.status_code, title, text, headers=dict(error.headers or {}))
+
+
+def broken(request: Request, _error: Exception) -> Response:
+    """Something of ours went wrong: say so, and nothing of what it was."""
+    if request.url.path.startswith("/api/"):
+        return JSONResponse({"detail": "Det gik galt hos os."}, 500, dict(HEADERS))
+    return message(
+        request,
+        500,
+        ("Det gik galt hos os", "Something went wrong on our side"),
+        ("Prøv igen om et øjeblik.", "Try again in a moment."),
+        headers=dict(HEADERS),
+    )

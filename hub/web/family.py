@@ -1,0 +1,146 @@
+"""The family page: a guardian's own children, coordinator, cases and letters, and the answer to an offer.
+
+Reading it is an entry in the access log (hub.access.own); the page shows what a Disclosure hands over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse, Response
+from markupsafe import Markup
+
+from hub import family
+from hub.access import own
+from hub.access.log import Disclosure
+from hub.errors import NotAllowed, TryAgain
+from hub.web import signin
+from hub.web.family_letters import OneLetter, read_letter
+from hub.web.family_page import FamilyPage, read_page
+from hub.web.pages import FOLDER, context, message, page, speak
+from hub.web.security import form
+
+router = APIRouter(include_in_schema=False)
+_OFFER_TEXT = hashlib.sha256((FOLDER / "templates" / "offer.html").read_bytes()).hexdigest()[:16]
+"""Which text of the offer a family answered, kept with the answer."""
+
+
+@router.get("/familie")
+def overview(request: Request) -> Response:
+    guardian_id = signin.guardian(request)
+    if guardian_id is None:
+        return signin.sign_in_first(request)
+    ctx, t = context(request), speak(request)
+    try:
+        disclosure = own.read(ctx.database, ctx.keys, ctx.clock, guardian_id, partial(read_page, ctx, t, guardian_id))
+    except TryAgain:
+        return _nothing_shown(request)
+    return _overview(request, disclosure)
+
+
+def _overview(request: Request, disclosure: Disclosure[FamilyPage]) -> Response:
+    return page(request, "family.html", family=disclosure.value, said=request.session.pop("said", None))
+
+
+@router.post("/familie/svar")
+async def answer(request: Request) -> Response:
+    guardian_id = signin.guardian(request)
+    if guardian_id is None:
+        return signin.sign_in_first(request)
+    fields = await form(request)
+    acts = {"ja": family.accept, "nej": family.decline}
+    try:
+        child_id, act = UUID(fields.get("child", "")), acts[fields.get("answer", "")]
+    except (ValueError, KeyError):
+        return _not_open(request)
+    by = family.Answerer(guardian_id, how="page", text_version=f"page:{speak(request).language}:{_OFFER_TEXT}")
+    try:
+        await run_in_threadpool(act, context(request), child_id, by)
+    except NotAllowed:
+        return _not_open(request)
+    request.session["said"] = fields["answer"]
+    return RedirectResponse("/familie", 303)
+
+
+def _not_open(request: Request) -> Response:
+    return message(
+        request,
+        409,
+        ("Dit svar er ikke gemt", "Your answer has not been saved"),
+        (
+            "Tilbuddet er ikke åbent længere. Ring til kommunen, hvis du stadig vil have en koordinator.",
+            "The offer is no longer open. Call the municipality if you still want a coordinator.",
+        ),
+        back="/familie",
+    )
+
+
+def _letter(request: Request, guardian_id: UUID, letter_id: UUID) -> Disclosure[OneLetter | None]:
+    ctx = context(request)
+    return own.read(ctx.database, ctx.keys, ctx.clock, guardian_id, partial(read_letter, ctx, guardian_id, letter_id))
+
+
+@router.get("/familie/breve/{letter_id:uuid}")
+def letter(request: Request, letter_id: UUID) -> Response:
+    guardian_id = signin.guardian(request)
+    if guardian_id is None:
+        return signin.sign_in_first(request)
+    try:
+        disclosure = _letter(request, guardian_id, letter_id)
+    except TryAgain:
+        return _nothing_shown(request)
+    found = disclosure.value
+    if found is None:
+        return _no_letter(request)
+    # The fragment was made by hub.letters.tree, which escapes every value, and has been sealed since.
+    return page(request, "letter.html", letter=found, body=Markup(found.fragment))  # noqa: S704
+
+
+@router.get("/familie/breve/{letter_id:uuid}/brev.pdf")
+def letter_pdf(request: Request, letter_id: UUID) -> Response:
+    guardian_id = signin.guardian(request)
+    if guardian_id is None:
+        return signin.sign_in_first(request)
+    try:
+        disclosure = _letter(request, guardian_id, letter_id)
+    except TryAgain:
+        return _nothing_shown(request)
+    found = disclosure.value
+    if found is None:
+        return _no_letter(request)
+    headers = {
+        "Content-Disposition": f'inline; filename="{found.file_name}"',
+        # A page's rules would keep some browsers' own PDF viewer from showing it.
+        "Content-Security-Policy": "frame-ancestors 'none'",
+    }
+    return Response(found.pdf, media_type="application/pdf", headers=headers)
+
+
+def _no_letter(request: Request) -> Response:
+    return message(
+        request,
+        404,
+        ("Brevet er her ikke", "The letter is not here"),
+        ("Vi har ikke et brev til dig på denne adresse.", "We have no letter for you at this address."),
+        back="/familie",
+    )
+
+
+def _nothing_shown(request: Request) -> Response:
+    return message(
+        request,
+        503,
+        ("Vi kan ikke vise siden lige nu", "We cannot show the page right now"),
+        (
+            "Hver gang nogen ser oplysninger om et barn, skriver vi det i en log. Det kan vi ikke lige nu, og derfor "
+            "viser vi ingenting. Prøv igen om et øjeblik.",
+            "Each time somebody sees information about a child, we write it in a log. We cannot do that right now, so "
+            "we show nothing. Try again in a moment.",
+        ),
+        headers={"Retry-After": "5"},
+        back="/familie",
+    )

@@ -1,0 +1,123 @@
+"""The staff page: who is this child's coordinator?
+
+The number comes in the body of a form and goes nowhere else. Refused, unknown and no coordinator are one and the same
+answer. What is shown of a coordinator comes out of a Disclosure: there is none before the entry is durable.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from hub.access import lookup
+from hub.access.log import Disclosure
+from hub.access.policy import PURPOSES
+from hub.clock import DENMARK
+from hub.errors import TryAgain
+from hub.identity import parse
+from hub.web import signin, words
+from hub.web.pages import context, page, speak
+from hub.web.security import form
+
+router = APIRouter(include_in_schema=False)
+REASON_AT_MOST = 1000
+"""Characters in a written reason."""
+
+
+@router.get("/personale")
+def ask(request: Request) -> Response:
+    if signin.staff(request) is None:
+        return signin.sign_in_first(request)
+    return _form(request, {"purpose": "case"}, {})
+
+
+@router.post("/personale")
+async def answer(request: Request) -> Response:
+    asker = signin.staff(request)
+    if asker is None:
+        return signin.sign_in_first(request)
+    fields = await form(request)
+    problems = _problems(fields)
+    if problems:
+        return _form(request, fields, problems, status=422)
+    number = parse(fields["cpr"])
+    question = lookup.Request(
+        asker,
+        context(request).keys.lookup_token(number.digits),
+        fields["purpose"],
+        fields.get("reason", "").strip() or None,
+    )
+    try:
+        disclosure = await request.app.state.lookups.ask(question)
+    except TryAgain:
+        return _form(request, fields, {}, status=503, unavailable=True)
+    return _answer(request, disclosure, number.born)
+
+
+def _answer(request: Request, disclosure: Disclosure[lookup.Answer], born: date) -> Response:
+    found = disclosure.value.coordinator
+    t = speak(request)
+    return page(
+        request,
+        "answer.html",
+        coordinator=found,
+        since=t.day(found.since.astimezone(DENMARK).date()) if found else None,
+        born=born,
+        sources=source_lines(request, disclosure.value.sources),
+        entry=disclosure.entry,
+    )
+
+
+def source_lines(request: Request, sources: tuple[lookup.Source, ...]) -> list[tuple[str, str, bool]]:
+    """Each source by its administration's name, what it said last in plain words, and whether it answers."""
+    ctx, t = context(request), speak(request)
+    known = {source.name: source for source in sources}
+    lines = []
+    for name, adapter in ctx.plugins.adapters.items():
+        source = known.get(name, lookup.Source(name, "never", None))
+        if adapter.administration is None:
+            title = t("Oplysninger om forældremyndighed", "Information about custody")
+        else:
+            title = words.capital(ctx.settings.administration_name(adapter.administration, t.language))
+        lines.append((title, t.fresh(source.state, source.as_of), source.state == "ok"))
+    return lines
+
+
+def _problems(fields: dict[str, str]) -> dict[str, words.Text]:
+    """What must be put right, by field. A number that can be nobody's is not a lookup, so it is not logged either."""
+    problems: dict[str, words.Text] = {}
+    number = words.number_problem(fields.get("cpr", ""))
+    if number is not None:
+        problems["cpr"] = number
+    if fields.get("purpose") not in PURPOSES:
+        problems["purpose"] = ("Vælg, hvad du skal bruge svaret til.", "Choose what you need the answer for.")
+    if len(fields.get("reason", "")) > REASON_AT_MOST:
+        problems["reason"] = (
+            f"Begrundelsen er for lang. Den må højst være på {REASON_AT_MOST} tegn.",
+            f"The reason is too long. It may have at most {REASON_AT_MOST} characters.",
+        )
+    return problems
+
+
+def _form(
+    request: Request,
+    fields: dict[str, str],
+    problems: dict[str, words.Text],
+    *,
+    status: int = 200,
+    unavailable: bool = False,
+) -> Response:
+    english = speak(request).language == "en"
+    return page(
+        request,
+        "lookup.html",
+        status=status,
+        headers={"Retry-After": "5"} if unavailable else None,
+        fields=fields,
+        problems=problems,
+        unavailable=unavailable,
+        purposes=words.PURPOSES_EN if english else PURPOSES,
+        reason_at_most=REASON_AT_MOST,
+    )

@@ -1,0 +1,188 @@
+"""Words of the pages: two languages, times and states as a person says them, and what is wrong with a number."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from hub.clock import DENMARK
+from hub.contract import State
+from hub.coordination import caseload
+from hub.errors import BadRecord
+from hub.identity import parse
+from hub.letters.templates import long_date, weekday
+
+LANGUAGES = ("da", "en")
+Text = tuple[str, str]
+"""The same in Danish and in English."""
+
+STATES: dict[State, Text] = {
+    State.APPLIED: ("I har søgt og venter på svar", "You have applied and wait for an answer"),
+    State.OPEN: ("Sagen er i gang", "The case is under way"),
+    State.DECIDED: ("Der er truffet en afgørelse", "A decision has been made"),
+    State.CLOSED: ("Sagen er slut", "The case is closed"),
+}
+
+PURPOSES_EN = {
+    "coordination": "Coordinate the help for the child",
+    "case": "Work on the child's case",
+    "contact": "Get in touch with the coordinator",
+}
+"""`hub.access.policy.PURPOSES` in English."""
+
+WAITS: dict[str, Text] = {
+    caseload.NO_PLACE: (
+        "Alle koordinatorer har lige nu så mange børn, som de kan følge. I får besked, når der er plads.",
+        "All coordinators have as many children as they can follow at the moment. You will hear when there is room.",
+    ),
+    caseload.SIBLING_FULL: (
+        "Søskende får den samme koordinator, og der er ikke plads til flere hos koordinatoren lige nu.",
+        "Siblings have the same coordinator, and that coordinator has no room for more at the moment.",
+    ),
+}
+WAITS_ELSE: Text = (
+    "Vi er ved at finde ud af, om vi kan tilbyde en koordinator. I får besked.",
+    "We are finding out whether we can offer a coordinator. You will hear from us.",
+)
+
+_DELIVERY: dict[tuple[str, str | None], Text] = {
+    ("sent", "digital"): ("Sendt til Digital Post", "Sent to Digital Post"),
+    ("sent", "print"): ("Sendt til udskrivning på papir", "Sent to be printed on paper"),
+    ("received", "digital"): ("På vej til din Digital Post", "On its way to your Digital Post"),
+    ("received", "print"): ("På vej med posten", "On its way by mail"),
+    ("delivered", "digital"): ("Leveret i din Digital Post", "Delivered to your Digital Post"),
+    ("delivered", "print"): ("Afleveret til posten", "Handed to the postal service"),
+}
+_DELIVERY_ELSE: dict[str, Text] = {
+    "sent": ("Sendt", "Sent"),
+    "received": ("På vej til dig", "On its way to you"),
+    "delivered": ("Leveret", "Delivered"),
+    "returned": ("Kom retur. Kommunen ser på det.", "Came back. The municipality is looking into it."),
+    "failed": (
+        "Kunne ikke leveres. Kommunen ser på det.",
+        "Could not be delivered. The municipality is looking into it.",
+    ),
+}
+LETTER_STATES = frozenset(_DELIVERY_ELSE)
+"""States of a letter that has left: before that it may still be held back, so it is not shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How one page speaks: a language, and the time now (UTC)."""
+
+    language: str
+    now: datetime
+
+    def __call__(self, danish: str, english: str) -> str:
+        return english if self.language == "en" else danish
+
+    def of(self, text: Text) -> str:
+        return self(*text)
+
+    def day(self, day: date) -> str:
+        """3. november 2026"""
+        return long_date(day, self.language)
+
+    def weekday(self, day: date) -> str:
+        """tirsdag den 3. november 2026"""
+        return self(f"{weekday(day, 'da')} den {self.day(day)}", f"{weekday(day, 'en')} {self.day(day)}")
+
+    def time(self, time: datetime) -> str:
+        """kl. 09.40"""
+        local = time.astimezone(DENMARK)
+        return self(f"kl. {local:%H.%M}", f"at {local:%H:%M}")
+
+    def at(self, time: datetime) -> str:
+        """i dag kl. 09.40 · i går kl. 09.40 · den 3. november 2026 kl. 09.40"""
+        day, now = time.astimezone(DENMARK).date(), self.now.astimezone(DENMARK).date()
+        if day == now:
+            return f"{self('i dag', 'today')} {self.time(time)}"
+        if day == now - timedelta(days=1):
+            return f"{self('i går', 'yesterday')} {self.time(time)}"
+        return f"{self('den', 'on')} {self.day(day)} {self.time(time)}"
+
+    def since(self, time: datetime) -> str:
+        """kl. 09.40 i dag · kl. 09.40 den 3. november 2026"""
+        day, now = time.astimezone(DENMARK).date(), self.now.astimezone(DENMARK).date()
+        local = time.astimezone(DENMARK)
+        clock = self(f"kl. {local:%H.%M}", f"{local:%H:%M}")
+        if day == now:
+            return f"{clock} {self('i dag', 'today')}"
+        return f"{clock} {self('den', 'on')} {self.day(day)}"
+
+    def fresh(self, state: str, as_of: datetime | None) -> str:
+        """What a source's state (ok, no answer, never) means, after its name."""
+        if as_of is None:
+            return self("har ikke svaret endnu", "has not answered yet")
+        if state == "ok":
+            return f"{self('svarede', 'answered')} {self.at(as_of)}"
+        return f"{self('har ikke svaret siden', 'has not answered since')} {self.since(as_of)}"
+
+    def state(self, state: State) -> str:
+        return self.of(STATES[state])
+
+    def waits(self, why: str | None) -> str:
+        return self.of(WAITS.get(why or "", WAITS_ELSE))
+
+    def delivery(self, state: str, route: str | None) -> str:
+        return self.of(_DELIVERY.get((state, route)) or _DELIVERY_ELSE[state])
+
+
+def phone(number: str) -> str:
+    """A Danish number in pairs, which are easier to read and dial; any other as it is."""
+    digits = number.replace(" ", "")
+    if len(digits) == 8 and digits.isascii() and digits.isdigit():
+        return " ".join(digits[i : i + 2] for i in range(0, 8, 2))
+    return number
+
+
+def tel(number: str) -> str:
+    """What a tel: link dials."""
+    return re.sub(r"[^+0-9]", "", number)
+
+
+def capital(text: str) -> str:
+    """With a capital letter first, and the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+_NUMBER_PROBLEMS: dict[str, Text] = {
+    "all zeros": (
+        "Nummeret er lutter nuller, og det betyder, at CPR-nummeret ikke kendes.",
+        "The number is all zeros, which means that the CPR number is not known.",
+    ),
+    "is digits": (
+        "Et CPR-nummer består af tal. Der er et tegn, som ikke kan stå der.",
+        "A CPR number is made of digits. There is a character that cannot be there.",
+    ),
+    "electronic number": (
+        "Der er bogstaver i nummeret, men det er ikke et gyldigt erstatningsnummer (eCPR).",
+        "There are letters in the number, but it is not a valid replacement number (eCPR).",
+    ),
+    "no date": (
+        "De første seks cifre er ikke en dato. Skriv dag, måned og år, for eksempel 031116.",
+        "The first six digits are no date. Write day, month and year, for example 031116.",
+    ),
+}
+
+
+def number_problem(text: str) -> Text | None:
+    """Why this cannot be a CPR number, in plain words; None when it can."""
+    if not text.strip():
+        return "Skriv barnets CPR-nummer.", "Write the child's CPR number."
+    try:
+        parse(text)
+    except BadRecord as error:
+        said = str(error)
+    else:
+        return None
+    for part, problem in _NUMBER_PROBLEMS.items():
+        if part in said:
+            return problem
+    count = len(re.sub(r"[-\s]", "", text))
+    return (
+        f"Et CPR-nummer har 10 cifre. Du har skrevet {count}.",
+        f"A CPR number has 10 digits. You have written {count}.",
+    )
