@@ -110,7 +110,7 @@ def test_resumes_right_after_every_page(sof_url: str, page_size: int) -> None:
 def test_nothing_changed_reads_nothing(sof_http: SofAdapter) -> None:
     last = list(sof_http.presence(None))[-1]
     (page,) = sof_http.presence(last.cursor)
-    assert (page.records, page.ignored, page.complete) == ((), 0, False)
+    assert (page.records, page.ignored, page.complete, page.cursor) == ((), 0, False, last.cursor)
 
 
 def test_later_reads_give_what_has_changed(sof_http: SofAdapter, town: Town, clock: SetClock) -> None:

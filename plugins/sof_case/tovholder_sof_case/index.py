@@ -77,8 +77,8 @@ class _Place:
         return f"registered from {since}, case {self.given + seen + 1}"
 
     def end(self) -> _Place:
-        """Where the next read begins: after all that was registered at `time`."""
-        return _Place(full=False, time=None if self.time is None else self.time + _TICK)
+        """Where the next read begins: after all that was registered at `time`, if anything was."""
+        return _Place(full=False, time=self.time + _TICK if self.time is not None and self.given else self.time)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,6 @@ class Filling:
 
     def put(self, record: hub.Record) -> None:
         key = object() if isinstance(record, hub.Unreadable) else record.source_id
-        self._records.pop(key, None)
         self._records[key] = record
 
     def page(self, cursor: str, *, complete: bool = False) -> hub.Page:
