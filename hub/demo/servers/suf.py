@@ -1,16 +1,14 @@
 """The town's Cura: delivery reports by KL's Gateway guide, found by FHIR's search on `_lastUpdated`.
 
-Each course is a report about one citizen, as it stands at the clock's time. As in a real Cura most citizens are old
-people of no interest to the hub, reports hold health content that must stop in the adapter, and now and then a parent
-stands in a child's report.
+Each course is a report about one citizen, of any age, as it stands at the clock's time. As in a real Cura, reports hold
+health content that must stop in the adapter, and now and then a parent stands in a child's report.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime, timedelta
-from random import Random
+from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid5
@@ -31,8 +29,6 @@ _SOR = {"identifier": {"use": "official", "system": "urn:oid:1.2.208.176.1.1", "
 _CPR = "urn:oid:1.2.208.176.1.2"
 _RESTRICTED = [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}]
 _PLAN_STATUS = {State.APPLIED: "draft", State.OPEN: "active", State.DECIDED: "active", State.CLOSED: "completed"}
-_ELDERLY_PER_CHILD = 2
-_FEWEST_ELDERLY = 20
 _PARENT_IN_EVERY = 5
 """A parent is in the report of every so many children."""
 _MOST = 1000
@@ -52,10 +48,9 @@ class _Cura:
 
     def __init__(self, town: Town, clock: Clock) -> None:
         self._town, self._clock = town, clock
-        children = town.cases.get("SUF", ())
-        self._cases = [*children, *_elderly(town, max(_FEWEST_ELDERLY, _ELDERLY_PER_CHILD * len(children)))]
-        with_parent = (case for place, case in enumerate(children) if place % _PARENT_IN_EVERY == 0)
-        self._with_parent = {case.uuid for case in with_parent}
+        self._cases = town.cases.get("SUF", ())
+        children = [case.uuid for case in self._cases if case.child in town.parents]
+        self._with_parent = set(children[::_PARENT_IN_EVERY])
 
     def changed(self) -> list[tuple[datetime, TownCase, Version]]:
         """Every course there is now and when it last changed, in the order of that."""
@@ -193,23 +188,6 @@ def _health(case: TownCase, citizen: Resource) -> list[Resource]:
 def _entry(resource: Resource) -> Resource:
     address = f"https://cura.example.dk/fhir/{resource['resourceType']}/{resource['id']}"
     return {"fullUrl": address, "resource": resource}
-
-
-def _elderly(town: Town, number: int) -> Iterable[TownCase]:
-    """Old citizens with home care: fictitious numbers that nobody else in the town has."""
-    draw = Random(f"{town.seed} elderly")
-    taken = set(town.people)
-    while number:
-        born = date(1930, 1, 1) + timedelta(days=draw.randrange(20 * 365))
-        cpr = f"{born:%d%m%y}{draw.randrange(4)}99{draw.randrange(10)}"
-        if cpr in taken:
-            continue
-        taken.add(cpr)
-        number -= 1
-        began = town.start - timedelta(days=draw.randrange(1, 1500), seconds=draw.randrange(86_400))
-        version = Version(began, State.OPEN, adviser=None)
-        uuid = str(uuid5(_NAMES, f"{town.seed} {cpr}"))
-        yield TownCase(uuid, cpr, "SUF", "care", cpr, began.astimezone(DENMARK).date(), (version,))
 
 
 def _id(case: TownCase, what: str) -> str:

@@ -25,10 +25,11 @@ from hub.demo.model import Person, Town, TownCase, Version, Worker
 from hub.demo.servers import suf
 
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+ELDERLY = 20
 KINDS = {"care": {"name": "Pleje og træning"}}
 
 # Fictitious numbers. Anna's course is open, with a contact to come and her mother in the report. Bo's closes in three
-# days. Cille, protected, has one that turns out a mistake in six. Dan's begins in nine.
+# days. Cille, protected, has one that turns out a mistake in six. Dan's begins in nine. Twenty old people have courses.
 ANNA, BO, CILLE, DAN = "0101159994", "0202129993", "0303109992", "0404139991"
 MUM = "0404859990"
 NURSE = Worker(
@@ -37,8 +38,8 @@ NURSE = Worker(
 
 
 def _course(number: int, child: str, *versions: Version, follow_up: date | None = None) -> TownCase:
-    uuid = f"00000000-0000-4000-8000-00000000000{number}"
-    return TownCase(uuid, str(number), "SUF", "care", child, date(2025, 3, number), versions, follow_up)
+    uuid = f"00000000-0000-4000-8000-{number:012}"
+    return TownCase(uuid, str(number), "SUF", "care", child, date(2025, 3, number % 28 + 1), versions, follow_up)
 
 
 def _version(days: int, state: State, adviser: str | None = None, gone: bool = False) -> Version:
@@ -71,6 +72,7 @@ def town() -> Town:
         _course(2, BO, _version(-60, State.OPEN), _version(3, State.CLOSED)),
         _course(3, CILLE, _version(-45, State.APPLIED, NURSE.uuid), _version(6, State.OPEN, gone=True)),
         _course(4, DAN, _version(9, State.DECIDED, NURSE.uuid)),
+        *(_course(10 + n, f"0101{30 + n}099{n % 10}", _version(-100 - n, State.OPEN)) for n in range(ELDERLY)),
     )
     return Town(
         1, NOW, {p.cpr: p for p in people}, {}, {ANNA: (MUM,)}, {"SUF": courses}, {NURSE.uuid: NURSE}, (), {}
@@ -80,7 +82,7 @@ def town() -> Town:
 @pytest.fixture
 def who() -> SimpleNamespace:
     """The numbers of the town's children and one parent by name, `ids` of their courses, and the nurse."""
-    ids = {child: f"00000000-0000-4000-8000-00000000000{n}" for n, child in enumerate([ANNA, BO, CILLE, DAN], start=1)}
+    ids = {child: f"00000000-0000-4000-8000-{n:012}" for n, child in enumerate([ANNA, BO, CILLE, DAN], start=1)}
     return SimpleNamespace(
         anna=ANNA, bo=BO, cille=CILLE, dan=DAN, mum=MUM, ids=ids, children=frozenset(ids), nurse=NURSE, start=NOW
     )

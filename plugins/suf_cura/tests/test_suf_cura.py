@@ -17,7 +17,6 @@ from tovholder_suf_cura import SufAdapter, SufSettings
 
 import hub
 from hub.clock import SetClock
-from hub.demo.model import Town
 
 Make = Callable[..., SufAdapter]
 ELDERLY = 20
@@ -53,7 +52,7 @@ def test_cases_are_of_the_children_asked_for(make: Make, who: SimpleNamespace) -
             cpr=who.anna,
             kind="care",
             state=OPEN,
-            opened=date(2025, 3, 1),
+            opened=date(2025, 3, 2),
             follow_up=date(2026, 2, 2),
             adviser=nurse,
             changed=who.start - timedelta(days=90),
@@ -119,7 +118,7 @@ def test_changes_are_told_as_they_come(
     assert (closed.state, closed.closed) == (hub.State.CLOSED, date(2026, 1, 8))
     assert gone == hub.Gone(ids[who.cille], at[1])
     assert isinstance(opened, hub.CaseRecord)
-    assert (opened.cpr, opened.state, opened.opened) == (who.dan, OPEN, date(2025, 3, 4))
+    assert (opened.cpr, opened.state, opened.opened) == (who.dan, OPEN, date(2025, 3, 5))
 
 
 def test_a_foreign_cursor_reads_all(make: Make) -> None:
@@ -276,11 +275,22 @@ def test_settings_that_mean_nothing_are_refused() -> None:
         SufSettings(url="http://127.0.0.1:1", kinds={"dementia": {"name": "Demens"}})
 
 
-def test_the_towns_old_people_are_nobody_in_the_town(town: Town, url: str) -> None:
-    answer = httpx.get(url + "/Bundle?_count=1000").json()
-    numbers = [e["resource"]["entry"][0]["resource"]["identifier"][0]["value"] for e in answer["entry"]]
-    assert answer["total"] == len(numbers) == len(set(numbers)) == ELDERLY + 3
-    assert len(set(numbers) - set(town.people)) == ELDERLY
+def test_the_town_tells_of_a_course_by_what_it_was_at_the_time(url: str, clock: SetClock, who: SimpleNamespace) -> None:
+    def reports() -> dict[str, list[dict[str, Any]]]:
+        answer = httpx.get(url + "/Bundle?_count=1000").json()
+        assert answer["total"] == len(answer["entry"])
+        resources = [[e["resource"] for e in entry["resource"]["entry"]] for entry in answer["entry"]]
+        return {found[0]["id"]: found for found in resources}
+
+    before = reports()
+    assert who.ids[who.dan] not in before
+    assert sum(resource["resourceType"] == "Patient" for resource in before[who.ids[who.anna]]) == 2  # with her mother
+    assert before[who.ids[who.cille]][0]["meta"]["security"][0]["code"] == "R"
+    clock.move(timedelta(days=9))
+    after = reports()
+    assert who.ids[who.dan] in after
+    assert not after[who.ids[who.cille]][0]["active"]
+    assert not any("name" in found[0] or "address" in found[0] for found in after.values())
 
 
 @pytest.mark.parametrize("query", ["_lastUpdated=ge", "_lastUpdated=2026", "_count=many", "_after=x"])
