@@ -92,10 +92,8 @@ class Embedded:
     def conninfo(self, user: str, database: str = DATABASE) -> str:
         """For psycopg, psql and pg_dump: `host='FOLDER' user='USER' dbname='DATABASE'`."""
         parts = {"host": str(self.socket), "user": user, "dbname": database}
-        return " ".join(
-            f"{key}='{value.replace(chr(92), chr(92) * 2).replace(chr(39), chr(92) + chr(39))}'"
-            for key, value in parts.items()
-        )
+        escaped = {key: value.replace("\\", "\\\\").replace("'", "\\'") for key, value in parts.items()}
+        return " ".join(f"{key}='{value}'" for key, value in escaped.items())
 
     def close(self) -> None:
         """Give up the share; the keeper stops the server when this was the last. May be called twice."""

@@ -353,6 +353,8 @@ def main(plan: Mapping[str, Any], pipe: int) -> None:
         Keeper(plan, keeper_lock, users_lock, log).run(lambda: tell("ready\n"))
     except (Refused, OSError) as error:
         tell(f"refused\n{error}")
+        with contextlib.suppress(OSError):  # as in say(): there may be no room for it
+            os.write(2, f"keeper: {error}\n".encode(errors="replace"))
 
 
 if __name__ == "__main__":
