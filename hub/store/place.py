@@ -1,10 +1,12 @@
 """Where the embedded server's programs and socket lie, as whom and with which settings it runs; decided at each start.
 
 PostgreSQL refuses to run as root. Started by root it runs as the owner of the cluster; for a new cluster as the owner
-of the data folder, else as user `tovholder` where the system has one, else as `nobody` (then other programs that run as nobody can enter the
-database too: make a user tovholder, or better, do not start as root). Of the system nothing is
-changed but this: a folder of the cluster and of the socket belong to that user, and where it cannot reach the programs
-(a virtual environment under a home only root may enter) they are copied once to /var/lib/tovholder.
+of the data folder, else as user `tovholder` where the system has one, else as `nobody`. Then other programs that run as
+nobody can enter the database too: make a user tovholder, or better, do not start as root.
+
+Of the system nothing is changed but this: the folders of the cluster and of the socket belong to that user, and where
+it cannot reach the programs (a virtual environment under a home only root may enter) they are copied once to
+/var/lib/tovholder.
 """
 
 from __future__ import annotations
