@@ -6,14 +6,17 @@ told any more makes no letter.
 
 from __future__ import annotations
 
+import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hub.context import Context
+from hub.errors import GaveUp
 from hub.letters.frozen import freeze
 from hub.letters.gather import gather
 from hub.letters.render import render
@@ -24,10 +27,17 @@ SEND_WITHIN = timedelta(days=1)
 """A frozen letter that has not been handed over by then is somebody's task."""
 
 
+BATCH = 20
+"""How many letters share a transaction: what they are gathered from is read once for all of them."""
+UNWRITABLE = "letter_unwritable"
+
+
 @dataclass(slots=True)
 class Composed:
     letters: int = 0
     empty: int = 0
+    """Bundles of which nothing may be told any more."""
+    unwritable: int = 0
 
 
 def compose_due(ctx: Context, templates: Templates) -> Composed:
@@ -35,50 +45,76 @@ def compose_due(ctx: Context, templates: Templates) -> Composed:
     result = Composed()
     while True:
         with ctx.database.begin() as session:
-            bundle = session.execute(
-                select(tables.Bundle)
-                .where(tables.Bundle.composed_at.is_(None), tables.Bundle.due_at <= ctx.clock.now())
-                .order_by(tables.Bundle.due_at)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            ).scalar_one_or_none()
-            if bundle is None:
+            bundles = (
+                session.execute(
+                    select(tables.Bundle)
+                    .where(tables.Bundle.composed_at.is_(None), tables.Bundle.due_at <= ctx.clock.now())
+                    .order_by(tables.Bundle.due_at)
+                    .limit(BATCH)
+                    .with_for_update(skip_locked=True)
+                )
+                .scalars()
+                .all()
+            )
+            if not bundles:
                 return result
-            if _compose(ctx, session, templates, bundle):
-                result.letters += 1
-            else:
-                result.empty += 1
+            _compose(ctx, session, templates, bundles, result)
 
 
-def _compose(ctx: Context, session: Session, templates: Templates, bundle: tables.Bundle) -> bool:
+def _compose(
+    ctx: Context, session: Session, templates: Templates, bundles: Sequence[tables.Bundle], result: Composed
+) -> None:
     now = ctx.clock.now()
-    bundle.composed_at = now
-    gathered = gather(ctx, session, bundle)
-    if gathered is None:
-        return False
-    rendered = render(gathered.content, templates)
-    letter_id = uuid4()
-    content, pdf = freeze(letter_id, rendered, gathered.coordinator, gathered.keys)
+    letters: list[tables.Letter] = []
+    links: list[tables.LetterChild] = []
+    for bundle_id, gathered in gather(ctx, session, bundles).items():
+        bundle = session.get_one(tables.Bundle, bundle_id)
+        bundle.composed_at = now
+        if gathered is None:
+            result.empty += 1
+            continue
+        try:
+            rendered = render(gathered.content, templates)
+        except GaveUp:
+            # Nobody's letter holds up another's: a person looks at this one, and its events stay with the bundle.
+            result.unwritable += 1
+            _task(ctx, session, bundle_id)
+            continue
+        letter_id = uuid4()
+        content, pdf = freeze(letter_id, rendered, gathered.coordinator, gathered.keys)
+        letters.append(
+            tables.Letter(
+                id=letter_id,
+                bundle_id=bundle_id,
+                guardian_id=bundle.guardian_id,
+                kind=gathered.content.kind.value,
+                language=rendered.language,
+                template_version=rendered.template_version,
+                content=content,
+                pdf=pdf,
+                sha256=bytes.fromhex(rendered.sha256),
+                frozen_at=now,
+                state="frozen",
+                state_at=now,
+                state_due=now + SEND_WITHIN,
+                tries=0,
+            )
+        )
+        links += [tables.LetterChild(letter_id=letter_id, child_id=child) for child in gathered.children]
+    session.add_all(letters)
+    session.flush()
+    session.add_all(links)
+    session.flush()
+    queue.defer(session, queue.DELIVER, [{"letter_id": str(letter.id)} for letter in letters])
+    result.letters += len(letters)
+
+
+def _task(ctx: Context, session: Session, bundle_id: UUID) -> None:
+    what = f"{UNWRITABLE}:{bundle_id}"
     session.add(
-        tables.Letter(
-            id=letter_id,
-            bundle_id=bundle.id,
-            guardian_id=bundle.guardian_id,
-            kind=gathered.content.kind.value,
-            language=rendered.language,
-            template_version=rendered.template_version,
-            content=content,
-            pdf=pdf,
-            sha256=bytes.fromhex(rendered.sha256),
-            frozen_at=now,
-            state="frozen",
-            state_at=now,
-            state_due=now + SEND_WITHIN,
-            tries=0,
+        tables.Task(
+            kind=UNWRITABLE,
+            once=hmac.digest(ctx.keys.reference, what.encode(), "sha256"),
+            made_at=ctx.clock.now(),
         )
     )
-    session.flush()
-    session.add_all(tables.LetterChild(letter_id=letter_id, child_id=child) for child in gathered.children)
-    session.flush()
-    queue.defer(session, queue.DELIVER, letter_id=str(letter_id))
-    return True

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import and_, exists, not_, or_, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
-from hub.cases import events, quarantine, sources
+from hub.cases import quarantine, sources
 from hub.clock import today
 from hub.context import Context
 from hub.contract import DeliveryStatus, Later, Refused, Sent, Status, Unreadable, Unsure
@@ -42,7 +42,10 @@ def deliver(ctx: Context, letter_id: UUID) -> str:
         )
     with ctx.database.begin() as session:
         letter = session.execute(
-            select(tables.Letter).where(tables.Letter.id == letter_id).with_for_update()
+            select(tables.Letter)
+            .where(tables.Letter.id == letter_id)
+            .options(undefer(tables.Letter.content), undefer(tables.Letter.pdf))
+            .with_for_update()
         ).scalar_one()
         if letter.state != "frozen":
             return letter.state
@@ -89,18 +92,19 @@ def deliver(ctx: Context, letter_id: UUID) -> str:
 
 def _may_go(ctx: Context, session: Session, letter: tables.Letter) -> bool:
     """Whether the guardian still has custody of every child it is about, and each is still offered or in the scheme."""
-    children = set(
-        session.execute(select(tables.LetterChild.child_id).where(tables.LetterChild.letter_id == letter.id)).scalars()
+    day = today(ctx.clock)
+    custody = exists().where(
+        tables.Custody.child_id == tables.LetterChild.child_id,
+        tables.Custody.guardian_id == letter.guardian_id,
+        or_(tables.Custody.until.is_(None), tables.Custody.until > day),
+        or_(tables.Custody.since.is_(None), tables.Custody.since <= day),
     )
-    guardians = events.guardians_of(session, children, today(ctx.clock))
-    standing = set(
-        session.execute(
-            select(tables.Offer.child_id).where(
-                tables.Offer.child_id.in_(children), tables.Offer.state.in_(("offered", "accepted"))
-            )
-        ).scalars()
+    stands = exists().where(
+        tables.Offer.child_id == tables.LetterChild.child_id, tables.Offer.state.in_(("offered", "accepted"))
     )
-    return standing == children and all(letter.guardian_id in guardians.get(child, []) for child in children)
+    return not session.execute(
+        select(exists().where(tables.LetterChild.letter_id == letter.id, not_(and_(custody, stands))))
+    ).scalar_one()
 
 
 def _move(letter: tables.Letter, state: str, now: datetime) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import literal, select
 from sqlalchemy.orm import Session
 
 from hub.contract import Action, Contact, Recipient
@@ -18,8 +18,7 @@ from hub.contract import Letter as ChannelLetter
 from hub.coordination.staff import CoordinatorCard
 from hub.letters.render import Rendered
 from hub.store import tables
-from hub.store.people import open_key, open_keys
-from hub.vault import Keys, seal, unseal, unseal_json
+from hub.vault import CannotOpen, Keys, seal, unseal, unseal_json
 
 
 def freeze(
@@ -43,10 +42,7 @@ def freeze(
 
 def open_content(session: Session, keys: Keys, letter: tables.Letter) -> dict[str, Any]:
     """What the letter says. Raises CannotOpen when somebody it is about has been forgotten."""
-    content: dict[str, Any] = json.loads(
-        _unseal(_layers(session, keys, letter), letter.content, f"letter-content:{letter.id}")
-    )
-    return content
+    return _content(_layers(session, keys, letter), letter)
 
 
 def open_pdf(session: Session, keys: Keys, letter: tables.Letter) -> bytes:
@@ -55,14 +51,17 @@ def open_pdf(session: Session, keys: Keys, letter: tables.Letter) -> bytes:
 
 
 def for_channel(session: Session, keys: Keys, letter: tables.Letter) -> ChannelLetter:
-    """The letter as a channel gets it."""
-    content = open_content(session, keys, letter)
-    guardian = session.get_one(tables.Guardian, letter.guardian_id)
-    fields = unseal_json(open_key(session, keys, guardian.key_id), guardian.sealed, f"guardian:{guardian.id}")
+    """The letter as a channel gets it. Raises CannotOpen."""
+    layers = _layers(session, keys, letter)
+    content = _content(layers, letter)
+    sealed = session.execute(
+        select(tables.Guardian.sealed).where(tables.Guardian.id == letter.guardian_id)
+    ).scalar_one()
+    fields = unseal_json(layers[0], sealed, f"guardian:{letter.guardian_id}")
     return ChannelLetter(
         title=content["title"],
         language=letter.language,
-        pdf=open_pdf(session, keys, letter),
+        pdf=_unseal(layers, letter.pdf, f"letter-pdf:{letter.id}"),
         html=content["html"],
         file_name=content["file_name"],
         recipient=Recipient(fields["cpr"], fields["name"] or ""),
@@ -74,17 +73,29 @@ def for_channel(session: Session, keys: Keys, letter: tables.Letter) -> ChannelL
     )
 
 
+def _content(layers: Sequence[bytes], letter: tables.Letter) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(_unseal(layers, letter.content, f"letter-content:{letter.id}"))
+    return content
+
+
 def _layers(session: Session, keys: Keys, letter: tables.Letter) -> list[bytes]:
-    guardian = session.get_one(tables.Guardian, letter.guardian_id)
-    children = session.execute(
-        select(tables.Child.id, tables.Child.key_id)
+    """The guardian's key, then the children's, in one statement."""
+    key = tables.PersonKey
+    guardian = (
+        select(literal(0).label("layer"), tables.Guardian.id.label("person"), key.id, key.version, key.wrapped)
+        .join(key, key.id == tables.Guardian.key_id)
+        .where(tables.Guardian.id == letter.guardian_id)
+    )
+    children = (
+        select(literal(1), tables.Child.id, key.id, key.version, key.wrapped)
+        .join(key, key.id == tables.Child.key_id)
         .join(tables.LetterChild, tables.LetterChild.child_id == tables.Child.id)
         .where(tables.LetterChild.letter_id == letter.id)
-        .order_by(tables.Child.id)
-    ).all()
-    ids = [guardian.key_id, *(row.key_id for row in children)]
-    opened = open_keys(session, keys, ids)
-    return [opened[key_id] if key_id in opened else open_key(session, keys, key_id) for key_id in ids]
+    )
+    rows = session.execute(guardian.union_all(children).order_by("layer", "person")).all()
+    if any(row.wrapped is None for row in rows):
+        raise CannotOpen("somebody this letter is about has been forgotten: it cannot be opened again")
+    return [keys.ring.unwrap(row.version, row.wrapped, str(row.id)) for row in rows]
 
 
 def _seal(keys: Sequence[bytes], plain: bytes, about: str) -> bytes:

@@ -57,85 +57,153 @@ class Gathered:
     children: tuple[UUID, ...]
 
 
-def gather(ctx: Context, session: Session, bundle: tables.Bundle) -> Gathered | None:
-    """The content of a bundle's letter; None when nothing of it may be told any more. Events that may not end here,
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the letters of several bundles are gathered from, read with one statement a table."""
+
+    day: date
+    events: dict[UUID, list[tables.Event]]
+    """By bundle."""
+    mine: dict[UUID, set[UUID]]
+    """By guardian: the children they have custody of today."""
+    offers: dict[UUID, tables.Offer]
+    """By child: the offers that are open."""
+    assigned: dict[UUID, UUID]
+    """By child: who coordinates."""
+    guardians: dict[UUID, tables.Guardian]
+    children: dict[UUID, tables.Child]
+    cases: dict[UUID, list[tables.Case]]
+    """By child."""
+    keys: dict[UUID, bytes]
+    cards: dict[UUID, CoordinatorCard]
+    silent: tuple[tuple[str, date], ...]
+
+
+def gather(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> dict[UUID, Gathered | None]:
+    """The content of each bundle's letter; None when nothing of it may be told any more. Events that may not end here,
     with the reason."""
-    now = ctx.clock.now()
-    day = now.astimezone(DENMARK).date()
-    offers, assigned = _standing(session, bundle.guardian_id, day)
-    told = _told(session, bundle.id, offers, assigned)
+    known = _read(ctx, session, bundles)
+    dropped: dict[str, list[UUID]] = {}
+    result = {bundle.id: _gather(ctx, known, bundle, dropped) for bundle in bundles}
+    for why, ids in dropped.items():
+        session.execute(update(tables.Event).where(tables.Event.id.in_(ids)).values(bundle_id=None, why_not=why))
+    return result
+
+
+def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _Known:
+    day = ctx.clock.now().astimezone(DENMARK).date()
+    guardian_ids = {bundle.guardian_id for bundle in bundles}
+    found: dict[UUID, list[tables.Event]] = {}
+    for event in session.execute(
+        select(tables.Event)
+        .where(tables.Event.bundle_id.in_([bundle.id for bundle in bundles]))
+        .order_by(tables.Event.at, tables.Event.id)
+    ).scalars():
+        found.setdefault(event.bundle_id or event.id, []).append(event)
+    mine: dict[UUID, set[UUID]] = {}
+    for row in session.execute(
+        select(tables.Custody.guardian_id, tables.Custody.child_id).where(
+            tables.Custody.guardian_id.in_(guardian_ids),
+            or_(tables.Custody.until.is_(None), tables.Custody.until > day),
+            or_(tables.Custody.since.is_(None), tables.Custody.since <= day),
+        )
+    ):
+        mine.setdefault(row.guardian_id, set()).add(row.child_id)
+    child_ids = {child for children in mine.values() for child in children}
+    offers = session.execute(
+        select(tables.Offer).where(tables.Offer.child_id.in_(child_ids), tables.Offer.state == "offered")
+    ).scalars()
+    assigned = session.execute(
+        select(tables.Assignment.child_id, tables.Assignment.coordinator_id).where(
+            tables.Assignment.child_id.in_(child_ids), tables.Assignment.until.is_(None)
+        )
+    )
+    open_offers = {offer.child_id: offer for offer in offers}
+    coordinators = {row.child_id: row.coordinator_id for row in assigned}
+    guardians = session.execute(select(tables.Guardian).where(tables.Guardian.id.in_(guardian_ids))).scalars().all()
+    children = session.execute(select(tables.Child).where(tables.Child.id.in_(child_ids))).scalars().all()
+    cases: dict[UUID, list[tables.Case]] = {}
+    for case in session.execute(
+        select(tables.Case)
+        .where(tables.Case.child_id.in_(coordinators))
+        .order_by(tables.Case.administration.desc(), tables.Case.id)
+    ).scalars():
+        cases.setdefault(case.child_id, []).append(case)
+    staff = {case.adviser_id for rows in cases.values() for case in rows} | set(coordinators.values())
+    staff |= {offer.coordinator_id for offer in open_offers.values()}
+    return _Known(
+        day=day,
+        events=found,
+        mine=mine,
+        offers=open_offers,
+        assigned=coordinators,
+        guardians={row.id: row for row in guardians},
+        children={row.id: row for row in children},
+        cases=cases,
+        keys=open_keys(session, ctx.keys, [*(g.key_id for g in guardians), *(c.key_id for c in children)]),
+        cards=cards(ctx, session, {member for member in staff if member is not None}),
+        silent=_silent(ctx, session),
+    )
+
+
+def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[str, list[UUID]]) -> Gathered | None:
+    mine = known.mine.get(bundle.guardian_id, set())
+    told = _told(known, bundle, mine, dropped)
     if not told:
         return None
-    guardian = session.get_one(tables.Guardian, bundle.guardian_id)
+    guardian = known.guardians[bundle.guardian_id]
     offered = sorted({event.child_id for event in told if event.kind == events.OFFERED})
-    about = sorted({*offered, *assigned}) if any(event.kind != events.OFFERED for event in told) else offered
-    rows = {row.id: row for row in session.execute(select(tables.Child).where(tables.Child.id.in_(about))).scalars()}
-    keys = open_keys(session, ctx.keys, [guardian.key_id, *(row.key_id for row in rows.values())])
-    opened = {child: unseal_json(keys[row.key_id], row.sealed, f"child:{child}") for child, row in rows.items()}
-    coordinators = {offers[child].coordinator_id for child in offered} | {assigned[c] for c in about if c in assigned}
-    card = next(iter(cards(ctx, session, {c for c in coordinators if c is not None}).values()), None)
-    fields = unseal_json(keys[guardian.key_id], guardian.sealed, f"guardian:{guardian.id}")
-    in_scheme = [child for child in about if child in assigned]
-    cases = _cases(ctx, session, in_scheme, {child: keys[rows[child].key_id] for child in in_scheme}, told, guardian)
-    settings = ctx.settings
+    # News about one child is told with where all the guardian's children in the scheme stand.
+    in_scheme = sorted(mine & known.assigned.keys()) if any(e.kind != events.OFFERED for e in told) else []
+    about = sorted({*offered, *in_scheme})
+    keys = {child: known.keys[known.children[child].key_id] for child in about}
+    opened = {child: unseal_json(keys[child], known.children[child].sealed, f"child:{child}") for child in about}
+    coordinators = [known.offers[child].coordinator_id for child in offered] + [known.assigned[c] for c in in_scheme]
+    card = next((known.cards[c] for c in coordinators if c is not None and c in known.cards), None)
+    key = known.keys[guardian.key_id]
+    fields = unseal_json(key, guardian.sealed, f"guardian:{guardian.id}")
+    language, settings = guardian.language, ctx.settings
     content = LetterContent(
         kind=_kind(told),
-        language=guardian.language,
-        written=day,
-        recipient_name=fields["name"] or _NO_NAME[guardian.language == "en"],
+        language=language,
+        written=known.day,
+        recipient_name=fields["name"] or _NO_NAME[language == "en"],
         municipality=ContentMunicipality(
             settings.municipality.name, settings.municipality.phone, settings.municipality.web
         ),
         coordinator=ContentCoordinator(card.name, card.phone, card.email) if card else None,
         offers=tuple(_label(opened[child]) for child in offered),
-        answer_by=min((by for child in offered if (by := offers[child].answer_by)), default=None),
+        answer_by=min((by for child in offered if (by := known.offers[child].answer_by)), default=None),
         answer_url=settings.letters.family_url if offered else None,
-        children=tuple(ContentChild(_label(opened[child]), cases.get(child, ())) for child in in_scheme),
-        silent=_silent(ctx, session, guardian.language) if in_scheme else (),
+        children=tuple(
+            ContentChild(_label(opened[child]), _cases(ctx, known, child, keys[child], told, language))
+            for child in in_scheme
+        ),
+        silent=tuple(
+            ContentSilence(settings.administration_name(code, language), since) for code, since in known.silent
+        )
+        if in_scheme
+        else (),
         family_url=settings.letters.family_url,
     )
-    return Gathered(
-        content, card, (keys[guardian.key_id], *(keys[rows[child].key_id] for child in about)), tuple(about)
-    )
+    return Gathered(content, card, (key, *(keys[child] for child in about)), tuple(about))
 
 
 _NO_NAME = ("Til dig, der har forældremyndigheden", "To you who have custody")
 
 
-def _standing(session: Session, guardian: UUID, day: date) -> tuple[dict[UUID, tables.Offer], dict[UUID, UUID]]:
-    """For the children the guardian has custody of today: the open offers, and who coordinates."""
-    mine = select(tables.Custody.child_id).where(
-        tables.Custody.guardian_id == guardian,
-        or_(tables.Custody.until.is_(None), tables.Custody.until > day),
-        or_(tables.Custody.since.is_(None), tables.Custody.since <= day),
-    )
-    offers = session.execute(
-        select(tables.Offer).where(tables.Offer.child_id.in_(mine), tables.Offer.state == "offered")
-    ).scalars()
-    assigned = session.execute(
-        select(tables.Assignment.child_id, tables.Assignment.coordinator_id).where(
-            tables.Assignment.child_id.in_(mine), tables.Assignment.until.is_(None)
-        )
-    )
-    return {offer.child_id: offer for offer in offers}, {row.child_id: row.coordinator_id for row in assigned}
-
-
-def _told(
-    session: Session, bundle: UUID, offers: dict[UUID, tables.Offer], assigned: dict[UUID, UUID]
-) -> list[tables.Event]:
+def _told(known: _Known, bundle: tables.Bundle, mine: set[UUID], dropped: dict[str, list[UUID]]) -> list[tables.Event]:
     """The bundle's events that may be told still; the others get their reason."""
-    told, dropped = [], []
-    for event in session.execute(
-        select(tables.Event).where(tables.Event.bundle_id == bundle).order_by(tables.Event.at, tables.Event.id)
-    ).scalars():
-        if event.child_id in (offers if event.kind == events.OFFERED else assigned):
+    told = []
+    for event in known.events.get(bundle.id, []):
+        standing = known.offers if event.kind == events.OFFERED else known.assigned
+        if event.child_id in mine and event.child_id in standing:
             told.append(event)
-        elif event.kind == events.OFFERED and event.child_id in assigned:
-            dropped.append((event.id, ANSWERED))
+        elif event.child_id not in mine:
+            dropped.setdefault(NO_CUSTODY, []).append(event.id)
         else:
-            dropped.append((event.id, ENDED if event.kind == events.OFFERED else NO_CUSTODY))
-    for event_id, why in dropped:
-        session.execute(update(tables.Event).where(tables.Event.id == event_id).values(bundle_id=None, why_not=why))
+            answered = event.kind == events.OFFERED and event.child_id in known.assigned
+            dropped.setdefault(ANSWERED if answered else ENDED, []).append(event.id)
     return told
 
 
@@ -154,49 +222,37 @@ def _label(opened: dict[str, Any]) -> ContentLabel:
 
 
 def _cases(
-    ctx: Context,
-    session: Session,
-    children: Sequence[UUID],
-    keys: dict[UUID, bytes],
-    told: Sequence[tables.Event],
-    guardian: tables.Guardian,
-) -> dict[UUID, tuple[ContentCase, ...]]:
-    """The open cases of the children, and the closed ones there is news about."""
+    ctx: Context, known: _Known, child: UUID, key: bytes, told: Sequence[tables.Event], language: str
+) -> tuple[ContentCase, ...]:
+    """The open cases of a child, and the closed ones there is news about."""
     news: dict[UUID, list[News]] = {}
     for event in told:
         if event.case_id is not None and event.kind in _NEWS:
             codes = news.setdefault(event.case_id, [])
             if _NEWS[event.kind] not in codes:
                 codes.append(_NEWS[event.kind])
-    rows = (
-        session.execute(
-            select(tables.Case)
-            .where(tables.Case.child_id.in_(children), or_(tables.Case.is_open, tables.Case.id.in_(news)))
-            .order_by(tables.Case.administration.desc(), tables.Case.id)
-        )
-        .scalars()
-        .all()
-    )
-    advisers = cards(ctx, session, {row.adviser_id for row in rows if row.adviser_id is not None})
-    found: dict[UUID, tuple[ContentCase, ...]] = {}
-    for row in rows:
-        fields = unseal_json(keys[row.child_id], row.sealed, f"case:{row.id}")
-        adviser = advisers.get(row.adviser_id) if row.adviser_id else None
+    found = []
+    for row in known.cases.get(child, []):
+        if not row.is_open and row.id not in news:
+            continue
+        fields = unseal_json(key, row.sealed, f"case:{row.id}")
+        adviser = known.cards.get(row.adviser_id) if row.adviser_id else None
         deadline = _day(fields["deadline"])
-        case = ContentCase(
-            administration=ctx.settings.administration_name(row.administration, guardian.language),
-            kind=_kind_name(ctx, row.source, fields["kind"], guardian.language),
-            state=State(fields["state"]),
-            adviser=adviser.name if adviser else None,
-            adviser_phone=adviser.phone if adviser else None,
-            opened=_day(fields["opened"]),
-            deadline=deadline,
-            follow_up=_day(fields["follow_up"]),
-            # A date that no longer holds is not told: what made it go is news of its own.
-            news=tuple(code for code in news.get(row.id, []) if deadline is not None or code not in _DATED),
+        found.append(
+            ContentCase(
+                administration=ctx.settings.administration_name(row.administration, language),
+                kind=_kind_name(ctx, row.source, fields["kind"], language),
+                state=State(fields["state"]),
+                adviser=adviser.name if adviser else None,
+                adviser_phone=adviser.phone if adviser else None,
+                opened=_day(fields["opened"]),
+                deadline=deadline,
+                follow_up=_day(fields["follow_up"]),
+                # A date that no longer holds is not told: what made it go is news of its own.
+                news=tuple(code for code in news.get(row.id, []) if deadline is not None or code not in _DATED),
+            )
         )
-        found[row.child_id] = (*found.get(row.child_id, ()), case)
-    return found
+    return tuple(found)
 
 
 def _kind_name(ctx: Context, source: str, kind: str, language: str) -> str:
@@ -211,8 +267,8 @@ def _day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-def _silent(ctx: Context, session: Session, language: str) -> tuple[ContentSilence, ...]:
-    """Administrations whose source does not answer: the letter says so, silence is not absence."""
+def _silent(ctx: Context, session: Session) -> tuple[tuple[str, date], ...]:
+    """Administrations whose source does not answer, and since when: the letter says so, silence is not absence."""
     rows = session.execute(
         select(tables.SourceState).where(
             tables.SourceState.purpose == sources.CASES, tables.SourceState.failure.is_not(None)
@@ -223,6 +279,5 @@ def _silent(ctx: Context, session: Session, language: str) -> tuple[ContentSilen
         adapter = ctx.plugins.adapters.get(row.source)
         since: datetime | None = row.answered_at or row.failed_at
         if adapter is not None and adapter.administration is not None and since is not None:
-            name = ctx.settings.administration_name(adapter.administration, language)
-            found.append(ContentSilence(name, since.astimezone(DENMARK).date()))
-    return tuple(found)
+            found.append((adapter.administration, since.astimezone(DENMARK).date()))
+    return tuple(sorted(found))

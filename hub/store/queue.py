@@ -6,7 +6,10 @@ App refuses a synchronous connection). Arguments are ids only: a worker's log pr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from procrastinate import App, SyncPsycopgConnector
+from procrastinate.types import JSONValue
 from sqlalchemy.orm import Session
 
 DELIVER = "deliver"
@@ -14,7 +17,11 @@ DELIVER = "deliver"
 _defers = App(connector=SyncPsycopgConnector())
 
 
-def defer(session: Session, task: str, *, queue: str = "letters", **arguments: str) -> None:
-    """Defer a job by its task's name, in the session's transaction."""
+def defer(session: Session, task: str, jobs: Sequence[dict[str, JSONValue]] = ({},), *, queue: str = "letters") -> None:
+    """Defer jobs by their task's name, one for each of the arguments, in the session's transaction."""
+    if not jobs:
+        return
+    session.flush()
     connection = session.connection().connection.driver_connection
-    _defers.configure_task(task, queue=queue, connection=connection, allow_unknown=True).defer(**arguments)
+    deferrer = _defers.configure_task(task, queue=queue, connection=connection, allow_unknown=True)
+    deferrer.batch_defer(*jobs)
