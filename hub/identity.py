@@ -82,7 +82,9 @@ def parse(text: str) -> Cpr:
 
     Raises BadRecord when it cannot be a number: unknown (0000000000), wrong length or characters, no such date.
     Modulus 11 is not asked for."""
-    digits = text.replace("-", "").replace(" ", "").strip().upper()
+    # Small letters are made capital only of ASCII: "ß" would become two characters.
+    digits = text.replace("-", "").replace(" ", "").strip()
+    digits = digits.upper() if digits.isascii() else digits
     if len(digits) != 10:
         raise BadRecord(f"a CPR number has ten characters, this has {len(digits)}")
     if digits == UNKNOWN:

@@ -17,9 +17,10 @@ import hmac
 import json
 import os
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -28,6 +29,7 @@ from hub.errors import SettingsError, TovholderError
 
 _NONCE = 12
 _KEY = 32
+T = TypeVar("T")
 
 
 class CannotOpen(TovholderError):
@@ -44,7 +46,7 @@ def unseal(key: bytes, sealed: bytes, about: str) -> bytes:
     """What `seal` sealed. Raises CannotOpen."""
     try:
         return AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], about.encode())
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
         raise CannotOpen(f"a sealed {about} does not open: changed, moved, or its key is another") from None
 
 
@@ -64,7 +66,7 @@ def new_key() -> bytes:
 class KeyRing:
     """Versioned wrapping keys; the highest version wraps, all unwrap."""
 
-    versions: dict[int, bytes]
+    versions: dict[int, bytes] = field(repr=False)
 
     @property
     def current(self) -> int:
@@ -85,8 +87,8 @@ class Keys:
     """The keys a process holds. `token` is None in processes that neither match nor look up."""
 
     ring: KeyRing
-    reference: bytes
-    token: bytes | None
+    reference: bytes = field(repr=False)
+    token: bytes | None = field(repr=False)
 
     def lookup_token(self, digits: str) -> bytes:
         """The lookup token of a CPR number (32 bytes)."""
@@ -100,18 +102,38 @@ class Keys:
 
 
 def load_keys(folder: Path, *, with_token: bool) -> Keys:
-    """The keys in `folder` (ring.json, token.key). Raises SettingsError when they are missing or not readable."""
-    path = folder / "ring.json"
+    """The keys in `folder` (ring.json, token.key). Raises SettingsError when they are missing, not readable or not
+    whole: a short or empty key would work, and protect nothing."""
+    ring = _read(folder / "ring.json", _ring)
+    token = _read(folder / "token.key", _key) if with_token else None
+    return Keys(*ring, token)
+
+
+def _read(path: Path, understand: Callable[[str], T]) -> T:
     try:
-        stored = json.loads(path.read_text(encoding="ascii"))
-        ring = KeyRing({int(v): base64.b64decode(k) for v, k in stored["versions"].items()})
-        reference = base64.b64decode(stored["reference"])
-        token = base64.b64decode((folder / "token.key").read_text(encoding="ascii")) if with_token else None
+        return understand(path.read_text(encoding="ascii"))
     except FileNotFoundError as error:
-        raise SettingsError(f"the key file {error.filename} is missing; `tovholder migrate` makes keys once") from error
-    except (KeyError, ValueError) as error:
-        raise SettingsError(f"the key file {path} cannot be read: {error}") from error
-    return Keys(ring, reference, token)
+        raise SettingsError(f"the key file {path} is missing; `tovholder migrate` makes keys once") from error
+    except OSError as error:
+        raise SettingsError(f"the key file {path} cannot be read: {error.strerror}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # The cause is left out of the message: it may hold a key.
+        raise SettingsError(f"the key file {path} is not whole; put back the copy that was kept of it") from error
+
+
+def _ring(text: str) -> tuple[KeyRing, bytes]:
+    stored = json.loads(text)
+    versions = {int(version): _key(key) for version, key in stored["versions"].items()}
+    if not versions:
+        raise ValueError("no versions")
+    return KeyRing(versions), _key(stored["reference"])
+
+
+def _key(text: str) -> bytes:
+    key = base64.b64decode(text.strip(), validate=True)
+    if len(key) != _KEY:
+        raise ValueError("not the length of a key")
+    return key
 
 
 def make_keys(folder: Path) -> bool:
@@ -128,12 +150,25 @@ def _text(key: bytes) -> str:
 
 
 def _write_once(path: Path, text: str) -> bool:
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    """Write a file unless there is one. It gets its name only when it is whole: a crash leaves no half a key."""
+    if path.exists():
         return False
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            path.hardlink_to(beside)
+        except FileExistsError:
+            return False
+    finally:
+        beside.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
     return True
