@@ -26,7 +26,7 @@ _environment = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters |= {"phone": words.phone, "tel": words.tel, "capital": words.capital}
+_environment.filters |= {"phone": words.phone, "tel": words.tel, "capital": words.capital, "mail": words.mail}
 
 
 def context(request: Request) -> Context:

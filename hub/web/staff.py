@@ -30,7 +30,7 @@ REASON_AT_MOST = 1000
 def ask(request: Request) -> Response:
     if signin.staff(request) is None:
         return signin.sign_in_first(request)
-    return _form(request, {"purpose": "case"}, {})
+    return _form(request, {}, {})
 
 
 @router.post("/personale")

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from markupsafe import Markup, escape
+
 from hub.clock import DENMARK
 from hub.contract import State
 from hub.coordination import caseload
@@ -141,6 +143,12 @@ def phone(number: str) -> str:
 def tel(number: str) -> str:
     """What a tel: link dials."""
     return re.sub(r"[^+0-9]", "", number)
+
+
+def mail(address: str) -> Markup:
+    """A mail address that may break after the @ on a narrow screen, and nowhere else if it can be helped."""
+    local, at, domain = address.rpartition("@")
+    return escape(local) + (Markup("@<wbr>") if at else "") + escape(domain)
 
 
 def capital(text: str) -> str:

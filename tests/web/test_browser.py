@@ -1,0 +1,300 @@
+"""The pages in a real browser: by keyboard alone, on a narrow phone, and readable for everybody (WCAG 2.2 AA)."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from sqlalchemy import select
+
+from hub import family as acts
+from hub.clock import SetClock
+from hub.context import Context
+from hub.letters.compose import compose_due
+from hub.letters.templates import Templates
+from hub.store import tables
+from hub.web.app import build
+
+NAME = "Mette Holm Østergård"
+IDA, NOBODY = "0311164234", "0311164250"
+WIDTHS = {"desktop": (1280, 800), "phone": (320, 640)}
+
+# What a page must keep, as a list of what it does not. Written here because axe-core is no Python package.
+CHECKS = r"""
+() => {
+  const wrong = [];
+  const say = (what, node) => wrong.push(what + (node ? ": " + node.outerHTML.slice(0, 90) : ""));
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const seen = (node) => node.checkVisibility() && node.getBoundingClientRect().width > 1;
+  const luminance = (rgb) => {
+    const [r, g, b] = rgb.map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const parts = (colour) => colour.match(/[\d.]+/g).map(Number);
+  const behind = (node) => {
+    for (let each = node; each; each = each.parentElement) {
+      const found = parts(getComputedStyle(each).backgroundColor);
+      if (found.length === 3 || found[3] === 1) return found.slice(0, 3);
+      if (found[3] > 0) say("half transparent background", each);
+    }
+    return [255, 255, 255];
+  };
+  const contrast = (a, b) => {
+    const [light, dark] = [luminance(a), luminance(b)].sort((x, y) => y - x);
+    return (light + 0.05) / (dark + 0.05);
+  };
+
+  const root = document.documentElement;
+  if (!["da", "en"].includes(root.lang)) say("lang");
+  if (!document.title.trim()) say("title");
+  if (root.scrollWidth > innerWidth) say(`scrolls sideways: ${root.scrollWidth} > ${innerWidth}`);
+  for (const landmark of ["main", "header", "footer"])
+    if (all(`body > ${landmark}`).length !== 1) say("one " + landmark);
+  for (const nav of all("nav")) if (!nav.ariaLabel) say("nav without a label", nav);
+  if (all("a.skip").length !== 1 || !document.getElementById("indhold")) say("no way past the header");
+
+  const levels = all("h1,h2,h3,h4,h5,h6").filter(seen).map((h) => Number(h.tagName[1]));
+  if (levels.filter((level) => level === 1).length !== 1) say("one h1, there are " + levels.join());
+  levels.forEach((level, i) => {
+    if (level > (levels[i - 1] ?? 0) + 1) say("heading level skipped: " + levels.join());
+  });
+
+  const ids = all("[id]").map((node) => node.id);
+  if (new Set(ids).size !== ids.length) say("an id twice");
+  for (const name of ["aria-describedby", "aria-labelledby"])
+    for (const node of all(`[${name}]`))
+      for (const id of node.getAttribute(name).split(" "))
+        if (!document.getElementById(id)) say("points to nothing", node);
+  for (const node of all("input:not([type=hidden]),textarea,select"))
+    if (![...node.labels].some((label) => label.textContent.trim())) say("no label", node);
+  for (const node of all("[aria-invalid]")) {
+    const problem = document.getElementById((node.getAttribute("aria-describedby") ?? "").split(" ").at(-1));
+    if (!problem?.textContent.trim()) say("an error that is not linked to its field", node);
+  }
+  for (const set of all("fieldset")) if (!set.querySelector("legend")?.textContent.trim()) say("no legend", set);
+  for (const node of all("a,button,summary")) if (!node.textContent.trim()) say("no name", node);
+  for (const link of all("a[href^='#']"))
+    if (!document.getElementById(link.hash.slice(1))) say("leads nowhere", link);
+  for (const node of all("th")) if (!node.scope) say("th without scope", node);
+
+  for (const node of all("a,button,summary,input:not([type=hidden]),textarea").filter(seen)) {
+    const { width, height } = node.getBoundingClientRect();
+    if (getComputedStyle(node).display !== "inline" && Math.min(width, height) < 24) say("target below 24 px", node);
+  }
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !seen(node)) continue;
+    const style = getComputedStyle(node);
+    const ratio = contrast(parts(style.color), behind(node));
+    if (ratio < 4.5) say(`contrast ${ratio.toFixed(2)}`, node);
+    if (parseFloat(style.fontSize) < 14) say("small type " + style.fontSize, node);
+  }
+  for (const node of all("input[type=text],textarea"))
+    if (contrast(parts(getComputedStyle(node).borderTopColor), behind(node.parentElement)) < 3) say("faint edge", node);
+  return wrong;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def playwright_() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def chromium(playwright_: Playwright) -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next((found for name in names if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip(f"no browser here: none of {', '.join(names)} is installed")
+    browser = playwright_.chromium.launch(
+        executable_path=path,
+        args=["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"],
+    )
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def site(ctx: Context, town: Any, family: SimpleNamespace, clock: SetClock) -> Iterator[SimpleNamespace]:
+    """A served town in which there is something on every page."""
+    emil = town.child("1405134321")
+    with ctx.database.begin() as session:
+        session.add(tables.Custody(child_id=emil, guardian_id=family.mother, seen_at=clock.now()))
+    town.offer(emil, family.coordinator)
+    acts.accept(ctx, family.ida, acts.Answerer(family.mother, "page", "test"))
+    town.name(family.ida, "Ida Bæk Lund")
+    day = clock.now().date()
+    town.case(family.ida, "sof_case", "32.18.04", deadline=day + timedelta(days=20), adviser="Sanne Toft")
+    town.case(family.ida, "sof_case", "27.21.16", deadline=day - timedelta(days=1))
+    town.case(family.ida, "buf_case", "101011", "open", follow_up=day + timedelta(days=9), adviser="Bo Falk")
+    town.answered("sof_case")
+    town.answered("buf_case")
+    clock.move(timedelta(days=2))
+    compose_due(ctx, Templates())
+    town.failed("buf_case")
+    with ctx.database.begin() as session:
+        for row in session.execute(select(tables.Letter)).scalars():
+            row.state, row.route = "delivered", "digital"
+    server = uvicorn.Server(uvicorn.Config(build(ctx), host="127.0.0.1", port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield SimpleNamespace(url=f"http://127.0.0.1:{port}", **vars(family))
+    server.should_exit = True
+    thread.join()
+
+
+def open_page(chromium: Browser, width: str) -> Page:
+    size = WIDTHS[width]
+    page = chromium.new_context(viewport={"width": size[0], "height": size[1]}, java_script_enabled=True).new_page()
+    page.set_default_timeout(10_000)
+    return page
+
+
+def sign_in(page: Page, site: SimpleNamespace, who: str) -> None:
+    page.goto(f"{site.url}/demo/login")
+    page.check(f"input[value='{who}']")
+    page.click("main button")
+
+
+def look_up(page: Page, site: SimpleNamespace, cpr: str) -> None:
+    page.goto(f"{site.url}/personale")
+    page.fill("#cpr", cpr)
+    page.check("input[value='case']")
+    page.click("main button")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("language", ["da", "en"])
+def test_every_page_is_readable_for_everybody(
+    chromium: Browser, site: SimpleNamespace, width: str, language: str
+) -> None:
+    page = open_page(chromium, width)
+    wrong: list[str] = []
+    blocked: list[str] = []
+    page.on("console", lambda message: blocked.append(message.text) if "Content Security" in message.text else None)
+    page.on("pageerror", lambda error: blocked.append(str(error)))
+
+    def check(name: str) -> None:
+        wrong.extend(f"{name}: {each}" for each in page.evaluate(CHECKS))
+
+    page.goto(f"{site.url}/?sprog={language}")
+    check("front")
+    page.goto(f"{site.url}/demo/login")
+    check("sign-in")
+    page.click("main button")
+    check("sign-in with an error")
+    sign_in(page, site, "staff:s-1")
+    check("lookup")
+    page.click("main button")
+    check("lookup with errors")
+    look_up(page, site, IDA)
+    assert NAME in page.inner_text("h1")
+    check("answer")
+    look_up(page, site, NOBODY)
+    check("neutral answer")
+    sign_in(page, site, f"guardian:{site.mother}")
+    assert NAME in page.inner_text("main")
+    check("family")
+    page.click("summary")
+    check("family, about to say no")
+    page.click(".letters h3 a")
+    check("letter")
+    page.goto(f"{site.url}/nowhere")
+    check("not found")
+    assert page.evaluate("document.documentElement.lang") == language
+    assert wrong == []
+    assert blocked == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_lookup_by_keyboard_alone_shows_the_name_at_once(
+    chromium: Browser, site: SimpleNamespace, width: str
+) -> None:
+    page = open_page(chromium, width)
+    sign_in(page, site, "staff:s-1")
+    press = page.keyboard.press
+    page.keyboard.type(IDA)  # the field has the focus already
+    press("Tab")
+    press("Space")
+    press("ArrowDown")
+    press("Tab")
+    press("Tab")
+    press("Enter")
+    page.wait_for_selector(".answer")
+    box = page.locator(".answer .name").bounding_box()
+    assert box is not None
+    assert page.locator(".answer .name").inner_text() == NAME
+    assert box["y"] + box["height"] <= WIDTHS[width][1], "seen without scrolling"
+    assert IDA not in page.url
+    assert IDA not in page.content()
+    press("Tab")
+    press("Enter")
+    assert page.url.endswith("#indhold"), "the first stop leads past the header"
+
+
+def test_every_stop_of_the_tab_key_can_be_seen(chromium: Browser, site: SimpleNamespace) -> None:
+    page = open_page(chromium, "phone")
+    sign_in(page, site, f"guardian:{site.mother}")
+    stops = page.locator("a:visible, button:visible, summary:visible").count()
+    seen = []
+    for _ in range(stops):
+        page.keyboard.press("Tab")
+        stop = page.evaluate(
+            """() => {
+              const node = document.activeElement, style = getComputedStyle(node), box = node.getBoundingClientRect();
+              const inView = box.bottom > 0 && box.top < innerHeight;
+              return [node.tagName, style.outlineStyle, parseFloat(style.outlineWidth), inView];
+            }"""
+        )
+        seen.append(stop)
+    assert {stop[0] for stop in seen} == {"A", "BUTTON", "SUMMARY"}
+    assert [stop for stop in seen if stop[1] != "solid" or stop[2] < 2 or not stop[3]] == []
+
+
+def test_the_family_answers_without_scripts(chromium: Browser, site: SimpleNamespace, ctx: Context) -> None:
+    page = chromium.new_context(java_script_enabled=False).new_page()
+    sign_in(page, site, f"guardian:{site.mother}")
+    page.click("summary")
+    page.click("button[value=nej]")
+    assert page.url.endswith("/familie")
+    assert "Vi har skrevet dit nej ned" in page.inner_text("main")
+    with ctx.database.begin() as session:
+        states = session.execute(select(tables.Offer.state)).scalars().all()
+    assert sorted(states) == ["accepted", "declined"]
+
+
+def test_a_form_on_another_site_cannot_answer_for_the_family(
+    chromium: Browser, site: SimpleNamespace, ctx: Context
+) -> None:
+    page = open_page(chromium, "desktop")
+    sign_in(page, site, f"guardian:{site.mother}")
+    token = page.locator("input[name=csrf]").first.get_attribute("value")
+    child = page.locator("input[name=child]").first.get_attribute("value")
+    # The worst case: the other site even knows the token, and counts as the same site to the cookie (another port).
+    page.route(
+        "http://127.0.0.1:1/",
+        lambda route: route.fulfill(
+            content_type="text/html",
+            body=f"<form method=post action={site.url}/familie/svar><input name=csrf value={token}>"
+            f"<input name=child value={child}><button name=answer value=ja>x</button></form>",
+        ),
+    )
+    page.goto("http://127.0.0.1:1/")
+    page.click("button")
+    assert "Vi kunne ikke tage imod" in page.inner_text("main")
+    with ctx.database.begin() as session:
+        assert "offered" in session.execute(select(tables.Offer.state)).scalars().all()
