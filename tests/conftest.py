@@ -5,23 +5,30 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
-from uuid import uuid4
+from typing import Any, ClassVar, TypeVar
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import ColumnElement, create_engine, make_url, select, text
 from sqlalchemy.orm import Session
 
-from hub import vault
+from hub import CaseRecord, GuardianRecord, Kind, Presence, SourceSettings, StaffRecord, State, family, jobs, vault
 from hub.clock import SetClock
 from hub.context import Context
+from hub.coordination import offers
+from hub.coordination.staff import add_coordinator
 from hub.plugins import Plugins
 from hub.settings import Settings
-from hub.store import embedded
+from hub.store import embedded, tables
 from hub.store.database import Database
+from hub.testing.fakes import FakeChannel, FakeSource
 
+Row = TypeVar("Row", bound=tables.Base)
+ADMINS = ("SOF", "BUF", "SUF")
 START = datetime(2026, 11, 2, 7, 0, tzinfo=UTC)
 """A Monday."""
 
@@ -136,3 +143,102 @@ def _settings(cluster: embedded.Embedded, name: str) -> Settings:
     return Settings(
         database_url=cluster.url("tovholder_app", name), owner_database_url=cluster.url("tovholder_admin", name)
     )
+
+
+def number(n: int, year: int = 16) -> str:
+    """A fictitious number of a child born in 2000 + `year`; `n` up to 600 tells them apart."""
+    return f"{1 + n % 28:02}{1 + n // 28 % 12:02}{year:02}{4000 + n}"
+
+
+class World:
+    """Three administrations, CPR and a channel in memory, and the hub's own acts on them."""
+
+    number = staticmethod(number)
+
+    KINDS: ClassVar = {
+        "help": Kind(name="dækning af merudgifter", name_en="cover of additional expenses", limit_weeks=12),
+        "relief": Kind(name="aflastning i hjemmet", name_en="relief at home"),
+    }
+
+    def __init__(self, ctx: Context, clock: SetClock, folder: Path) -> None:
+        self.sof, self.buf, self.suf = (FakeSource(code.lower(), code, kinds=self.KINDS.keys()) for code in ADMINS)
+        self.cpr = FakeSource("cpr", None, page_size=50)
+        self.channel = FakeChannel()
+        sources = {source.name: source for source in (self.sof, self.buf, self.suf, self.cpr)}
+        sections = {name: SourceSettings(folder=folder, kinds=self.KINDS) for name in ("sof", "buf", "suf")}
+        plugins = Plugins((), sources, {self.channel.name: self.channel}, sections)
+        self.ctx = replace(ctx, plugins=plugins)
+        self.clock = clock
+        self.session = self.ctx.database.session
+
+    def present(self, child: str, *sources: FakeSource) -> None:
+        """Something of the child is open in each source."""
+        for source in sources or (self.sof, self.buf):
+            source.put(Presence(f"{source.name}/{child}", child, State.OPEN))
+
+    def custody(self, child: str, *guardians: str, until: date | None = None) -> None:
+        for guardian in guardians:
+            names = {"child_name": "Karla Testbarn", "guardian_name": f"Vera Testvoksen {guardian[-3:]}"}
+            self.cpr.put(GuardianRecord(f"{child}/{guardian}", child, guardian, until=until, **names))
+
+    def coordinators(self, count: int = 1) -> list[UUID]:
+        with self.ctx.database.begin() as session:
+            return [
+                add_coordinator(self.ctx, session, StaffRecord(f"k{n}", f"Koordinator {n}", None, "12340000"))
+                for n in range(count)
+            ]
+
+    def night(self) -> offers.Placed:
+        """Match, custody and offers."""
+        return jobs.find_and_offer(self.ctx)[2]
+
+    def child(self, digits: str) -> UUID:
+        """The row of a child in the target group."""
+        return self._row(tables.Child, digits)
+
+    def guardian(self, digits: str) -> UUID:
+        return self._row(tables.Guardian, digits)
+
+    def _row(self, table: type[tables.Child] | type[tables.Guardian], digits: str) -> UUID:
+        token = self.ctx.keys.lookup_token(digits)
+        with self.session() as session:
+            return session.execute(select(table.id).where(table.token == token)).scalar_one()
+
+    def by(self, guardian: str) -> family.Answerer:
+        return family.Answerer(self.guardian(guardian), "page", "introduction/test")
+
+    def accept(self, child: str, guardian: str) -> None:
+        family.accept(self.ctx, self.child(child), self.by(guardian))
+
+    def accepted(self, *children: str, guardians: tuple[str, ...] = ("0101804001",)) -> list[UUID]:
+        """Children whose family has said yes; the offers' letters have been composed, the receipts not."""
+        with self.session() as session:
+            known = session.execute(select(tables.Coordinator)).first()
+        if known is None:
+            self.coordinators()
+        for child in children:
+            self.present(child)
+            self.custody(child, *guardians)
+        self.night()
+        for child in children:
+            self.accept(child, guardians[0])
+        return [self.child(child) for child in children]
+
+    def case(self, source: FakeSource, source_id: str, child: str, state: State = State.OPEN, **values: Any) -> None:
+        """Make or change a case."""
+        source.put(CaseRecord(source_id, child, values.pop("kind", "help"), state, **values))
+
+    def rows(self, table: type[Row], *conditions: ColumnElement[bool]) -> Sequence[Row]:
+        """Rows of a table, as they are committed."""
+        with self.session() as session:
+            return session.execute(select(table).where(*conditions)).scalars().all()
+
+    def events(self, kind: str | None = None) -> Sequence[tables.Event]:
+        """Events of a kind; of all kinds about cases when none is named."""
+        about = tables.Event.kind == kind if kind else tables.Event.kind.not_in(["offered", "assigned"])
+        return self.rows(tables.Event, about)
+
+
+@pytest.fixture
+def world(ctx: Context, clock: SetClock, tmp_path: Path) -> World:
+    return World(ctx, clock, tmp_path)
