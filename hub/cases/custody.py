@@ -103,65 +103,90 @@ def _take(
     accepted: set[UUID],
     result: CustodyRead,
 ) -> None:
+    """One page: its guardians, custodies and, of accepted children, names; in a few statements for all of them."""
     now = ctx.clock.now()
+    records: list[tuple[UUID, bytes, GuardianRecord]] = []
     for record in page.records:
         if isinstance(record, GuardianRecord):
             child = numbers.get(record.child_cpr)
             if child is None:
                 continue  # not asked for: not ours to know
             try:
-                guardian = _guardian(ctx, session, record)
+                digits = parse(record.guardian_cpr).digits
             except BadRecord as error:
                 reference = ctx.keys.refer(source, record.source_id).hex()
                 kept = Unreadable(f"custody {reference}", str(error), repr(record).encode())
                 result.quarantined += quarantine.keep(session, ctx.keys, source, kept, now)
                 continue
-            result.read += 1
-            _custody(session, child, guardian, record, now)
-            if child in accepted:
-                name_child(ctx, session, child, record)
+            records.append((child, ctx.keys.lookup_token(digits), record))
         elif isinstance(record, Unreadable):
             result.quarantined += quarantine.keep(session, ctx.keys, source, record, now)
+    result.read += len(records)
+    if not records:
+        return
+    guardians = _guardians(ctx, session, {token: record for _child, token, record in records})
+    made = insert(tables.Custody)
+    rows = {
+        (child, guardians[token]): {
+            "child_id": child,
+            "guardian_id": guardians[token],
+            "since": record.since,
+            "until": record.until,
+            "seen_at": now,
+        }
+        for child, token, record in records
+    }
+    session.execute(
+        made.on_conflict_do_update(
+            index_elements=["child_id", "guardian_id"],
+            set_={name: made.excluded[name] for name in ("since", "until", "seen_at")},
+        ),
+        list(rows.values()),
+    )
+    _name_children(ctx, session, {child: record for child, _token, record in records if child in accepted})
 
 
-def _guardian(ctx: Context, session: Session, record: GuardianRecord) -> UUID:
-    digits = parse(record.guardian_cpr).digits
-    token = ctx.keys.lookup_token(digits)
-    fields = {
-        "cpr": digits,
+def _guardians(ctx: Context, session: Session, records: dict[bytes, GuardianRecord]) -> dict[bytes, UUID]:
+    """The rows of the guardians, by token: made or brought up to date."""
+    rows = session.execute(select(tables.Guardian).where(tables.Guardian.token.in_(records))).scalars().all()
+    keys = open_keys(session, ctx.keys, (row.key_id for row in rows))
+    found: dict[bytes, UUID] = {}
+    for row in rows:
+        found[row.token] = row.id
+        fields = _fields(records[row.token])
+        if row.key_id in keys and unseal_json(keys[row.key_id], row.sealed, f"guardian:{row.id}") != fields:
+            row.sealed = seal_json(keys[row.key_id], fields, f"guardian:{row.id}")
+    made = []
+    for token in sorted(records.keys() - found.keys()):
+        key_id, key = make_key(session, ctx.keys)
+        guardian_id = uuid4()
+        sealed = seal_json(key, _fields(records[token]), f"guardian:{guardian_id}")
+        made.append(tables.Guardian(id=guardian_id, token=token, key_id=key_id, sealed=sealed, language="da"))
+        found[token] = guardian_id
+    session.flush()
+    session.add_all(made)
+    session.flush()
+    return found
+
+
+def _fields(record: GuardianRecord) -> dict[str, object]:
+    return {
+        "cpr": parse(record.guardian_cpr).digits,
         "name": record.guardian_name,
         "protected": record.protected,
         "digital_post": record.digital_post,
     }
-    row = session.execute(select(tables.Guardian).where(tables.Guardian.token == token)).scalar_one_or_none()
-    if row is None:
-        key_id, key = make_key(session, ctx.keys)
-        session.flush()
-        row = tables.Guardian(id=uuid4(), token=token, key_id=key_id, sealed=b"", language="da")
-        row.sealed = seal_json(key, fields, f"guardian:{row.id}")
-        session.add(row)
-        session.flush()
-        return row.id
-    key = open_keys(session, ctx.keys, [row.key_id])[row.key_id]
-    if unseal_json(key, row.sealed, f"guardian:{row.id}") != fields:
-        row.sealed = seal_json(key, fields, f"guardian:{row.id}")
-    return row.id
 
 
-def _custody(session: Session, child: UUID, guardian: UUID, record: GuardianRecord, now: datetime) -> None:
-    values = {"since": record.since, "until": record.until, "seen_at": now}
-    session.execute(
-        insert(tables.Custody)
-        .values(child_id=child, guardian_id=guardian, **values)
-        .on_conflict_do_update(index_elements=["child_id", "guardian_id"], set_=values)
-    )
-
-
-def name_child(ctx: Context, session: Session, child_id: UUID, record: GuardianRecord) -> None:
-    """Keep an accepted child's name and protection beside the number."""
-    row = session.get_one(tables.Child, child_id)
-    key = open_keys(session, ctx.keys, [row.key_id])[row.key_id]
-    fields = unseal_json(key, row.sealed, f"child:{row.id}")
-    wanted = fields | {"name": record.child_name, "protected": record.child_protected}
-    if wanted != fields:
-        row.sealed = seal_json(key, wanted, f"child:{row.id}")
+def _name_children(ctx: Context, session: Session, records: dict[UUID, GuardianRecord]) -> None:
+    """Keep accepted children's names and protection beside the number."""
+    rows = session.execute(select(tables.Child).where(tables.Child.id.in_(records))).scalars().all()
+    keys = open_keys(session, ctx.keys, (row.key_id for row in rows))
+    for row in rows:
+        if row.key_id not in keys:
+            continue
+        record = records[row.id]
+        fields = unseal_json(keys[row.key_id], row.sealed, f"child:{row.id}")
+        wanted = fields | {"name": record.child_name, "protected": record.child_protected}
+        if wanted != fields:
+            row.sealed = seal_json(keys[row.key_id], wanted, f"child:{row.id}")

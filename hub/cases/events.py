@@ -6,8 +6,10 @@ The same thing seen twice is one event: `once` is a keyed digest of what happene
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, func, or_, select, update
@@ -34,6 +36,18 @@ have been read, a near deadline before it is nearer."""
 
 LETTERS_LEAVE = time(8, 0)
 """When a bundle's last day ends in a letter (Danish time)."""
+
+
+ROWS = 1000
+"""How many rows go in one statement: PostgreSQL takes at most 65,535 values."""
+
+T = TypeVar("T")
+
+
+def batched(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """`things` in parts of at most `size` (itertools has it from Python 3.12)."""
+    for start in range(0, len(things), size):
+        yield things[start : start + size]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +88,36 @@ def record(session: Session, keys: Keys, now: datetime, window: int, news: list[
     for item in news:
         for guardian in guardians.get(item.child_id, []):
             wanted.setdefault(guardian, []).append(item)
+    if not wanted:
+        return 0
+    due = {
+        guardian: min(due_at(now, WAITS.get(item.kind, window)) for item in items) for guardian, items in wanted.items()
+    }
+    bundles = _bundles(session, now, due)
+    rows = [
+        {
+            "id": uuid4(),
+            "guardian_id": guardian,
+            "child_id": item.child_id,
+            "kind": item.kind,
+            "case_id": item.case_id,
+            "once": hmac.digest(keys.reference, f"{item.kind}:{item.child_id}:{item.what}".encode(), "sha256"),
+            "at": now,
+            "bundle_id": bundles[guardian],
+        }
+        for guardian in sorted(wanted)
+        for item in wanted[guardian]
+    ]
     made = 0
-    for guardian in sorted(wanted):
-        due = min(due_at(now, WAITS.get(item.kind, window)) for item in wanted[guardian])
-        bundle = _bundle(session, guardian, now, due)
-        rows = [
-            {
-                "id": uuid4(),
-                "guardian_id": guardian,
-                "child_id": item.child_id,
-                "kind": item.kind,
-                "case_id": item.case_id,
-                "once": hmac.digest(keys.reference, f"{item.kind}:{item.child_id}:{item.what}".encode(), "sha256"),
-                "at": now,
-                "bundle_id": bundle,
-            }
-            for item in wanted[guardian]
-        ]
-        new = session.execute(insert(Event).values(rows).on_conflict_do_nothing().returning(Event.id)).all()
-        made += len(new)
-        if not new:
-            _drop_if_empty(session, bundle)
+    for part in batched(rows, ROWS):
+        kept = insert(Event).values(part).on_conflict_do_nothing().returning(Event.id)
+        made += len(session.execute(kept).all())
+    # A bundle made for events that turned out to be known already holds nothing: it would be an empty letter.
+    session.execute(
+        delete(Bundle).where(
+            Bundle.id.in_(bundles.values()), ~select(Event.id).where(Event.bundle_id == Bundle.id).exists()
+        )
+    )
     return made
 
 
@@ -106,23 +129,23 @@ def due_at(now: datetime, working_days: int) -> datetime:
     return datetime.combine(day, LETTERS_LEAVE, DENMARK).astimezone(now.tzinfo)
 
 
-def _bundle(session: Session, guardian: UUID, now: datetime, due: datetime) -> UUID:
-    """The guardian's open bundle, made when there is none; due no later than `due`. Its row stays locked until the
-    transaction ends, so that it cannot be composed without what is being added."""
-    made = insert(Bundle).values(id=uuid4(), guardian_id=guardian, opened_at=now, due_at=due)
-    return session.execute(
-        made.on_conflict_do_update(
-            index_elements=["guardian_id"],
-            index_where=Bundle.composed_at.is_(None),
-            set_={"due_at": func.least(Bundle.due_at, made.excluded.due_at)},
-        ).returning(Bundle.id)
-    ).scalar_one()
-
-
-def _drop_if_empty(session: Session, bundle: UUID) -> None:
-    session.execute(
-        delete(Bundle).where(Bundle.id == bundle, ~select(Event.id).where(Event.bundle_id == bundle).exists())
-    )
+def _bundles(session: Session, now: datetime, due: dict[UUID, datetime]) -> dict[UUID, UUID]:
+    """The open bundle of each guardian, made where there is none; due no later than asked. Their rows stay locked until
+    the transaction ends, so that none can be composed without what is being added."""
+    found: dict[UUID, UUID] = {}
+    for part in batched(sorted(due), ROWS):
+        made = insert(Bundle).values(
+            [{"id": uuid4(), "guardian_id": g, "opened_at": now, "due_at": due[g]} for g in part]
+        )
+        rows = session.execute(
+            made.on_conflict_do_update(
+                index_elements=["guardian_id"],
+                index_where=Bundle.composed_at.is_(None),
+                set_={"due_at": func.least(Bundle.due_at, made.excluded.due_at)},
+            ).returning(Bundle.guardian_id, Bundle.id)
+        )
+        found |= {row.guardian_id: row.id for row in rows}
+    return found
 
 
 def drop_waiting(session: Session, why: str, *, child: UUID | None = None, case: UUID | None = None) -> None:

@@ -74,7 +74,7 @@ def _read(ctx: Context, adapter: Adapter) -> Read:
     try:
         with ctx.database.begin() as session:
             start = sources.begin(session, adapter.name, sources.PRESENCE, ctx.clock.now(), FULL_READ_EVERY)
-        for page in adapter.presence(start.cursor):
+        for page in sources.pages(adapter.name, lambda: adapter.presence(start.cursor)):
             with ctx.database.begin() as session:
                 _take(ctx, session, adapter, page, result)
         with ctx.database.begin() as session:
@@ -91,24 +91,26 @@ def _take(ctx: Context, session: Session, adapter: Adapter, page: Page, result: 
     now, day = ctx.clock.now(), today(ctx.clock)
     state = sources.state(session, adapter.name, sources.PRESENCE)
     rows: dict[bytes, dict[str, object]] = {}
-    gone: list[bytes] = []
+    gone: set[bytes] = set()
     unread: list[bytes] = []
     numbers: dict[bytes, Cpr] = {}
     result.ignored += page.ignored
     for record in page.records:
         if isinstance(record, Gone) or (isinstance(record, Presence) and record.state is State.CLOSED):
-            gone.append(ctx.keys.refer(adapter.name, record.source_id))
+            gone.add(ctx.keys.refer(adapter.name, record.source_id))
         elif isinstance(record, Presence):
+            reference = ctx.keys.refer(adapter.name, record.source_id)
             number = _number(ctx, session, adapter.name, record, result)
             if number is None:
+                unread.append(reference)
                 continue
             result.read += 1
             if number.age(day) >= ADULT:
-                gone.append(ctx.keys.refer(adapter.name, record.source_id))
+                gone.add(reference)
                 continue
             token = ctx.keys.lookup_token(number.digits)
             numbers[token] = number
-            reference = ctx.keys.refer(adapter.name, record.source_id)
+            gone.discard(reference)  # a page's last word counts
             rows[reference] = {"reference": reference, "token": token, "state": record.state.value}
         elif isinstance(record, Unreadable):
             result.quarantined += quarantine.keep(session, ctx.keys, adapter.name, record, now)

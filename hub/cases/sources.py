@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from hub.errors import GaveUp, TovholderError
 from hub.store.database import Database
 from hub.store.tables import SourceState
 
+T = TypeVar("T")
 PRESENCE, CASES, CUSTODY, STATUSES = "presence", "cases", "custody", "statuses"
 
 
@@ -56,6 +59,17 @@ def failed(session: Session, source: str, purpose: str, now: datetime, why: str)
     """A source did not answer: shown as "no answer since", never as "nothing there"."""
     row = state(session, source, purpose)
     row.failed_at, row.failure = now, why
+
+
+def pages(name: str, ask: Callable[[], Iterable[T]]) -> Iterator[T]:
+    """What a plugin answers, page by page. An error that is none of the hub's own is a fault in the plugin: GaveUp with
+    the kind of error alone, since its words may hold a record."""
+    try:
+        yield from ask()
+    except TovholderError:
+        raise
+    except Exception as error:
+        raise GaveUp(f"the plugin {name} has a fault: {type(error).__name__}; tell whoever keeps it") from error
 
 
 @contextmanager
