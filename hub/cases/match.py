@@ -97,7 +97,9 @@ def _take(ctx: Context, session: Session, adapter: Adapter, page: Page, result: 
     result.ignored += page.ignored
     for record in page.records:
         if isinstance(record, Gone) or (isinstance(record, Presence) and record.state is State.CLOSED):
-            gone.add(ctx.keys.refer(adapter.name, record.source_id))
+            reference = ctx.keys.refer(adapter.name, record.source_id)
+            gone.add(reference)
+            rows.pop(reference, None)
         elif isinstance(record, Presence):
             reference = ctx.keys.refer(adapter.name, record.source_id)
             number = _number(ctx, session, adapter.name, record, result)
@@ -107,6 +109,7 @@ def _take(ctx: Context, session: Session, adapter: Adapter, page: Page, result: 
             result.read += 1
             if number.age(day) >= ADULT:
                 gone.add(reference)
+                rows.pop(reference, None)
                 continue
             token = ctx.keys.lookup_token(number.digits)
             numbers[token] = number
