@@ -227,7 +227,8 @@ def test_a_lookup_by_keyboard_alone_shows_the_name_at_once(
     page = open_page(chromium, width)
     sign_in(page, site, "staff:s-1")
     press = page.keyboard.press
-    page.keyboard.type(IDA)  # the field has the focus already
+    page.wait_for_selector("#cpr:focus")  # by itself, once the page is there
+    page.keyboard.type(IDA)
     press("Tab")
     press("Space")
     press("ArrowDown")

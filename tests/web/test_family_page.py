@@ -116,9 +116,9 @@ def test_an_answer_too_late_is_not_saved_and_says_so(family: SimpleNamespace, mo
     assert "Dit svar er ikke gemt" in answer.text
 
 
-@pytest.mark.parametrize("child", ["", "x", str(uuid4())])
-def test_an_answer_for_another_child_is_refused(mother: Any, child: str) -> None:
-    assert mother.submit("/familie", "/familie/svar", child=child, answer="ja").status_code == 409
+def test_an_answer_for_no_child_or_that_is_none_is_refused(family: SimpleNamespace, mother: Any) -> None:
+    for child, said in (("", "ja"), ("x", "ja"), (str(uuid4()), "ja"), (str(family.ida), "måske")):
+        assert mother.submit("/familie", "/familie/svar", child=child, answer=said).status_code == 409
 
 
 def test_an_answer_for_a_child_of_others_is_refused(
@@ -240,6 +240,21 @@ def test_a_letter_is_listed_read_and_opened_as_it_was_frozen(
     assert pdf.headers["content-disposition"] == 'inline; filename="brev-fra-kommunen.pdf"'
     assert hashlib.sha256(pdf.content).digest() == sent.sha256
     assert own_entries(ctx)[-2:] == [accepted.ida, accepted.ida], "reading it and opening it are looks too"
+
+
+def test_a_letter_also_about_a_child_no_longer_theirs_is_gone(
+    accepted: SimpleNamespace, mother: Any, town: Any, ctx: Context, clock: SetClock
+) -> None:
+    sent = letter(ctx, clock, accepted.mother)
+    emil = town.child("1405134321")
+    with ctx.database.begin() as session:
+        session.add(tables.Custody(child_id=emil, guardian_id=accepted.mother, seen_at=clock.now()))
+        session.add(tables.LetterChild(letter_id=sent.id, child_id=emil))
+    town.end_custody(emil, accepted.mother)
+    page = mother.get("/familie").text
+    assert "Din koordinator" in page
+    assert "Tak for dit svar" not in page
+    assert mother.get(f"/familie/breve/{sent.id}").status_code == 404
 
 
 @pytest.mark.parametrize("state", ["frozen", "withheld"])

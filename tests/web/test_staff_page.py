@@ -120,9 +120,8 @@ def test_every_source_says_how_fresh_it_is(accepted: SimpleNamespace, staff: Any
     assert "har ikke svaret siden kl. 08.00 den 2. november 2026" in said
 
 
-@pytest.mark.parametrize(
-    ("typed", "said"),
-    [
+def test_a_number_that_can_be_nobodys_is_explained_and_not_logged(staff: Any, ctx: Context) -> None:
+    for typed, said in (
         ("", "Skriv barnets CPR-nummer."),
         ("031116423", "Du har skrevet 9."),
         ("031116-42345", "Du har skrevet 11."),
@@ -130,18 +129,14 @@ def test_every_source_says_how_fresh_it_is(accepted: SimpleNamespace, staff: Any
         ("03111x4234", "Et CPR-nummer består af tal"),
         ("3113164234", "ikke en dato"),
         ("0311164AB4", "ikke et gyldigt erstatningsnummer"),
-    ],
-)
-def test_a_number_that_can_be_nobodys_is_explained_and_not_logged(
-    staff: Any, ctx: Context, typed: str, said: str
-) -> None:
-    answer = staff.look_up(typed)
-    assert answer.status_code == 422
-    assert said in answer.text
-    assert 'aria-invalid="true"' in answer.text
-    assert 'aria-describedby="cpr-hint cpr-problem"' in answer.text
-    assert '<a href="#cpr">' in answer.text
-    assert "<title>Fejl: " in answer.text
+    ):
+        answer = staff.look_up(typed)
+        assert answer.status_code == 422
+        assert said in answer.text
+        assert 'aria-invalid="true"' in answer.text
+        assert 'aria-describedby="cpr-hint cpr-problem"' in answer.text
+        assert '<a href="#cpr">' in answer.text
+        assert "<title>Fejl: " in answer.text
     assert entries(ctx) == []
 
 
