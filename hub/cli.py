@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hub import jobs
@@ -26,6 +27,7 @@ from hub import settings as settings_reader
 from hub.access.askers import KeyCache
 from hub.access.log import Asker
 from hub.access.lookup import LookupQueue, Request
+from hub.access.policy import PURPOSES
 from hub.api import tokens
 from hub.api.app import answer
 from hub.cases import sync as syncing
@@ -200,13 +202,18 @@ def doctor(as_json: Json = False) -> None:
 As = Annotated[str, typer.Option("--as", metavar="STAFF", help="Id of the member of staff who asks.")]
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True})
 def lookup(
+    command: typer.Context,
     staff: As,
     purpose: Annotated[str, typer.Option(help="coordination, case or contact.")],
     reason: Annotated[str | None, typer.Option(help="Written reason, where there is no case.")] = None,
 ) -> None:
     """Who is a child's coordinator? Reads the number from standard input, never from the command line."""
+    if command.args:  # click's own refusal would repeat the number
+        raise typer.BadParameter("the number is read from standard input; the command line takes none")
+    if purpose not in PURPOSES:
+        raise typer.BadParameter(f"use one of {', '.join(sorted(PURPOSES))}", param_hint="--purpose")
     number = parse(sys.stdin.readline().strip())
     with _context(with_token=True) as ctx:
         asker = _staff(ctx.settings, staff)
@@ -272,7 +279,8 @@ def guarded(run: Callable[[], None]) -> None:
     try:
         run()
     except TovholderError as error:
-        err.print(f"[bold red]tovholder:[/] {error}", highlight=False)
+        # The text may hold brackets (a path, a list), and must stay one line for whoever reads it by program.
+        err.print(f"[bold red]tovholder:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise SystemExit(1) from error
 
 

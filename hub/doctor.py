@@ -51,6 +51,8 @@ def _ask(name: str, thing: Adapter | Channel) -> Check:
         health = thing.health()
     except TovholderError as error:
         return Check(name, False, str(error))
+    except Exception as error:  # noqa: BLE001 - one plugin that fails must not hide the other checks
+        return Check(name, False, f"its own check fails: {type(error).__name__}")
     return Check(name, health.ok, health.detail)
 
 

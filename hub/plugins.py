@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
@@ -46,7 +47,7 @@ def load(settings: Settings, found: Iterable[EntryPoint] | None = None) -> Plugi
     manager.add_hookspecs(hookspecs)
     points = list(installed() if found is None else found)
     for point in points:
-        manager.register(_import(point), name=point.name)
+        _register(manager, point)
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
@@ -75,36 +76,65 @@ def load(settings: Settings, found: Iterable[EntryPoint] | None = None) -> Plugi
     return Plugins(loaded, adapters, channels, sections)
 
 
+def _register(manager: pluggy.PluginManager, point: EntryPoint) -> None:
+    if manager.get_plugin(point.name) is not None:
+        raise PluginError(f"two installed plugins are called {point.name}; uninstall one of them")
+    module = _import(point)
+    other = manager.get_name(module)
+    if other is not None:
+        raise PluginError(f"the plugins {other} and {point.name} are the same module ({point.value})")
+    try:
+        manager.register(module, name=point.name)
+    except pluggy.PluginValidationError as error:
+        said = " ".join(str(error).split())
+        raise PluginError(f"the plugin {point.name}: {said}; see hub/hookspecs.py for the hooks there are") from error
+
+
 def _import(point: EntryPoint) -> ModuleType:
     try:
         module = point.load()
-    except Exception as error:
-        raise PluginError(f"the plugin {point.name} ({point.value}) fails to import: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"the plugin {point.name} ({point.value}) fails to import: {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(module, ModuleType):
         raise PluginError(f"the plugin {point.name} must name a module, and {point.value} is none")
     return module
 
 
-def _ask(manager: pluggy.PluginManager, name: str, hook: str, section: Any) -> list[Any]:
-    # Only this plugin is asked, so that it sees its own settings and no other's.
+def _only(manager: pluggy.PluginManager, name: str, hook: str) -> pluggy.HookCaller:
+    """The hook of one plugin, so that it sees its own settings and no other's."""
     others = [plugin for other, plugin in manager.list_name_plugin() if other != name]
+    return manager.subset_hook_caller(hook, remove_plugins=others)
+
+
+@contextmanager
+def _blamed(name: str, hook: str) -> Iterator[None]:
     try:
-        answers = manager.subset_hook_caller(hook, remove_plugins=others)(settings=section)
+        yield
     except SettingsError:
         raise
     except Exception as error:
-        raise PluginError(f"the plugin {name} fails in {hook}: {error}") from error
-    return [thing for answer in answers for thing in answer]
+        raise PluginError(f"the plugin {name} fails in {hook}: {type(error).__name__}: {error}") from error
+
+
+def _ask(manager: pluggy.PluginManager, name: str, hook: str, section: Any) -> list[Any]:
+    with _blamed(name, hook):
+        return [thing for answer in _only(manager, name, hook)(settings=section) for thing in answer]
 
 
 def _section(manager: pluggy.PluginManager, name: str, settings: Settings) -> Any:
-    others = [plugin for other, plugin in manager.list_name_plugin() if other != name]
-    models: list[type[BaseModel]] = manager.subset_hook_caller("settings_model", remove_plugins=others)()
+    with _blamed(name, "settings_model"):
+        models = _only(manager, name, "settings_model")()
     given = settings.plugins[name]
     if not models:
         if given:
-            raise SettingsError(f"{settings.file}: plugins.{name}: this plugin takes no settings; delete the keys")
+            raise SettingsError(
+                f"{settings.file or 'tovholder.toml'}: plugins.{name}: this plugin takes no settings; delete the keys"
+            )
         return None
+    if not (isinstance(models[0], type) and issubclass(models[0], BaseModel)):
+        raise PluginError(f"the plugin {name} gives something else than a pydantic model in settings_model")
     try:
         return models[0].model_validate(given)
     except ValidationError as error:
@@ -112,10 +142,11 @@ def _section(manager: pluggy.PluginManager, name: str, settings: Settings) -> An
 
 
 def _add(known: dict[str, Any], thing: Any, protocol: type, plugin: str) -> None:
-    fits = isinstance(thing, protocol)
-    if not fits:
+    if isinstance(thing, type) or not isinstance(thing, protocol):
         raise PluginError(f"the plugin {plugin} registers something that is no {protocol.__name__} by hub/contract.py")
-    name: str = thing.name
+    name = getattr(thing, "name", None)
+    if not isinstance(name, str) or not name:
+        raise PluginError(f"the plugin {plugin} registers a {protocol.__name__} without a name")
     if name in known:
         raise PluginError(
             f"two plugins register the {protocol.__name__.lower()} {name!r}; each needs a name of its own"

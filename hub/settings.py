@@ -11,9 +11,11 @@ import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from hub.clock import Clock, FileClock, SystemClock
 from hub.errors import SettingsError
@@ -48,6 +50,12 @@ class Coordination(_Section):
     answer_working_days: int = Field(default=10, ge=1, le=60)
     """How long a family has to answer an offer before the reminder (working days)."""
 
+    @model_validator(mode="after")
+    def siblings_fit(self) -> Self:
+        if self.limit < self.target:
+            raise ValueError(f"limit ({self.limit}) must not be lower than target ({self.target})")
+        return self
+
 
 class Letters(_Section):
     window_working_days: int = Field(default=3, ge=0, le=20)
@@ -78,8 +86,8 @@ class Demo(_Section):
 class Settings(_Section):
     file: Path | None = None
     data: Path = Path("data")
-    database_url: str | None = None
-    owner_database_url: str | None = None
+    database_url: str | None = Field(default=None, repr=False)  # may hold a password
+    owner_database_url: str | None = Field(default=None, repr=False)
     keys: Path | None = None
     municipality: Municipality = Municipality()
     administrations: dict[str, Administration] = {}
@@ -88,6 +96,17 @@ class Settings(_Section):
     api: Api = Api()
     demo: Demo | None = None
     plugins: dict[str, dict[str, Any]] = {}
+
+    @field_validator("database_url", "owner_database_url")
+    @classmethod
+    def names_postgresql(cls, url: str | None) -> str | None:
+        try:
+            fits = url is None or make_url(url).get_backend_name() == "postgresql"
+        except (ArgumentError, ValueError):
+            fits = False
+        if not fits:
+            raise ValueError("must look like postgresql://user@host:5432/database")
+        return url
 
     @property
     def keys_folder(self) -> Path:
@@ -121,29 +140,36 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     values: dict[str, Any] = {}
     if file.exists():
         try:
-            values = tomllib.loads(file.read_text(encoding="utf-8"))
+            values = tomllib.loads(file.read_text(encoding="utf-8-sig"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{file} is not valid TOML: {error}") from error
+        except OSError as error:
+            raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
+        if "file" in values:
+            raise SettingsError(f"{file}: file: there is no such key: mend the spelling or delete the line")
         values["file"] = file
     elif named:
         raise SettingsError(f"TOVHOLDER_SETTINGS points to {file}, which does not exist; make it or unset the variable")
-    for variable, key in _FROM_ENVIRONMENT.items():
-        if environment.get(variable):
-            values[key] = environment[variable]
+    given = {key: variable for variable, key in _FROM_ENVIRONMENT.items() if environment.get(variable)}
+    values |= {key: environment[variable] for key, variable in given.items()}
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(explain(error, file, "")) from error
+        raise SettingsError(explain(error, file, "", given)) from error
 
 
-def explain(error: ValidationError, file: Path | None, prefix: str) -> str:
-    """A validation error as lines that name the file, the key and the remedy."""
+def explain(
+    error: ValidationError, file: Path | None, prefix: str, environment: Mapping[str, str] | None = None
+) -> str:
+    """A validation error as lines that name the file (or the variable, for a key that `environment` says came from
+    one), the key and the remedy."""
     lines = []
     for problem in error.errors(include_url=False, include_input=False):
         key = ".".join(part for part in [prefix, *(str(p) for p in problem["loc"])] if part)
         remedy = {
             "extra_forbidden": "there is no such key: mend the spelling or delete the line",
             "missing": "this key is needed: add it",
-        }.get(problem["type"], problem["msg"])
-        lines.append(f"{file or 'tovholder.toml'}: {key or 'the section'}: {remedy}")
+        }.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+        place = (environment or {}).get(key) or f"{file or 'tovholder.toml'}: {key or 'the section'}"
+        lines.append(f"{place}: {remedy}")
     return "\n".join(lines)

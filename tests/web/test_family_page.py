@@ -245,11 +245,13 @@ def test_a_letter_is_listed_read_and_opened_as_it_was_frozen(
 def test_a_letter_also_about_a_child_no_longer_theirs_is_gone(
     accepted: SimpleNamespace, mother: Any, town: Any, ctx: Context, clock: SetClock
 ) -> None:
-    sent = letter(ctx, clock, accepted.mother)
     emil = town.child("1405134321")
     with ctx.database.begin() as session:
         session.add(tables.Custody(child_id=emil, guardian_id=accepted.mother, seen_at=clock.now()))
-        session.add(tables.LetterChild(letter_id=sent.id, child_id=emil))
+    town.offer(emil, accepted.coordinator)
+    sent = letter(ctx, clock, accepted.mother)
+    assert "Tak for dit svar" in mother.get("/familie").text
+    assert own_entries(ctx)[-2:] == sorted([accepted.ida, emil]), "it is about both"
     town.end_custody(emil, accepted.mother)
     page = mother.get("/familie").text
     assert "Din koordinator" in page
