@@ -43,11 +43,13 @@ def read_custody(ctx: Context, children: set[UUID]) -> list[CustodyRead]:
 
 
 def unread(session: Session) -> set[UUID]:
-    """Children in the target group whose guardians have never been asked for."""
+    """Children in the target group whose guardians have never been asked for; nobody whose family has said no."""
     asked = select(tables.ChildSource.child_id).where(tables.ChildSource.source == sources.CUSTODY)
-    return set(
-        session.execute(select(tables.Child.id).where(tables.Child.eligible, tables.Child.id.not_in(asked))).scalars()
+    ended = select(tables.Offer.child_id).where(tables.Offer.state.not_in(("waiting", "offered", "accepted")))
+    wanted = select(tables.Child.id).where(
+        tables.Child.eligible, tables.Child.id.not_in(asked), tables.Child.id.not_in(ended)
     )
+    return set(session.execute(wanted).scalars())
 
 
 def _read(ctx: Context, adapter: Adapter, children: set[UUID]) -> CustodyRead:

@@ -8,7 +8,7 @@ An offer reserves its places until it is declined or lapses.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from uuid import UUID
 
@@ -80,23 +80,22 @@ def plan(
     """Who gets a place where. `homes` says which coordinator a guardian's family already has. Pure: nothing is stored.
 
     A caseload never passes `target` by a new family, nor `limit` by siblings."""
-    by_id = {place.coordinator: place for place in places}
+    by_id = {place.coordinator: replace(place) for place in places}
     result = Plan()
     for family in sorted(families(waiting), key=published_order):
-        home = next((homes[g] for child in family for g in sorted(child.guardians) if g in homes), None)
-        if not any(child.guardians for child in family):
+        guardians = {guardian for child in family for guardian in child.guardians}
+        known = [by_id[home] for home in {homes[g] for g in guardians if g in homes} if home in by_id]
+        if not guardians:
             result.waits.update((child.id, NO_GUARDIAN) for child in family)
-        elif home is not None and home in by_id:
-            if by_id[home].load + len(family) <= limit:
-                _put(result, by_id[home], family)
-            else:
-                result.waits.update((child.id, SIBLING_FULL) for child in family)
+            continue
+        if known:
+            fits, full = [p for p in known if p.load + len(family) <= limit], SIBLING_FULL
         else:
-            fits = [p for p in by_id.values() if p.takes_new and p.load + len(family) <= target]
-            if fits:
-                _put(result, min(fits, key=lambda place: (place.load, place.order)), family)
-            else:
-                result.waits.update((child.id, NO_PLACE) for child in family)
+            fits, full = [p for p in by_id.values() if p.takes_new and p.load + len(family) <= target], NO_PLACE
+        if fits:
+            _put(result, min(fits, key=lambda place: (place.load, place.order)), family)
+        else:
+            result.waits.update((child.id, full) for child in family)
     return result
 
 

@@ -48,15 +48,15 @@ def place(ctx: Context) -> Placed:
             waiting, _places(session), _homes(session, today(ctx.clock)), target=settings.target, limit=settings.limit
         )
         answer_by = add_working_days(now.astimezone(DENMARK).date(), settings.answer_working_days)
-        _store(session, planned.placed, planned.waits, now, answer_by)
+        placed = _store(session, planned.placed, planned.waits, now, answer_by)
         made = events.record(
             session,
             ctx.keys,
             now,
             ctx.settings.letters.window_working_days,
-            [events.News(events.OFFERED, child, now.date().isoformat()) for child in planned.placed],
+            [events.News(events.OFFERED, child, now.date().isoformat()) for child in placed],
         )
-        return Placed(len(planned.placed), len(planned.waits), made)
+        return Placed(len(placed), len(planned.waits), made)
 
 
 def _one_at_a_time(session: Session) -> None:
@@ -118,15 +118,21 @@ def _homes(session: Session, day: date) -> dict[UUID, UUID]:
     return {row.guardian_id: row.coordinator_id for row in rows}
 
 
-def _store(session: Session, placed: dict[UUID, UUID], waits: dict[UUID, str], now: datetime, answer_by: date) -> None:
+def _store(
+    session: Session, placed: dict[UUID, UUID], waits: dict[UUID, str], now: datetime, answer_by: date
+) -> list[UUID]:
+    """Gives the children who have a place now. Who is waiting no more (came of age meanwhile) gets none."""
     offers = {
         row.child_id: row
-        for row in session.execute(select(tables.Offer).where(tables.Offer.state == "waiting")).scalars()
+        for row in session.execute(
+            select(tables.Offer).where(tables.Offer.state == "waiting").order_by(tables.Offer.id).with_for_update()
+        ).scalars()
     }
-    for child, coordinator in placed.items():
+    for child in placed.keys() & offers.keys():
         offer = offers[child]
-        offer.state, offer.coordinator_id, offer.why = "offered", coordinator, None
+        offer.state, offer.coordinator_id, offer.why = "offered", placed[child], None
         offer.offered_at, offer.answer_by = now, answer_by
-    for child, why in waits.items():
-        offers[child].why = why
+    for child in waits.keys() & offers.keys():
+        offers[child].why = waits[child]
     session.flush()
+    return [child for child in placed if child in offers]
