@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
 from hub import vault
+from hub.cli import main
 from hub.clock import FileClock
 from hub.store.database import Database
+from hub.store.tables import LogEntry
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
 NUMBER = "0311164234"
 """Fictitious."""
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Runs the command in a folder of its own."""
+@dataclass(frozen=True)
+class Result:
+    returncode: int
+    stdout: str
+    stderr: str
 
-    def run(*words: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def spawn(tmp_path: Path) -> Run:
+    """Runs the command as its own process, in a folder of its own."""
+
+    def spawn(*words: str, stdin: str = "", **environment: str) -> Result:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TOVHOLDER_")}
-        return subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "hub.cli", *words],
             input=stdin,
             capture_output=True,
@@ -35,6 +49,26 @@ def run(tmp_path: Path) -> Run:
             cwd=tmp_path,
             env=clean | {"TOVHOLDER_DATA": str(tmp_path / "data")} | environment,
         )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return spawn
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The same in this process, which spares the seconds that starting takes."""
+
+    def run(*words: str, stdin: str = "", **environment: str) -> Result:
+        monkeypatch.chdir(tmp_path)
+        for name, value in ({"TOVHOLDER_DATA": str(tmp_path / "data")} | environment).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["tovholder", *words])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return Result(int(ended.value.code or 0), said.out, said.err)
 
     return run
 
@@ -48,7 +82,7 @@ def at(database: Database, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def one_line(result: subprocess.CompletedProcess[str]) -> str:
+def one_line(result: Result) -> str:
     """The message of a refusal: one line, on standard error, and nothing of Python's."""
     lines = result.stderr.splitlines()
     assert result.stdout == ""
@@ -57,9 +91,9 @@ def one_line(result: subprocess.CompletedProcess[str]) -> str:
     return lines[0].removeprefix("tovholder: ")
 
 
-def test_wrong_settings_exit_with_one_line_that_names_file_key_and_remedy(run: Run, tmp_path: Path) -> None:
+def test_wrong_settings_exit_with_one_line_that_names_file_key_and_remedy(spawn: Run, tmp_path: Path) -> None:
     (tmp_path / "tovholder.toml").write_text("[letters]\nchanel = 'x'\n")
-    result = run("plugins", "list")
+    result = spawn("plugins", "list")
     assert result.returncode == 1
     assert one_line(result) == (
         "tovholder.toml: letters.chanel: there is no such key: mend the spelling or delete the line"
@@ -76,24 +110,16 @@ def test_a_long_message_with_brackets_stays_whole(run: Run, tmp_path: Path) -> N
     )
 
 
-@pytest.mark.parametrize(
-    ("source", "said"),
-    [
-        ("import nothing_of_that_name", "the plugin zz_broken (zz_broken) fails to import: ModuleNotFoundError"),
-        ("import hub\n@hub.hookimpl\ndef register_adaptors(settings): pass", "unknown hook 'register_adaptors'"),
-        ("import hub\n@hub.hookimpl\ndef register_adapters(setings): pass", "the plugin zz_broken: "),
-    ],
-)
-def test_a_plugin_that_cannot_be_loaded_stops_the_program(run: Run, tmp_path: Path, source: str, said: str) -> None:
+def test_a_plugin_that_cannot_be_loaded_stops_the_program(spawn: Run, tmp_path: Path) -> None:
     """Installed as pip would: a module and its entry point."""
     site = tmp_path / "site"
     (site / "zz_broken-1.0.dist-info").mkdir(parents=True)
-    (site / "zz_broken.py").write_text(source)
+    (site / "zz_broken.py").write_text("import hub\n@hub.hookimpl\ndef register_adaptors(settings): pass\n")
     (site / "zz_broken-1.0.dist-info" / "METADATA").write_text("Name: zz-broken\nVersion: 1.0\n")
     (site / "zz_broken-1.0.dist-info" / "entry_points.txt").write_text("[tovholder]\nzz_broken = zz_broken\n")
-    result = run("plugins", "list", PYTHONPATH=str(site))
+    result = spawn("plugins", "list", PYTHONPATH=str(site))
     assert result.returncode == 1
-    assert said in one_line(result)
+    assert "unknown hook 'register_adaptors' in plugin" in one_line(result)
 
 
 def test_plugins_list_names_what_is_installed_and_used(run: Run, tmp_path: Path) -> None:
@@ -116,14 +142,14 @@ def test_a_command_that_is_not_understood_is_exit_code_2(run: Run) -> None:
     assert run().returncode == 2
 
 
-def test_migrate_makes_schema_and_keys_once(run: Run, tmp_path: Path) -> None:
+def test_migrate_makes_schema_and_keys_once(spawn: Run, tmp_path: Path) -> None:
     """With no database named: the embedded one, from nothing."""
-    first = run("migrate")
+    first = spawn("migrate")
     assert first.returncode == 0, first.stderr
     assert "schema empty → 0001" in first.stdout
     assert "keys made in" in first.stdout
     ring = (tmp_path / "data" / "keys" / "ring.json").read_bytes()
-    second = run("migrate")
+    second = spawn("migrate")
     assert second.returncode == 0
     assert "nothing to do" in second.stdout
     assert "keys made" not in second.stdout
@@ -177,8 +203,8 @@ def demo(at: dict[str, str], tmp_path: Path, clock) -> Path:  # type: ignore[no-
     return folder
 
 
-def test_lookup_reads_the_number_from_standard_input(run: Run, at: dict[str, str], demo: Path) -> None:
-    result = run(*LOOKUP, stdin=f"{NUMBER}\n", **at)
+def test_lookup_reads_the_number_from_standard_input(spawn: Run, at: dict[str, str], demo: Path) -> None:
+    result = spawn(*LOOKUP, stdin=f"{NUMBER}\n", **at)
     assert result.returncode == 0, result.stderr
     answer = json.loads(result.stdout)
     assert (answer["coordinator"], answer["help"]) == (None, "Er du i tvivl, så ring til 70 10 20 30.")
@@ -190,10 +216,6 @@ def test_lookup_reads_the_number_from_standard_input(run: Run, at: dict[str, str
 def test_lookup_refuses_the_number_on_the_command_line_and_does_not_repeat_it(
     run: Run, at: dict[str, str], demo: Path, database: Database, words: list[str]
 ) -> None:
-    from sqlalchemy import func, select
-
-    from hub.store.tables import LogEntry
-
     result = run(*LOOKUP, *words, stdin=f"{NUMBER}\n", **at)
     assert result.returncode == 2
     assert result.stdout == ""
