@@ -9,6 +9,7 @@ import hashlib
 from functools import partial
 from uuid import UUID
 
+import structlog
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
@@ -24,6 +25,7 @@ from hub.web.family_page import FamilyPage, read_page
 from hub.web.pages import FOLDER, context, message, page, speak
 from hub.web.security import form
 
+log = structlog.get_logger()
 router = APIRouter(include_in_schema=False)
 _OFFER_TEXT = hashlib.sha256((FOLDER / "templates" / "offer.html").read_bytes()).hexdigest()[:16]
 """Which text of the offer a family answered, kept with the answer."""
@@ -37,8 +39,8 @@ def overview(request: Request) -> Response:
     ctx, t = context(request), speak(request)
     try:
         disclosure = own.read(ctx.database, ctx.keys, ctx.clock, guardian_id, partial(read_page, ctx, t, guardian_id))
-    except TryAgain:
-        return _nothing_shown(request)
+    except TryAgain as error:
+        return _nothing_shown(request, error)
     return _overview(request, disclosure)
 
 
@@ -91,8 +93,8 @@ def letter(request: Request, letter_id: UUID) -> Response:
         return signin.sign_in_first(request)
     try:
         disclosure = _letter(request, guardian_id, letter_id)
-    except TryAgain:
-        return _nothing_shown(request)
+    except TryAgain as error:
+        return _nothing_shown(request, error)
     found = disclosure.value
     if found is None:
         return _no_letter(request)
@@ -107,8 +109,8 @@ def letter_pdf(request: Request, letter_id: UUID) -> Response:
         return signin.sign_in_first(request)
     try:
         disclosure = _letter(request, guardian_id, letter_id)
-    except TryAgain:
-        return _nothing_shown(request)
+    except TryAgain as error:
+        return _nothing_shown(request, error)
     found = disclosure.value
     if found is None:
         return _no_letter(request)
@@ -130,7 +132,8 @@ def _no_letter(request: Request) -> Response:
     )
 
 
-def _nothing_shown(request: Request) -> Response:
+def _nothing_shown(request: Request, error: TryAgain) -> Response:
+    log.warning("family page: the access log is not available", cause=type(error.__cause__ or error).__name__)
     return message(
         request,
         503,

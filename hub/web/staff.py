@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import date
 
+import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
@@ -21,6 +22,7 @@ from hub.web import signin, words
 from hub.web.pages import context, page, speak
 from hub.web.security import form
 
+log = structlog.get_logger()
 router = APIRouter(include_in_schema=False)
 REASON_AT_MOST = 1000
 """Characters in a written reason."""
@@ -51,7 +53,8 @@ async def answer(request: Request) -> Response:
     )
     try:
         disclosure = await request.app.state.lookups.ask(question)
-    except TryAgain:
+    except TryAgain as error:
+        log.warning("staff page: the access log is not available", cause=type(error.__cause__ or error).__name__)
         return _form(request, fields, {}, status=503, unavailable=True)
     return _answer(request, disclosure, number.born)
 
