@@ -64,12 +64,12 @@ def families(children: Iterable[WaitingChild]) -> list[list[WaitingChild]]:
 
 def published_order(family: list[WaitingChild]) -> tuple[object, ...]:
     """The order in which families get a place: found first; then the larger family, which has more to coordinate and
-    is harder to place; then the youngest child. Ties by number, so that the order is the same whoever reckons it."""
-    youngest = max(child.born for child in family)
+    is harder to place; then the oldest child, who has least time left until 18. Ties by number, so that the order is
+    the same whoever reckons it."""
     return (
         min(child.found for child in family),
         -len(family),
-        -youngest.toordinal(),
+        min(child.born for child in family),
         min(child.number for child in family),
     )
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, undefer
 from hub.cases import quarantine, sources
 from hub.clock import today
 from hub.context import Context
-from hub.contract import DeliveryStatus, Later, Refused, Sent, Status, Unreadable, Unsure
+from hub.contract import DeliveryStatus, Later, Refused, Sent, Status, StatusPage, Unreadable, Unsure
 from hub.errors import GaveUp, SettingsError, TryAgain
 from hub.letters.frozen import for_channel
 from hub.store import tables
@@ -72,7 +72,7 @@ def deliver(ctx: Context, letter_id: UUID) -> str:
             case Sent():
                 attempt.transmission, letter.route = result.transmission, result.route
                 _move(letter, "sent", now)
-                _catch_up(ctx, session, letter)
+                _catch_up(ctx, session, {letter})
             case Refused():
                 attempt.reason = result.reason
                 _move(letter, "failed", now)
@@ -154,47 +154,57 @@ def take_statuses(ctx: Context) -> Taken:
                 since = sources.state(session, channel.name, sources.STATUSES).cursor
             for page in channel.statuses(since):
                 with ctx.database.begin() as session:
-                    for status in page.statuses:
-                        if isinstance(status, Unreadable):
-                            result.quarantined += quarantine.keep(
-                                session, ctx.keys, channel.name, status, ctx.clock.now()
-                            )
-                        else:
-                            _take(ctx, session, channel.name, status, result)
-                    row = sources.state(session, channel.name, sources.STATUSES)
-                    row.cursor, row.answered_at, row.failure = page.cursor, ctx.clock.now(), None
+                    _take(ctx, session, channel.name, page, result)
     return result
 
 
-def _take(ctx: Context, session: Session, channel: str, status: Status, result: Taken) -> None:
+def _take(ctx: Context, session: Session, channel: str, page: StatusPage, result: Taken) -> None:
+    """One page: what is new of it is kept, and the letters it is about move on."""
+    now = ctx.clock.now()
+    said: dict[str, list[Status]] = {}
+    for status in page.statuses:
+        if isinstance(status, Unreadable):
+            result.quarantined += quarantine.keep(session, ctx.keys, channel, status, now)
+        else:
+            said.setdefault(status.key, []).append(status)
+    ids = {key: letter_id for key in said if (letter_id := _uuid(key)) is not None}
+    letters = {
+        letter.id: letter
+        for letter in session.execute(
+            select(tables.Letter).where(tables.Letter.id.in_(ids.values())).order_by(tables.Letter.id).with_for_update()
+        ).scalars()
+    }
+    known = {key: letter_id for key, letter_id in ids.items() if letter_id in letters}
+    rows = [
+        {
+            "id": uuid4(),
+            "channel": channel,
+            "key": key,
+            "status": status.status.value,
+            "time": status.time,
+            "route": status.route,
+            "reason": status.reason,
+            "letter_id": known.get(key),
+            "seen_at": now,
+        }
+        for key, statuses in said.items()
+        for status in statuses
+    ]
+    if rows:
+        kept = insert(tables.DeliveryStatus).values(rows).on_conflict_do_nothing().returning(tables.DeliveryStatus.key)
+        new = list(session.execute(kept).scalars())
+        result.new += len(new)
+        result.unknown += sum(key not in known for key in new)
+        _catch_up(ctx, session, {letters[known[key]] for key in new if key in known})
+    row = sources.state(session, channel, sources.STATUSES)
+    row.cursor, row.answered_at, row.failure = page.cursor, now, None
+
+
+def _uuid(key: str) -> UUID | None:
     try:
-        key = UUID(status.key)
+        return UUID(key)
     except ValueError:
-        key = None
-    letter = session.get(tables.Letter, key, with_for_update=True) if key is not None else None
-    new = session.execute(
-        insert(tables.DeliveryStatus)
-        .values(
-            id=uuid4(),
-            channel=channel,
-            key=status.key,
-            status=status.status.value,
-            time=status.time,
-            route=status.route,
-            reason=status.reason,
-            letter_id=letter.id if letter is not None else None,
-            seen_at=ctx.clock.now(),
-        )
-        .on_conflict_do_nothing()
-        .returning(tables.DeliveryStatus.id)
-    ).first()
-    if new is None:
-        return
-    result.new += 1
-    if letter is None:
-        result.unknown += 1
-    else:
-        _catch_up(ctx, session, letter)
+        return None
 
 
 _RANK = [DeliveryStatus.UNKNOWN, DeliveryStatus.SENT, DeliveryStatus.RECEIVED, DeliveryStatus.DELIVERED]
@@ -209,23 +219,26 @@ def state_of(statuses: list[tuple[datetime, DeliveryStatus]]) -> DeliveryStatus 
     return max((said[1] for said in statuses), key=_RANK.index, default=None)
 
 
-def _catch_up(ctx: Context, session: Session, letter: tables.Letter) -> None:
-    """Bring the letter to the state that the channel's statuses say; they may have come before the answer to our own
+def _catch_up(ctx: Context, session: Session, letters: set[tables.Letter]) -> None:
+    """Bring letters to the state that the channel's statuses say; they may have come before the answer to our own
     sending."""
     session.flush()
-    rows = session.execute(
-        select(tables.DeliveryStatus.time, tables.DeliveryStatus.status, tables.DeliveryStatus.route).where(
-            tables.DeliveryStatus.key == str(letter.id)
+    told: dict[str, list[tuple[datetime, DeliveryStatus]]] = {}
+    for row in session.execute(
+        select(tables.DeliveryStatus.key, tables.DeliveryStatus.time, tables.DeliveryStatus.status).where(
+            tables.DeliveryStatus.key.in_([str(letter.id) for letter in letters])
         )
-    ).all()
-    state = state_of([(row.time, DeliveryStatus(row.status)) for row in rows])
-    if state is None or state in (DeliveryStatus.UNKNOWN, DeliveryStatus.SENT) or state.value == letter.state:
-        return
-    if letter.state in ("frozen", WITHHELD):
-        return  # our own sending has not been confirmed yet; it will catch up then
-    _move(letter, state.value, ctx.clock.now())
-    if state in (DeliveryStatus.FAILED, DeliveryStatus.RETURNED):
-        _task(ctx, session, letter)
+    ):
+        told.setdefault(row.key, []).append((row.time, DeliveryStatus(row.status)))
+    for letter in letters:
+        if letter.state in ("frozen", WITHHELD):
+            continue  # our own sending has not been confirmed yet; it will catch up then
+        state = state_of(told.get(str(letter.id), []))
+        if state is None or state in (DeliveryStatus.UNKNOWN, DeliveryStatus.SENT) or state.value == letter.state:
+            continue
+        _move(letter, state.value, ctx.clock.now())
+        if state in (DeliveryStatus.FAILED, DeliveryStatus.RETURNED):
+            _task(ctx, session, letter)
 
 
 def overdue(ctx: Context) -> int:

@@ -35,7 +35,7 @@ from starlette.routing import Route
 from hub.clock import Clock
 from hub.demo.model import Town
 from hub.demo.servers import digital_post_rules as rules
-from hub.demo.servers.digital_post_receipts import Step, envelope, steps, transmission
+from hub.demo.servers.digital_post_receipts import Step, envelope, steps, transmission, unlucky
 
 PAGE_MAX = 1000
 
@@ -64,17 +64,17 @@ class Box:
         self._log = folder / "received.jsonl"
         for line in _whole_lines(self._log):
             if line["event"] == "received":
-                self._add(line["uuid"], line["route"], datetime.fromisoformat(line["at"]))
+                self._add(line["uuid"], line["route"], datetime.fromisoformat(line["at"]), line["arrives"] == "yes")
             else:
                 self.counts[line["event"]] += 1
         for file in sorted(folder.glob("*.xml")):
             key, _, rest = file.name.partition(".")
             if key not in self._known:
-                self._receive(key, "print" if rest == "print.xml" else "digital")
+                self._receive(key, "print" if rest == "print.xml" else "digital", etree.parse(file).getroot())
 
-    def _add(self, key: str, route: str, at: datetime) -> None:
+    def _add(self, key: str, route: str, at: datetime, arrives: bool) -> None:
         number = len(self._letters)
-        letter = _Letter(key, route, steps(key, route, at))
+        letter = _Letter(key, route, steps(key, route, at, arrives=arrives))
         self._letters.append(letter)
         self._known.add(key)
         self.counts["received"] += 1
@@ -85,10 +85,11 @@ class Box:
         with self._log.open("a", encoding="ascii") as log:
             log.write(json.dumps(line) + "\n")
 
-    def _receive(self, key: str, route: str) -> None:
+    def _receive(self, key: str, route: str, document: etree._Element) -> None:
         at = self._clock.now()
-        self._write(event="received", uuid=key, route=route, at=at.isoformat())
-        self._add(key, route, at)
+        arrives = not unlucky(rules.recipient_of(document))
+        self._write(event="received", uuid=key, route=route, at=at.isoformat(), arrives="yes" if arrives else "no")
+        self._add(key, route, at, arrives)
 
     def knows(self, key: str) -> bool:
         return key in self._known
@@ -98,7 +99,7 @@ class Box:
         beside = self._folder / f"{name}.new"
         beside.write_bytes(etree.tostring(sent.document, xml_declaration=True, encoding="UTF-8", with_tail=False))
         beside.replace(self._folder / name)
-        self._receive(sent.key, sent.route)
+        self._receive(sent.key, sent.route, sent.document)
 
     def count(self, event: str) -> None:
         self._write(event=event)

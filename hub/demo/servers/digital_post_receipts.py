@@ -4,12 +4,14 @@ envelope, urn:oio:besked:kuvert:1.0)."""
 from __future__ import annotations
 
 import base64
+import hashlib
 import uuid
 from datetime import datetime, time, timedelta
 from typing import NamedTuple
 
 FAILS_ONE_IN = 400
-"""One letter in so many fails after it was received, or comes back from the postal service; its UUID says which."""
+"""The letters to one recipient in so many fail after they were received, or come back from the postal service: a closed
+mailbox, a wrong address. The recipient's number says who, so that the same town has the same bad luck each time."""
 
 _CVR = "55133018"
 _TOWN = uuid.UUID("c0ffee00-0000-4000-8000-000000000001")
@@ -28,14 +30,18 @@ class Step(NamedTuple):
     error: tuple[str, str] | None = None
 
 
-def steps(key: str, route: str, received: datetime) -> tuple[Step, ...]:
+def unlucky(recipient: str) -> bool:
+    """Whether letters to this number do not arrive."""
+    return int.from_bytes(hashlib.sha256(recipient.encode()).digest()[:4], "big") % FAILS_ONE_IN == 0
+
+
+def steps(key: str, route: str, received: datetime, *, arrives: bool = True) -> tuple[Step, ...]:
     """All that becomes of a letter received at `received` (UTC), oldest first."""
     draw = int(key[-8:], 16)
-    unlucky = draw % FAILS_ONE_IN == 0
     if route == "digital":
         first = Step(received, "Modtaget Digital Post", "eb866ca2-b871-4387-b501-12cde577bd58")
         later = received + timedelta(minutes=5 + draw // FAILS_ONE_IN % 60)
-        if unlucky:
+        if not arrives:
             fault = ("recipient.mailbox.closed", "The recipient's mailbox was closed")
             return first, Step(later, "Fejlet", "e225a75c-4b63-46c4-9423-77f5c8762445", fault)
         return first, Step(later, "Afleveret Digital Post", "f7161a89-5068-4023-bc80-d7f4daad2a2e")
@@ -47,7 +53,7 @@ def steps(key: str, route: str, received: datetime) -> tuple[Step, ...]:
         ),
         Step(next_morning, "Modtaget Post Danmark", "e94a0a8b-60a0-42ad-8b83-52c9e15d0fb3"),
     )
-    if not unlucky:
+    if arrives:
         return printed
     back = next_morning + timedelta(days=3)
     return *printed, Step(back, "Opdatering fra Post Danmark", "f4e6eb11-0261-4198-8b5d-be92a9b1a35d")

@@ -187,6 +187,14 @@ def _check_memo(message: etree._Element, people: Mapping[str, Person]) -> None:
         raise RefusedError("recipient.not.registered", "The recipient is not registered for Digital Post")
 
 
+def recipient_of(document: etree._Element) -> str:
+    """Whose number a kept letter is addressed to, digital or print."""
+    for element in document.iter(etree.Element):
+        if _name(element) in ("recipientID", "CPRnummerIdentifikator"):
+            return element.text or ""
+    return ""
+
+
 def _check_text(name: str, text: str) -> None:
     limit = _MAX.get(name, 256)
     if len(text) > limit:

@@ -24,9 +24,9 @@ from tovholder_digital_post.settings import DigitalPostSettings
 import hub
 from hub import DeliveryStatus
 from hub.clock import SetClock
-from hub.demo.model import Town
+from hub.demo.model import Person, Town
 from hub.demo.servers import digital_post
-from hub.demo.servers.digital_post_receipts import envelope, steps
+from hub.demo.servers.digital_post_receipts import envelope, steps, unlucky
 
 Serve = Callable[[Any], str]
 PostAt = Callable[..., DigitalPost]
@@ -260,11 +260,15 @@ def test_delivery_is_told_when_it_has_happened(
 
 
 def test_some_letters_fail_late_and_some_come_back(
-    post: DigitalPost, letter: hub.Letter, paper: hub.Letter, clock: SetClock
+    post: DigitalPost, letter: hub.Letter, town: Town, clock: SetClock
 ) -> None:
     digital, printed = "8c2ea15d-61fb-4ba9-9366-000000000000", "8c2ea15d-61fb-4ba9-9366-000000000190"
-    post.send(letter, digital)
-    post.send(paper, printed)
+    closed, moved = [number for n in range(3000) if unlucky(number := f"010170{9000 - n:04}")][:2]
+    for number, key in ((closed, digital), (moved, printed)):
+        town.people[number] = Person(
+            number, "Uno", "Uheld", "Prøvevej 3", "9999", "Prøveby", digital_post=key == digital
+        )
+        post.send(replace(letter, recipient=hub.Recipient(number, "Uno Uheld")), key)
     clock.move(timedelta(days=7))
     found = all_statuses(post)
     assert [status for k, status, _ in found if k == digital] == ["received", "failed"]
@@ -303,7 +307,7 @@ def gateway(*pages: Any) -> Any:
 
 def test_status_of_an_unknown_letter_is_passed_on_and_a_bad_one_stops_nobody(serve: Serve, post_at: PostAt) -> None:
     unknown = "8c2ea15d-61fb-4ba9-9366-000000000000"
-    first_step, last_step = steps(unknown, "digital", datetime(2026, 3, 2, 8, 0, tzinfo=UTC))
+    first_step, last_step = steps(unknown, "digital", datetime(2026, 3, 2, 8, 0, tzinfo=UTC), arrives=False)
     good, failed = envelope(unknown, "digital", first_step), envelope(unknown, "digital", last_step)
     channel = post_at(serve(gateway([good, good[:900], 17, "\ud800"], [failed])))
     first, second = channel.statuses(None)
