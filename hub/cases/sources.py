@@ -36,15 +36,17 @@ class Start:
     resumed: bool
 
 
-def begin(session: Session, source: str, purpose: str, now: datetime, full_every: timedelta) -> Start:
+def begin(
+    session: Session, source: str, purpose: str, now: datetime, full_every: timedelta, *, anew: bool = False
+) -> Start:
     """Where a run goes on: after the last stored page of one that was cut off; else a new run, from the start when the
-    last full read is longer ago than `full_every`."""
+    last full read is longer ago than `full_every`. `anew`: from the start whatever there was."""
     row = state(session, source, purpose)
-    if row.under_way:
+    if row.under_way and not anew:
         return Start(row.cursor, resumed=True)
     row.under_way = True
     row.run += 1
-    if row.full_at is None or now - row.full_at >= full_every:
+    if anew or row.full_at is None or now - row.full_at >= full_every:
         row.cursor = None
     return Start(row.cursor, resumed=False)
 

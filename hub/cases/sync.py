@@ -82,15 +82,14 @@ def _sync(ctx: Context, adapter: Adapter) -> Synced:
     try:
         with ctx.database.begin() as session:
             children = _children(ctx, session, adapter.name)
-        staff = StaffKeeper(ctx, adapter.name, adapter.administration)
-        new = {digits: child for digits, child in children.items() if child.is_new}
-        if new:
-            _read(_Run(ctx, adapter, new, staff, result, set()), sources.Start(None, resumed=False), own_cursor=False)
-        old = {digits: child for digits, child in children.items() if not child.is_new}
-        if old:
-            with ctx.database.begin() as session:
-                start = sources.begin(session, adapter.name, sources.CASES, ctx.clock.now(), FULL_READ_EVERY)
-            _read(_Run(ctx, adapter, old, staff, result, set()), start, own_cursor=True)
+            if not children:
+                return result
+            # Somebody new needs all there is; one full read then serves the others' changes too.
+            anew = any(child.is_new for child in children.values())
+            start = sources.begin(session, adapter.name, sources.CASES, ctx.clock.now(), FULL_READ_EVERY, anew=anew)
+        _read(
+            _Run(ctx, adapter, children, StaffKeeper(ctx, adapter.name, adapter.administration), result, set()), start
+        )
         with ctx.database.begin() as session:
             sources.end(session, adapter.name, sources.CASES, ctx.clock.now())
     except TovholderError as error:
@@ -114,25 +113,23 @@ def _children(ctx: Context, session: Session, source: str) -> dict[str, _Child]:
     return {digits: _Child(child, keys[key_ids[child]], child not in known) for digits, child in numbers.items()}
 
 
-def _read(run: _Run, start: sources.Start, *, own_cursor: bool) -> None:
-    """One read. `own_cursor`: whether its cursors are the source's, or only those of newly accepted children's first
-    read, which say nothing about the others."""
+def _read(run: _Run, start: sources.Start) -> None:
+    """One read; when it has come to its end, the new children have been read once."""
     for page in run.adapter.read(start.cursor, frozenset(run.children)):
         with run.ctx.database.begin() as session:
             _take(run, session, page, whole=page.complete and not start.resumed)
-            if own_cursor:
-                state = sources.state(session, run.adapter.name, sources.CASES)
-                state.cursor = page.cursor
-                if page.complete:
-                    state.under_way = False
-                    state.full_at = state.full_at if start.resumed else run.ctx.clock.now()
-    with run.ctx.database.begin() as session:
-        rows = [
-            {"child_id": child.id, "source": run.adapter.name, "read_at": run.ctx.clock.now()}
-            for child in run.children.values()
-            if child.is_new
-        ]
-        if rows:
+            state = sources.state(session, run.adapter.name, sources.CASES)
+            state.cursor = page.cursor
+            if page.complete:
+                state.under_way = False
+                state.full_at = state.full_at if start.resumed else run.ctx.clock.now()
+    rows = [
+        {"child_id": child.id, "source": run.adapter.name, "read_at": run.ctx.clock.now()}
+        for child in run.children.values()
+        if child.is_new
+    ]
+    if rows:
+        with run.ctx.database.begin() as session:
             session.execute(insert(tables.ChildSource).values(rows).on_conflict_do_nothing())
 
 
