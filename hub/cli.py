@@ -45,6 +45,7 @@ from hub.plugins import load as load_plugins
 from hub.settings import Settings
 from hub.store.database import Database
 from hub.vault import make_keys
+from hub.web import serving
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 plugins_app = typer.Typer(no_args_is_help=True, help="The installed plugins.")
@@ -105,8 +106,6 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
 ) -> None:
     """Serve the pages and the API until stopped."""
-    from hub.web import serving
-
     with _context(with_token=True) as ctx:
         serving.serve(ctx, host, port)
 
