@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
@@ -101,13 +101,13 @@ def _row(seq: int, entry: SealedEntry) -> dict[str, Any]:
 
 
 def envelope(seq: int, version: int, entry: SealedEntry) -> bytes:
-    """What a leaf of the tree covers: canonical JSON (sorted keys, no spaces, ASCII) of the whole entry, the sealed
-    parts by the SHA-256 of their ciphertext, so that a destroyed key leaves every proof valid."""
+    """What a leaf of the tree covers: canonical JSON (sorted keys, no spaces, ASCII, time in UTC) of the whole entry,
+    the sealed parts by the SHA-256 of their ciphertext, so that a destroyed key leaves every proof valid."""
     fields = {
         "seq": seq,
         "v": version,
         "id": str(entry.id),
-        "at": entry.at.isoformat(timespec="microseconds"),
+        "at": entry.at.astimezone(UTC).isoformat(timespec="microseconds"),
         "kind": entry.kind,
         "child": str(entry.child_id) if entry.child_id else None,
         "asker_key": str(entry.asker_key),

@@ -16,18 +16,24 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+import structlog
 from psycopg.rows import namedtuple_row
 
 from hub.access.askers import KeyCache, PersonKeyPair
 from hub.access.log import VERSION, Asker, Disclosure, SealedEntry, seal_entry
-from hub.access.policy import Question, decide
+from hub.access.policy import Decision, Question, decide
 from hub.clock import Clock
 from hub.contract import StaffRecord
 from hub.errors import TryAgain
-from hub.vault import Keys, unseal_json
+from hub.vault import CannotOpen, Keys, unseal_json
+
+log = structlog.get_logger()
 
 BATCH = 256
 WAITING_AT_MOST = 4096
+PATIENCE = 5.0
+"""How long a batch may take (seconds), most of it waiting for the head: after that it is given up and nobody is shown
+anything."""
 
 
 class LogUnavailable(TryAgain):
@@ -80,7 +86,8 @@ _INPUTS = """
 SELECT c.token, c.id, c.key_id, k.version, k.wrapped, a.since,
        s.id AS staff_id, s.sealed AS staff_sealed, s.key_id AS staff_key, sk.version AS staff_version,
        sk.wrapped AS staff_wrapped,
-       u.id AS sub_id, u.sealed AS sub_sealed, u.key_id AS sub_key, uk.version AS sub_version, uk.wrapped AS sub_wrapped,
+       u.id AS sub_id, u.sealed AS sub_sealed, u.key_id AS sub_key, uk.version AS sub_version,
+       uk.wrapped AS sub_wrapped,
        ARRAY(SELECT DISTINCT administration FROM case_index WHERE child_id = c.id AND is_open) AS administrations
 FROM child c
 JOIN person_key k ON k.id = c.key_id AND k.wrapped IS NOT NULL
@@ -93,7 +100,8 @@ LEFT JOIN person_key uk ON uk.id = u.key_id
 WHERE c.token = ANY(%s)
 """
 _SOURCES = """
-SELECT source, max(answered_at) AS answered_at, max(failed_at) AS failed_at FROM source_state GROUP BY source ORDER BY 1
+SELECT source, max(answered_at) AS answered_at, bool_or(failure IS NOT NULL) AS failing FROM source_state
+WHERE purpose <> 'statuses' GROUP BY source ORDER BY 1
 """
 _INSERT = """
 INSERT INTO log_entry (seq, id, version, at, kind, child_id, asker_key, asker, subject_key, subject)
@@ -113,29 +121,38 @@ class _Waiting:
 class LookupQueue:
     """One queue and one writer per process. `run` is the writer; `ask` puts a question and waits for its answer."""
 
-    def __init__(self, conninfo: str, keys: Keys, clock: Clock, cache: KeyCache) -> None:
+    def __init__(self, conninfo: str, keys: Keys, clock: Clock, cache: KeyCache, *, patience: float = PATIENCE) -> None:
         self._conninfo, self._keys, self._clock, self._cache = conninfo, keys, clock, cache
+        self._patience = patience
+        self._stopped = False
         self._waiting: list[_Waiting] = []
         self._more = asyncio.Event()
         self._connection: psycopg.AsyncConnection[Any] | None = None
 
     async def ask(self, request: Request) -> Disclosure[Answer]:
         """The answer, released only after its entry is durable. Raises TooBusy or LogUnavailable: nothing is shown."""
+        self._refuse_when_full()
         pair = self._cache.known(request.asker)
         if pair is None:
             try:
                 pair = await asyncio.to_thread(self._cache.fetch, request.asker)
             except Exception as error:
                 raise LogUnavailable from error
-        if len(self._waiting) >= WAITING_AT_MOST:
-            raise TooBusy
+            self._refuse_when_full()
         future: asyncio.Future[Disclosure[Answer]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(request, *pair, future))
         self._more.set()
         return await future
 
+    def _refuse_when_full(self) -> None:
+        if self._stopped:
+            raise LogUnavailable
+        if len(self._waiting) >= WAITING_AT_MOST:
+            raise TooBusy
+
     async def run(self) -> None:
         """Serve batches until cancelled."""
+        self._stopped = False
         try:
             while True:
                 await self._more.wait()
@@ -144,25 +161,26 @@ class LookupQueue:
                     self._more.clear()
                 await self._serve([waiting for waiting in batch if not waiting.future.cancelled()])
         finally:
-            await self._disconnect()
+            self._stopped = True
             self._fail(self._waiting, LogUnavailable())
+            self._waiting = []
+            await self._disconnect()
 
     async def _serve(self, batch: list[_Waiting]) -> None:
         if not batch:
             return
         try:
-            disclosures = await self._write(batch)
-        except (psycopg.Error, OSError) as error:
+            async with asyncio.timeout(self._patience):
+                disclosures = await self._write(batch)
+        except BaseException as error:
             # Whatever happened, the commit was not confirmed: nobody gets an answer, and the next batch reconnects.
-            await self._disconnect()
             failure = LogUnavailable()
             failure.__cause__ = error
             self._fail(batch, failure)
-        except BaseException as error:
             await self._disconnect()
-            self._fail(batch, error)
             if not isinstance(error, Exception):
                 raise
+            log.warning("lookup: a batch could not be written", error=type(error).__name__, waiting=len(batch))
         else:
             for waiting, disclosure in zip(batch, disclosures, strict=True):
                 if not waiting.future.done():
@@ -190,7 +208,8 @@ class LookupQueue:
         connection = await self._connect()
         tokens = list({waiting.request.token for waiting in batch})
         async with connection.pipeline():
-            await connection.execute("BEGIN")
+            # Whatever the database's default is: a snapshot older than the wait for the head would show what is gone.
+            await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
             head = await connection.execute(_HEAD, [len(batch)])
             inputs = await connection.execute(_INPUTS, [tokens])
             freshness = await connection.execute(_SOURCES)
@@ -206,7 +225,7 @@ class LookupQueue:
 
     def _decide(self, waiting: _Waiting, child: Any, now: datetime) -> tuple[SealedEntry, Coordinator | None]:
         request, asker = waiting.request, waiting.request.asker
-        assigned = child is not None and child.staff_sealed is not None
+        assigned = child is not None and child.staff_wrapped is not None
         relation = "case" if child is not None and asker.administration in child.administrations else "none"
         decision = decide(
             Question(
@@ -217,9 +236,16 @@ class LookupQueue:
                 assigned=assigned,
             )
         )
-        subject_key = waiting.day_key
-        if child is not None:
-            subject_key = (child.key_id, self._keys.ring.unwrap(child.version, child.wrapped, str(child.key_id)))
+        subject_key, coordinator = waiting.day_key, None
+        try:
+            if child is not None:
+                subject_key = (child.key_id, self._keys.ring.unwrap(child.version, child.wrapped, str(child.key_id)))
+            if decision.see:
+                coordinator = self._coordinator(child)
+        except CannotOpen:
+            # One damaged record must not take the answers of a whole batch with it.
+            log.warning("lookup: a sealed record does not open", child=str(child.id))
+            decision = Decision(see=False, basis="unreadable")
         subject = {
             "purpose": request.purpose,
             "reason": request.reason,
@@ -237,12 +263,12 @@ class LookupQueue:
             subject=subject,
             subject_key=subject_key,
         )
-        return entry, self._coordinator(child) if decision.see else None
+        return entry, coordinator
 
     def _coordinator(self, child: Any) -> Coordinator:
         staff = self._staff(child.staff_key, child.staff_version, child.staff_wrapped, child.staff_sealed)
         substitute = None
-        if child.sub_sealed is not None:
+        if child.sub_wrapped is not None:
             substitute = self._staff(child.sub_key, child.sub_version, child.sub_wrapped, child.sub_sealed).name
         return Coordinator(staff.name, staff.phone, staff.email, child.since, substitute)
 
@@ -255,8 +281,7 @@ class LookupQueue:
 def _source(row: Any) -> Source:
     if row.answered_at is None:
         return Source(row.source, "never", None)
-    failing = row.failed_at is not None and row.failed_at > row.answered_at
-    return Source(row.source, "no answer" if failing else "ok", row.answered_at)
+    return Source(row.source, "no answer" if row.failing else "ok", row.answered_at)
 
 
 def _columns(first: int, entries: list[SealedEntry]) -> list[list[Any]]:

@@ -49,6 +49,7 @@ BASES = {
     "no-assignment": "Ingen koordinator at vise",
     "no-purpose": "Formålet er ikke på listen",
     "no-role": "Rollen må ikke slå op",
+    "unreadable": "Oplysningen kunne ikke åbnes",
 }
 
 

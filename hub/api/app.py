@@ -123,6 +123,11 @@ def attach(app: FastAPI, ctx: Context) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def say_what_is_wrong(_request: Request, error: RequestValidationError) -> Response:
-        # FastAPI's own answer repeats the input, and the input holds a number.
-        problems = [f"{'.'.join(str(part) for part in p['loc'][1:])}: {p['msg']}" for p in error.errors()]
+        # FastAPI's own answer repeats the input, and a number may stand in it: also as the name of a field.
+        problems = [f"{_place(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
         return _error(422, "; ".join(problems))
+
+
+def _place(where: tuple[str | int, ...]) -> str:
+    known = [str(part) for part in where[1:] if part in LookupRequest.model_fields]
+    return ".".join(known) or str(where[0])

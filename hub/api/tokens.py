@@ -41,9 +41,12 @@ class Tokens:
         if known is not None and known[0] > now:
             return known[1]
         claims = self._verify(token, now)
-        asker = Asker(
-            claims["sub"], claims["name"], claims.get("role", "staff"), claims.get("administration"), claims.get("unit")
-        )
+        needed, optional = ("sub", "name", "role"), ("administration", "unit")
+        if not all(isinstance(claims[claim], str) and claims[claim] for claim in needed):
+            raise NotAllowed("the token's claims are not text")
+        if not all(isinstance(claims.get(claim), str | None) for claim in optional):
+            raise NotAllowed("the token's claims are not text")
+        asker = Asker(*(claims[claim] for claim in needed), *(claims.get(claim) for claim in optional))
         if len(self._known) >= _REMEMBER:
             self._known.clear()
         self._known[digest] = (float(claims["exp"]), asker)
@@ -62,6 +65,7 @@ class Tokens:
                 exp={"essential": True},
                 sub={"essential": True},
                 name={"essential": True},
+                role={"essential": True},
             )
             registry.validate(decoded.claims)
         except (JoseError, ValueError) as error:
