@@ -41,7 +41,7 @@ class Answerer:
 def accept(ctx: Context, child_id: UUID, by: Answerer) -> None:
     """Ja tak: the reserved place becomes an assignment. A second yes changes nothing.
 
-    Raises NotAllowed when there is no open offer, or the answerer has no custody."""
+    Raises NotAllowed when there is no open offer, the answerer has no custody, or the child is 18."""
     with ctx.database.begin() as session:
         offer = _offer(session, child_id)
         _check_custody(ctx, session, child_id, by)
@@ -49,6 +49,9 @@ def accept(ctx: Context, child_id: UUID, by: Answerer) -> None:
             return
         if offer.state != "offered" or offer.coordinator_id is None:
             raise NotAllowed("there is no open offer to accept; it may have lapsed or been declined")
+        day = today(ctx.clock)
+        if any(birthday_passed(parse(digits), day) for digits in numbers_of(ctx, session, {child_id})):
+            raise NotAllowed("the child is 18: nobody else answers for them now")
         now = ctx.clock.now()
         offer.state, offer.answered_at = "accepted", now
         _answer(ctx, session, child_id, by, "yes")

@@ -7,7 +7,7 @@ news; after that, every change is told once. What is not asked for is not kept.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from hub.cases import events, quarantine, sources
 from hub.cases.advisers import StaffKeeper
 from hub.cases.custody import numbers_of
 from hub.cases.deadlines import published_deadline
+from hub.clock import today
 from hub.context import Context
 from hub.contract import Adapter, CaseRecord, Gone, Page, State, Unreadable
 from hub.errors import TovholderError
@@ -115,7 +116,7 @@ def _children(ctx: Context, session: Session, source: str) -> dict[str, _Child]:
 
 def _read(run: _Run, start: sources.Start) -> None:
     """One read; when it has come to its end, the new children have been read once."""
-    for page in run.adapter.read(start.cursor, frozenset(run.children)):
+    for page in sources.pages(run.adapter.name, lambda: run.adapter.read(start.cursor, frozenset(run.children))):
         with run.ctx.database.begin() as session:
             _take(run, session, page, whole=page.complete and not start.resumed)
             state = sources.state(session, run.adapter.name, sources.CASES)
@@ -136,13 +137,25 @@ def _read(run: _Run, start: sources.Start) -> None:
 def _take(run: _Run, session: Session, page: Page, *, whole: bool) -> None:
     now, keys, source = run.ctx.clock.now(), run.ctx.keys, run.adapter.name
     run.result.ignored += page.ignored
+    section = run.ctx.plugins.sections.get(source)
+    listed = section.kinds if isinstance(section, SourceSettings) else None
     records: dict[bytes, CaseRecord] = {}
-    gone: list[bytes] = []
-    for record in page.records:
+    gone: set[bytes] = set()
+    for record in page.records:  # a page's last word counts
         if isinstance(record, CaseRecord) and record.cpr in run.children:
-            records[keys.refer(source, record.source_id)] = record
+            reference = keys.refer(source, record.source_id)
+            records.pop(reference, None)
+            if listed is not None and record.kind not in listed:
+                # The adapter leaves such cases out; the hub does not rely on it.
+                run.result.ignored += 1
+                gone.add(reference)
+            else:
+                gone.discard(reference)
+                records[reference] = record
         elif isinstance(record, Gone):
-            gone.append(keys.refer(source, record.source_id))
+            reference = keys.refer(source, record.source_id)
+            gone.add(reference)
+            records.pop(reference, None)
         elif isinstance(record, Unreadable):
             run.result.quarantined += quarantine.keep(session, keys, source, record, now)
             if record.source_id is not None:
@@ -153,11 +166,10 @@ def _take(run: _Run, session: Session, page: Page, *, whole: bool) -> None:
     if whole:
         # All that is there has been seen in this read: what was not is gone.
         ids = [child.id for child in run.children.values()]
-        gone += session.execute(
-            select(tables.Case.reference).where(
-                tables.Case.source == source, tables.Case.child_id.in_(ids), tables.Case.reference.not_in(run.seen)
-            )
-        ).scalars()
+        unseen = select(tables.Case.reference).where(
+            tables.Case.source == source, tables.Case.child_id.in_(ids), tables.Case.reference.not_in(run.seen)
+        )
+        gone.update(session.execute(unseen).scalars())
     if gone:
         run.result.gone += _forget(session, source, gone)
     run.result.events += events.record(session, keys, now, run.ctx.settings.letters.window_working_days, news)
@@ -170,6 +182,11 @@ def _store(run: _Run, session: Session, records: dict[bytes, CaseRecord]) -> lis
         select(tables.Case).where(tables.Case.source == source, tables.Case.reference.in_(records))
     ).scalars()
     known = {row.reference: row for row in rows}
+    moved = {ref for ref, row in known.items() if row.child_id != run.children[records[ref].cpr].id}
+    if moved:
+        # It was registered on the wrong child: gone for that one, new for this one.
+        _forget(session, source, moved)
+        known = {ref: row for ref, row in known.items() if ref not in moved}
     section = ctx.plugins.sections.get(source)
     news: list[events.News] = []
     values: list[dict[str, Any]] = []
@@ -201,7 +218,7 @@ def _store(run: _Run, session: Session, records: dict[bytes, CaseRecord]) -> lis
         if not child.is_new:
             old = unseal_json(child.key, before.sealed, f"case:{case_id}") if before is not None else None
             changed_adviser = before is not None and before.adviser_id != adviser and adviser is not None
-            news += _news(child.id, case_id, old, fields, changed_adviser)
+            news += _news(child.id, case_id, old, fields, changed_adviser, today(ctx.clock))
     session.flush()
     if values:
         made = insert(tables.Case)
@@ -248,26 +265,26 @@ def _deadline(record: CaseRecord, section: Any) -> date | None:
 
 
 def _news(
-    child: UUID, case: UUID, old: dict[str, Any] | None, new: dict[str, Any], changed_adviser: bool
+    child: UUID, case: UUID, old: dict[str, Any] | None, new: dict[str, Any], changed_adviser: bool, day: date
 ) -> list[events.News]:
-    """What a change is worth telling. `what` names the case and the new value, so that the same change seen twice is
-    told once."""
+    """What a change is worth telling. `what` names the case, the new value and the day: a source that goes back and
+    forth within a day is told once, and what changes back later is news again."""
     if old is None:
         return [events.News(events.CASE_OPENED, child, str(case), case)]
     told = []
     if old["state"] != new["state"]:
         if new["state"] == State.CLOSED:
-            told.append(events.News(events.CASE_CLOSED, child, f"{case}:{new['closed']}", case))
+            told.append(events.News(events.CASE_CLOSED, child, f"{case}:{day}", case))
         elif old["state"] == State.APPLIED:
-            told.append(events.News(events.DECIDED, child, str(case), case))
+            told.append(events.News(events.DECIDED, child, f"{case}:{day}", case))
     if changed_adviser:
         told.append(events.News(events.ADVISER_CHANGED, child, f"{case}:{uuid4()}", case))
     if new["deadline"] is not None and old["deadline"] != new["deadline"]:
-        told.append(events.News(events.DEADLINE_MOVED, child, f"{case}:{new['deadline']}", case))
+        told.append(events.News(events.DEADLINE_MOVED, child, f"{case}:{new['deadline']}:{day}", case))
     return told
 
 
-def _forget(session: Session, source: str, references: list[bytes]) -> int:
+def _forget(session: Session, source: str, references: Set[bytes]) -> int:
     """What the source no longer shows is no longer told: its waiting events end, the case goes."""
     found = (
         session.execute(
