@@ -12,7 +12,7 @@ from datetime import date, datetime, time
 from typing import TypeVar
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -84,15 +84,22 @@ def record(session: Session, keys: Keys, now: datetime, window: int, news: list[
         return 0
     day = now.astimezone(DENMARK).date()
     guardians = guardians_of(session, {item.child_id for item in news}, day)
-    wanted: dict[UUID, list[News]] = {}
-    for item in news:
-        for guardian in guardians.get(item.child_id, []):
-            wanted.setdefault(guardian, []).append(item)
-    if not wanted:
-        return 0
-    due = {
-        guardian: min(due_at(now, WAITS.get(item.kind, window)) for item in items) for guardian, items in wanted.items()
+    told = {
+        (guardian, hmac.digest(keys.reference, f"{item.kind}:{item.child_id}:{item.what}".encode(), "sha256")): item
+        for item in news
+        for guardian in guardians.get(item.child_id, [])
     }
+    # What has been told already neither makes a bundle nor hurries one.
+    for pairs in batched(list(told), ROWS):
+        same = select(Event.guardian_id, Event.once).where(tuple_(Event.guardian_id, Event.once).in_(pairs))
+        for row in session.execute(same).all():
+            del told[row.guardian_id, row.once]
+    if not told:
+        return 0
+    due: dict[UUID, datetime] = {}
+    for (guardian, _once), item in told.items():
+        wanted = due_at(now, WAITS.get(item.kind, window))
+        due[guardian] = min(wanted, due.get(guardian, wanted))
     bundles = _bundles(session, now, due)
     rows = [
         {
@@ -101,18 +108,17 @@ def record(session: Session, keys: Keys, now: datetime, window: int, news: list[
             "child_id": item.child_id,
             "kind": item.kind,
             "case_id": item.case_id,
-            "once": hmac.digest(keys.reference, f"{item.kind}:{item.child_id}:{item.what}".encode(), "sha256"),
+            "once": once,
             "at": now,
             "bundle_id": bundles[guardian],
         }
-        for guardian in sorted(wanted)
-        for item in wanted[guardian]
+        for (guardian, once), item in sorted(told.items(), key=lambda entry: entry[0])
     ]
     made = 0
     for part in batched(rows, ROWS):
         kept = insert(Event).values(part).on_conflict_do_nothing().returning(Event.id)
         made += len(session.execute(kept).all())
-    # A bundle made for events that turned out to be known already holds nothing: it would be an empty letter.
+    # Another process may have told the same meanwhile: a bundle that holds nothing would be an empty letter.
     session.execute(
         delete(Bundle).where(
             Bundle.id.in_(bundles.values()), ~select(Event.id).where(Event.bundle_id == Bundle.id).exists()

@@ -31,6 +31,8 @@ def remind(ctx: Context) -> Reminded:
     """Look at the deadlines that lie ahead, once a day; saying it twice makes nothing twice."""
     day = today(ctx.clock)
     warn = sorted(ctx.settings.letters.warn_working_days, reverse=True)
+    if not warn:
+        return Reminded(0, 0)
     with ctx.database.begin() as session:
         near = (
             session.execute(

@@ -133,12 +133,12 @@ def test_more_places_take_a_place_from_nobody_but_who_comes_later_in_the_order(c
         changed = changed or before.placed.get(first) != after.placed.get(first)
 
 
-def test_found_first_then_larger_families_then_the_youngest_child():
-    early = child(1, 1, found=1, born=2010)
-    pair = [child(2, 2, found=2, born=2010), child(3, 2, found=2, born=2011)]
+def test_found_first_then_larger_families_then_the_oldest_child():
+    early = child(1, 1, found=1, born=2021)
+    pair = [child(2, 2, found=2, born=2020), child(3, 2, found=2, born=2021)]
     young, old = child(4, 4, found=2, born=2020), child(5, 5, found=2, born=2012)
-    everybody = [old, young, *pair, early]
-    seats = [[early], pair, [young], [old]]
+    everybody = [young, old, *pair, early]
+    seats = [[early], pair, [old], [young]]
     for placed in range(1, 5):
         room = sum(len(seat) for seat in seats[:placed])
         result = planned(everybody, [place(1, TARGET - room)])
