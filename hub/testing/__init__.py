@@ -1,0 +1,13 @@
+"""What a plugin's author tests with, shipped with the product: the conformance kit and the server it puts in front of
+a source. Imported by tests only: it needs pytest, which the hub itself does not."""
+
+import pytest
+
+# Before they are imported, so that a failed assert in the kit shows its values.
+pytest.register_assert_rewrite("hub.testing.adapters", "hub.testing.channels")
+
+from hub.testing.conformance import AdapterConformance, ChannelConformance  # noqa: E402 - see above
+from hub.testing.front import Front, Request, Trouble  # noqa: E402
+from hub.testing.mirror import Mirror  # noqa: E402
+
+__all__ = ["AdapterConformance", "ChannelConformance", "Front", "Mirror", "Request", "Trouble"]
