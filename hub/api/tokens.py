@@ -1,4 +1,4 @@
-"""Bearer tokens: who a system says is asking. Signed JWTs (EdDSA or RS256), checked by the keys in the settings' JWKS.
+"""Bearer tokens: who a system says is asking. Signed JWTs (Ed25519, RS256), checked by the keys in the settings' JWKS.
 
 Claims: `iss`, `aud`, `exp`, `sub` (the person's id, never a mail address), `name`, `role`, `administration`, `unit`.
 A verified token is remembered by its hash until it expires.
@@ -21,7 +21,8 @@ from hub.clock import Clock
 from hub.errors import NotAllowed, SettingsError
 from hub.settings import Api
 
-ALGORITHMS = ["EdDSA", "Ed25519", "RS256"]
+ALGORITHMS = ["Ed25519", "EdDSA", "RS256"]
+"""EdDSA is the older name of Ed25519 (RFC 9864), which many issuers still write."""
 _REMEMBER = 10_000
 
 
@@ -76,7 +77,7 @@ class Tokens:
 def _read(path: Path) -> KeySet:
     try:
         return KeySet.import_key_set(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, AttributeError, KeyError, TypeError, ValueError, JoseError) as error:
         raise SettingsError(f"api.jwks: the key set {path} cannot be read: {error}") from error
 
 
@@ -97,4 +98,4 @@ def issue(key: OKPKey, settings: Api, clock: Clock, asker: Asker, life: timedelt
         "unit": asker.unit,
         "exp": int((clock.now() + life).timestamp()),
     }
-    return jwt.encode({"alg": "EdDSA", "kid": "demo"}, claims, key, algorithms=ALGORITHMS)
+    return jwt.encode({"alg": "Ed25519", "kid": "demo"}, claims, key, algorithms=ALGORITHMS)
