@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,9 +60,19 @@ NEEDS_A_PERSON = 3
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 
+def _settings() -> Settings:
+    """The settings; where there are none, those of a demo that has been run here."""
+    demo = Path(os.environ.get("TOVHOLDER_DATA") or "data") / demo_setup.TOWN / "tovholder.toml"
+    plain = not any(os.environ.get(name) for name in ("TOVHOLDER_SETTINGS", "TOVHOLDER_DATABASE_URL"))
+    if plain and not Path("tovholder.toml").exists() and demo.exists():
+        err.print(f"[dim]with the demo's settings, {demo}[/]", highlight=False)
+        return settings_reader.load({"TOVHOLDER_SETTINGS": str(demo)})
+    return settings_reader.load()
+
+
 @contextmanager
 def _context(*, with_token: bool) -> Iterator[Context]:
-    ctx = build(settings_reader.load(), with_token=with_token)
+    ctx = build(_settings(), with_token=with_token)
     try:
         yield ctx
     finally:
@@ -163,7 +174,7 @@ def sync(
 @plugins_app.command("list")
 def plugins_list(as_json: Json = False) -> None:
     """The installed plugins, and which the settings use."""
-    loaded = load_plugins(settings_reader.load())
+    loaded = load_plugins(_settings())
     rows = [asdict(plugin) for plugin in loaded.loaded]
     if as_json:
         _print_json({"plugins": rows, "adapters": sorted(loaded.adapters), "channels": sorted(loaded.channels)})
@@ -234,7 +245,7 @@ async def _ask(ctx: Context, request: Request) -> Any:
 @app.command()
 def token(staff: As) -> None:
     """A bearer token for the API, in the demo only."""
-    settings = settings_reader.load()
+    settings = _settings()
     if settings.demo is None:
         raise NotAllowed("tokens are the municipality's own issuer's to give; this command exists in the demo only")
     key = demo_setup.signing_key(settings.demo.folder)

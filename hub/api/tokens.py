@@ -1,4 +1,4 @@
-"""Bearer tokens: who a system says is asking. Signed JWTs (Ed25519, RS256), checked by the keys in the settings' JWKS.
+"""Bearer tokens: who a system says is asking. Signed JWTs (Ed25519 or RS256), checked by the keys in the JWKS.
 
 Claims: `iss`, `aud`, `exp`, `sub` (the person's id, never a mail address), `name`, `role`, `administration`, `unit`.
 A verified token is remembered by its hash until it expires.

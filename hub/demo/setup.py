@@ -145,6 +145,12 @@ def personas(folder: Path) -> dict[str, Asker]:
     return {person["id"]: Asker(**person) for person in people["staff"]}
 
 
+def examples(folder: Path) -> list[str]:
+    """Numbers of children to look up; the first have a coordinator."""
+    people = json.loads((folder / "personas.json").read_text(encoding="utf-8"))
+    return [example["cpr"] for example in people["examples"]]
+
+
 def _private(file: Path, content: str) -> None:
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as stream:

@@ -6,6 +6,7 @@ moves the time, lets families answer, and starts each night's match and sync.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -42,6 +43,7 @@ from hub.settings import Settings
 from hub.store import queue, tables
 
 DAYS = 10
+_PR_SET_PDEATHSIG = 1
 WORKERS = 2
 OFFER_TEXT = "introduction/demo"
 
@@ -93,7 +95,9 @@ class Show:
         """Serve until stopped with Ctrl-C."""
         console.print(f"\nThe pages stay at [bold]http://127.0.0.1:{self.port}/[/]. Stop with Ctrl-C.")
         try:
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+            signal.pause()
+        except (KeyboardInterrupt, SystemExit):
+            console.print("Stopping …")
         finally:
             self.close()
 
@@ -105,12 +109,21 @@ class Show:
             table.add_row(name.replace("_", " "), shown)
         console.print(table)
         folder = self.settings.demo.folder if self.settings.demo else Path()
-        console.print(f"Letters as Digital Post has them: {folder / 'digital_post'}")
+        people = setup.personas(folder)
+        staff = next(iter(people.values()))
+        child = setup.examples(folder)[0]
+        console.print(f"\nLetters as Digital Post has them: {folder / 'digital_post'}", highlight=False)
+        console.print("Ask who a child's coordinator is (the number comes on standard input):", highlight=False)
+        console.print(
+            f"  echo {child} | .venv/bin/tovholder lookup --as {staff.id} --purpose coordination",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def run(settings: Settings, *, children: int, seed: int, port: int | None, console: Console) -> Show:
     """Run the ten days. `port` None: without pages. Raises NotAllowed, GaveUp with what went wrong."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    signal.signal(signal.SIGTERM, _stop)
     show = _prepare(settings, children, seed, port, console)
     try:
         _live(show)
@@ -118,6 +131,17 @@ def run(settings: Settings, *, children: int, seed: int, port: int | None, conso
         show.close()
         raise
     return show
+
+
+def _stop(*_: object) -> None:
+    """Somebody stops the demo: as with Ctrl-C, everything it has started is stopped too."""
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _end_with_demo() -> None:
+    """In a process that is being started: end when the demo ends, however it ends (Linux; elsewhere `close` does)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _prepare(settings: Settings, children: int, seed: int, port: int | None, console: Console) -> Show:
@@ -170,6 +194,7 @@ def _start(settings: Settings, *words: str) -> subprocess.Popen[bytes]:
         stdout=log,
         stderr=log,
         env=environment,
+        preexec_fn=_end_with_demo,
     )
 
 
@@ -336,7 +361,7 @@ def _introduce(show: Show) -> None:
         ids[guardian] = str(row.guardian_id)
     chosen = sorted(per_guardian, key=lambda g: (-len(per_guardian[g]), g))[:2] + sorted(per_guardian)[:2]
     guardians = [
-        {"guardian_id": ids[g], "label": f"{town.people[g].name} ({len(per_guardian[g])} barn i ordningen)"}
+        {"guardian_id": ids[g], "label": f"{town.people[g].name} ({_children(len(per_guardian[g]))})"}
         for g in dict.fromkeys(chosen)
     ]
     with_coordinator = [min(per_guardian[g]) for g in dict.fromkeys(chosen)]
@@ -345,6 +370,10 @@ def _introduce(show: Show) -> None:
     if without:
         examples.append({"cpr": without, "label": "har ingen koordinator"})
     setup.write_personas(show.settings.demo.folder, staff, guardians, examples)
+
+
+def _children(count: int) -> str:
+    return f"{count} {'barn' if count == 1 else 'børn'} i ordningen"
 
 
 def _finish(show: Show) -> None:
