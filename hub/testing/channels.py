@@ -279,8 +279,9 @@ class ChannelConformance:
         self, channel: hub.Channel, letter: hub.Letter, front: Front, trouble: Trouble
     ) -> None:
         """Our certificate ran out, or a sign-in page came: every letter would be given up, or taken for sent."""
-        known = {request.path for request in self._requests_of_a_send(channel, letter, front)}
-        front.trouble(trouble, after=len(front.requests) - 1)
+        asked = len(self._requests_of_a_send(channel, letter, front))
+        known = {request.path for request in front.requests}
+        front.trouble(trouble, after=asked - 1)
         result = channel.send(letter, _key())
         assert type(result) in (hub.Later, hub.Unsure), f"{type(result).__name__} after {trouble.value}"
         assert {request.path for request in front.requests} <= known, "it let itself be led elsewhere"

@@ -39,7 +39,7 @@ def broken() -> dict[str, set[str]]:
     for name in FILES:
         module = load(name)
         found += [*module.BROKEN, *getattr(module, "BROKEN_FOLDERS", ())]
-    return {one.__name__: set(one.meant) for one in found}
+    return {one.__name__: set(one.meant.split()) for one in found}
 
 
 BROKEN = broken()

@@ -42,7 +42,9 @@ class TestOverHttp(_Custody):
     @pytest.fixture
     def make_adapter(self, front: Front) -> Callable[..., CprAdapter]:
         # One lookup at a time: the kit makes trouble from the last request on, whichever that is.
-        return lambda **settings: CprAdapter(CprSettings(**{"url": front.url, "page_size": 1, "parallel": 1} | settings))
+        return lambda **settings: CprAdapter(
+            CprSettings(**{"url": front.url, "page_size": 1, "parallel": 1} | settings)
+        )
 
     @pytest.fixture
     def writes(self) -> Callable[[Request], bool]:
