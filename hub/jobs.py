@@ -96,7 +96,7 @@ def find_and_offer(ctx: Context) -> tuple[match.Match, list[custody.CustodyRead]
     """Match, ask who the guardians are, and offer: what happens to newly found children in one night."""
     found = match.match(ctx)
     with ctx.database.begin() as session:
-        children = custody.unread(session)
+        children = custody.unread(session, ctx.clock.now())
     return found, custody.read_custody(ctx, children), offers.place(ctx)
 
 

@@ -6,11 +6,11 @@ with custody. Names and protection of the child are kept only once the family ha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -23,6 +23,9 @@ from hub.identity import parse
 from hub.store import tables
 from hub.store.people import make_key, open_keys
 from hub.vault import seal_json, unseal_json
+
+ASK_AGAIN = timedelta(days=7)
+"""So often the guardians of a child with an offer or a coordinator are asked for again: CPR tells no changes."""
 
 
 @dataclass(slots=True)
@@ -42,31 +45,47 @@ def read_custody(ctx: Context, children: set[UUID]) -> list[CustodyRead]:
     return results
 
 
-def unread(session: Session) -> set[UUID]:
-    """Children in the target group whose guardians have never been asked for; nobody whose family has said no."""
-    asked = select(tables.ChildSource.child_id).where(tables.ChildSource.source == sources.CUSTODY)
+def unread(session: Session, now: datetime) -> set[UUID]:
+    """Children in the target group whose guardians have not been asked for, or not for ASK_AGAIN; nobody whose family
+    has said no."""
+    asked = select(tables.ChildSource.child_id).where(
+        tables.ChildSource.source == sources.CUSTODY, tables.ChildSource.read_at > now - ASK_AGAIN
+    )
     ended = select(tables.Offer.child_id).where(tables.Offer.state.not_in(("waiting", "offered", "accepted")))
+    in_scheme = select(tables.Assignment.child_id).where(tables.Assignment.until.is_(None))
     wanted = select(tables.Child.id).where(
-        tables.Child.eligible, tables.Child.id.not_in(asked), tables.Child.id.not_in(ended)
+        or_(tables.Child.eligible, tables.Child.id.in_(in_scheme)),
+        tables.Child.id.not_in(asked),
+        tables.Child.id.not_in(ended),
     )
     return set(session.execute(wanted).scalars())
 
 
+@dataclass(slots=True)
+class _Answer:
+    """What a read has said so far: of whom, and whether it is the whole truth."""
+
+    about: set[UUID] = field(default_factory=set)
+    """Children with a guardian who could be read."""
+    spoilt: set[UUID] = field(default_factory=set)
+    """Children with one who could not."""
+    unreadable: bool = False
+    """Something could not be read, and it may be about any child."""
+    complete: bool = False
+
+
 def _read(ctx: Context, adapter: Adapter, children: set[UUID]) -> CustodyRead:
-    result = CustodyRead(adapter.name)
+    result, answer = CustodyRead(adapter.name), _Answer()
     started = ctx.clock.now()
     with ctx.database.begin() as session:
         numbers = numbers_of(ctx, session, children)
-        accepted = set(
-            session.execute(select(tables.Assignment.child_id).where(tables.Assignment.until.is_(None))).scalars()
-        )
     try:
-        for page in adapter.read(None, frozenset(numbers)):
+        for page in sources.pages(adapter.name, lambda: adapter.read(None, frozenset(numbers))):
             with ctx.database.begin() as session:
-                _take(ctx, session, adapter.name, page, numbers, accepted, result)
+                _take(ctx, session, adapter.name, page, numbers, answer, result)
         with ctx.database.begin() as session:
             sources.end(session, adapter.name, sources.CUSTODY, ctx.clock.now())
-            _end_unseen(session, children, started)
+            _end_unseen(session, children, answer, started)
     except TovholderError as error:
         result.failure = str(error)
         with ctx.database.begin() as session:
@@ -74,15 +93,29 @@ def _read(ctx: Context, adapter: Adapter, children: set[UUID]) -> CustodyRead:
     return result
 
 
-def _end_unseen(session: Session, children: set[UUID], started: datetime) -> None:
-    """Custody that the source no longer names has ended; and the children have been asked for."""
-    session.execute(
-        update(tables.Custody)
-        .where(tables.Custody.child_id.in_(children), tables.Custody.seen_at < started, tables.Custody.until.is_(None))
-        .values(until=started.astimezone(DENMARK).date())
-    )
-    rows = [{"child_id": child, "source": sources.CUSTODY, "read_at": started} for child in sorted(children)]
-    session.execute(insert(tables.ChildSource).values(rows).on_conflict_do_nothing())
+def _end_unseen(session: Session, children: set[UUID], answer: _Answer, started: datetime) -> None:
+    """Custody that a whole answer no longer names has ended; and the children have been asked for. What could not be
+    read ends nobody's custody, and those it may be about are asked for again."""
+    if not answer.complete:
+        return
+    if not answer.unreadable:
+        session.execute(
+            update(tables.Custody)
+            .where(
+                tables.Custody.child_id.in_(children - answer.spoilt),
+                tables.Custody.seen_at < started,
+                tables.Custody.until.is_(None),
+            )
+            .values(until=started.astimezone(DENMARK).date())
+        )
+    asked = (answer.about if answer.unreadable else children) - answer.spoilt
+    rows = [{"child_id": child, "source": sources.CUSTODY, "read_at": started} for child in sorted(asked)]
+    if rows:
+        made = insert(tables.ChildSource)
+        session.execute(
+            made.on_conflict_do_update(index_elements=["child_id", "source"], set_={"read_at": made.excluded.read_at}),
+            rows,
+        )
 
 
 def numbers_of(ctx: Context, session: Session, children: set[UUID]) -> dict[str, UUID]:
@@ -102,11 +135,12 @@ def _take(
     source: str,
     page: Page,
     numbers: dict[str, UUID],
-    accepted: set[UUID],
+    answer: _Answer,
     result: CustodyRead,
 ) -> None:
     """One page: its guardians, custodies and, of accepted children, names; in a few statements for all of them."""
     now = ctx.clock.now()
+    answer.complete = page.complete
     records: list[tuple[UUID, bytes, GuardianRecord]] = []
     for record in page.records:
         if isinstance(record, GuardianRecord):
@@ -114,14 +148,19 @@ def _take(
             if child is None:
                 continue  # not asked for: not ours to know
             try:
-                digits = parse(record.guardian_cpr).digits
+                guardian = parse(record.guardian_cpr)
+                if not guardian.matchable:
+                    raise BadRecord(f"a {guardian.kind} may be two persons; the source should give the CPR number")
             except BadRecord as error:
                 reference = ctx.keys.refer(source, record.source_id).hex()
                 kept = Unreadable(f"custody {reference}", str(error), repr(record).encode())
                 result.quarantined += quarantine.keep(session, ctx.keys, source, kept, now)
+                answer.spoilt.add(child)
                 continue
-            records.append((child, ctx.keys.lookup_token(digits), record))
+            answer.about.add(child)
+            records.append((child, ctx.keys.lookup_token(guardian.digits), record))
         elif isinstance(record, Unreadable):
+            answer.unreadable = True
             result.quarantined += quarantine.keep(session, ctx.keys, source, record, now)
     result.read += len(records)
     if not records:
@@ -145,6 +184,11 @@ def _take(
         ),
         list(rows.values()),
     )
+    in_scheme = select(tables.Assignment.child_id).where(
+        tables.Assignment.child_id.in_({child for child, _token, _record in records}),
+        tables.Assignment.until.is_(None),
+    )
+    accepted = set(session.execute(in_scheme).scalars())
     _name_children(ctx, session, {child: record for child, _token, record in records if child in accepted})
 
 

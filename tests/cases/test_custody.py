@@ -1,0 +1,205 @@
+"""Who the guardians are: with custody, today, by the source that knows; and what is not asked is not known."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from hub import GuardianRecord, Page, TryAgain, Unreadable, family
+from hub.cases import custody
+from hub.cases.custody import read_custody
+from hub.letters.compose import compose_due
+from hub.letters.delivery import deliver
+from hub.letters.templates import Templates
+from hub.store import tables
+from hub.store.people import open_key
+from hub.vault import unseal_json
+
+KARLA, EMIL, OTHER = "0311164234", "1405134321", "2001154100"
+MOTHER, FATHER = "0101804001", "0101804002"
+
+
+@pytest.fixture
+def found(world):
+    """Karla and Emil, in the target group, with the parents they have."""
+    world.coordinators()
+    for child in (KARLA, EMIL):
+        world.present(child)
+        world.custody(child, MOTHER, FATHER)
+    world.night()
+    return world
+
+
+def guardians(world, child: str) -> set[str]:
+    """Who has custody of a child today, as the hub knows it."""
+    today = date(2026, 11, 2) + (world.clock.now().date() - date(2026, 11, 2))
+    rows = world.rows(tables.Custody, tables.Custody.child_id == world.child(child))
+    names = {world.guardian(who): who for who in (MOTHER, FATHER) if who in known(world)}
+    return {names[row.guardian_id] for row in rows if row.until is None or row.until > today}
+
+
+def known(world) -> set[str]:
+    """The numbers of all guardians, opened."""
+    with world.session() as session:
+        return {
+            unseal_json(open_key(session, world.ctx.keys, row.key_id), row.sealed, f"guardian:{row.id}")["cpr"]
+            for row in world.rows(tables.Guardian)
+        }
+
+
+def ask(world, *children: str) -> list[custody.CustodyRead]:
+    return read_custody(world.ctx, {world.child(child) for child in children})
+
+
+def test_only_children_of_the_target_group_are_asked_about_and_each_once(found):
+    found.present(OTHER, found.sof)
+    found.night()
+    assert [children for _since, children in found.cpr.asked] == [{KARLA, EMIL}]
+
+
+def test_an_answer_about_somebody_else_is_not_kept(found):
+    record = GuardianRecord("x", OTHER, "0101804009")
+    found.cpr.read = lambda since, children: iter([Page((record,), None, complete=True)])
+    ask(found, KARLA)
+    assert known(found) == {MOTHER, FATHER}
+
+
+def test_custody_that_has_ended_is_kept_as_ended(found):
+    found.custody(KARLA, FATHER, until=date(2026, 11, 2))
+    ask(found, KARLA)
+    assert guardians(found, KARLA) == {MOTHER}
+    assert guardians(found, EMIL) == {MOTHER, FATHER}
+
+
+def test_custody_that_the_source_no_longer_names_has_ended(found):
+    found.clock.move(timedelta(days=1))
+    found.cpr.take_away(f"{KARLA}/{FATHER}", tombstone=False)
+    ask(found, KARLA)
+    assert guardians(found, KARLA) == {MOTHER}
+
+
+def test_and_it_can_come_back(found):
+    found.clock.move(timedelta(days=1))
+    found.cpr.take_away(f"{KARLA}/{FATHER}", tombstone=False)
+    ask(found, KARLA)
+    found.clock.move(timedelta(days=1))
+    found.custody(KARLA, FATHER)
+    ask(found, KARLA)
+    assert guardians(found, KARLA) == {MOTHER, FATHER}
+
+
+class TestSilence:
+    @pytest.mark.parametrize("error", [TryAgain("no answer"), KeyError(KARLA)])
+    def test_a_source_that_fails_ends_nobodys_custody(self, found, error):
+        found.clock.move(timedelta(days=1))
+        found.cpr.fail_at, found.cpr.error = 0, error
+        (read,) = ask(found, KARLA)
+        assert read.failure
+        assert KARLA not in read.failure
+        assert guardians(found, KARLA) == {MOTHER, FATHER}
+
+    def test_nor_does_one_that_stops_in_the_middle(self, found):
+        found.clock.move(timedelta(days=1))
+        found.cpr.page_size, found.cpr.fail_at = 1, 1
+        ask(found, KARLA, EMIL)
+        assert guardians(found, EMIL) == {MOTHER, FATHER}
+
+    def test_nor_an_answer_that_cannot_be_read(self, found):
+        """One of the answers is spoilt, and nobody knows whose: nobody may lose custody by that."""
+        found.clock.move(timedelta(days=1))
+        found.cpr.take_away(f"{KARLA}/{FATHER}", tombstone=False)
+        found.cpr.put(Unreadable("child 17", "CPR does not know this child's number", b"..."))
+        (read,) = ask(found, KARLA, EMIL)
+        assert read.quarantined == 1
+        assert guardians(found, KARLA) == guardians(found, EMIL) == {MOTHER, FATHER}
+
+    def test_nor_a_guardian_whose_number_is_none(self, found):
+        found.clock.move(timedelta(days=1))
+        found.cpr.take_away(f"{KARLA}/{FATHER}", tombstone=False)
+        found.cpr.put(GuardianRecord("bad", KARLA, "0000000000"))
+        (read,) = ask(found, KARLA)
+        assert read.quarantined == 1
+        assert guardians(found, KARLA) == {MOTHER, FATHER}
+
+    def test_nor_an_answer_that_does_not_say_it_is_whole(self, found):
+        found.clock.move(timedelta(days=1))
+        mother = GuardianRecord("a", KARLA, MOTHER)
+        found.cpr.read = lambda since, children: iter([Page((mother,), "1", complete=False)])
+        ask(found, KARLA)
+        assert guardians(found, KARLA) == {MOTHER, FATHER}
+
+    def test_who_could_not_be_read_is_asked_about_again(self, world):
+        world.coordinators()
+        world.present(KARLA)
+        world.cpr.put(Unreadable("child 17", "CPR does not know this child's number", b"..."))
+        world.night()
+        world.cpr._records.changes.clear()
+        world.custody(KARLA, MOTHER)
+        world.clock.move(timedelta(days=1))
+        assert world.night().offered == 1
+
+
+def test_a_number_that_may_be_two_persons_is_nobodys_guardian(found):
+    """A decentral electronic number identifies nobody outside the place that made it: a letter could go to another."""
+    found.cpr.put(GuardianRecord("bad", KARLA, "0101800AB1"))
+    (read,) = ask(found, KARLA)
+    assert read.quarantined == 1
+    assert known(found) == {MOTHER, FATHER}
+
+
+def test_of_a_child_not_accepted_no_name_is_kept_and_of_one_that_is_only_name_and_protection(found):
+    found.accept(KARLA, MOTHER)
+    found.night()
+    with found.session() as session:
+        opened = {}
+        for row in found.rows(tables.Child):
+            fields = unseal_json(open_key(session, found.ctx.keys, row.key_id), row.sealed, f"child:{row.id}")
+            opened[fields["cpr"]] = fields
+    assert opened == {EMIL: {"cpr": EMIL}, KARLA: {"cpr": KARLA, "name": "Karla Testbarn", "protected": False}}
+
+
+def test_a_name_is_not_kept_when_the_yes_is_taken_back_while_the_source_answers(found):
+    found.accept(KARLA, MOTHER)
+
+    def slow(since, children):
+        family.withdraw(found.ctx, found.child(KARLA), found.by(MOTHER))
+        yield from type(found.cpr).read(found.cpr, since, children)
+
+    found.cpr.read = slow
+    ask(found, KARLA)
+    with found.session() as session:
+        row = session.get_one(tables.Child, found.child(KARLA))
+        assert "name" not in unseal_json(open_key(session, found.ctx.keys, row.key_id), row.sealed, f"child:{row.id}")
+
+
+def test_custody_is_asked_about_again_while_a_family_has_an_offer_or_a_coordinator(found):
+    """Custody ends without anybody telling the hub; within a week it knows, and the letter stays at home."""
+    found.accept(KARLA, MOTHER)
+    found.night()
+    found.custody(KARLA, FATHER, until=date(2026, 11, 3))
+    for _day in range(8):
+        found.clock.move(timedelta(days=1))
+        found.night()
+    assert guardians(found, KARLA) == {MOTHER}
+    compose_due(found.ctx, Templates())
+    for letter in found.rows(tables.Letter, tables.Letter.guardian_id == found.guardian(FATHER)):
+        about = found.rows(tables.LetterChild, tables.LetterChild.letter_id == letter.id)
+        assert found.child(KARLA) not in {link.child_id for link in about}
+        deliver(found.ctx, letter.id)
+
+
+def test_and_not_every_night(found):
+    for _day in range(6):
+        found.clock.move(timedelta(days=1))
+        found.night()
+    assert len(found.cpr.asked) == 1
+
+
+def test_what_a_guardian_is_called_is_kept_up_to_date(found):
+    found.cpr.put(GuardianRecord(f"{KARLA}/{MOTHER}", KARLA, MOTHER, guardian_name="Vera Nytnavn", protected=True))
+    ask(found, KARLA)
+    with found.session() as session:
+        row = session.get_one(tables.Guardian, found.guardian(MOTHER))
+        fields = unseal_json(open_key(session, found.ctx.keys, row.key_id), row.sealed, f"guardian:{row.id}")
+    assert (fields["name"], fields["protected"]) == ("Vera Nytnavn", True)
