@@ -1,0 +1,139 @@
+"""Lookups through the whole of it: HTTP, token, policy, sealing and a durable entry, many callers at once."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from sqlalchemy import select
+
+from bench import children
+from bench.ground import Ground
+from bench.lookup_server import CONSTANT, ONE_BY_ONE
+from bench.measure import Result, alternate
+from hub.api.tokens import issue, make_key
+from hub.clock import SystemClock
+from hub.context import Context
+from hub.settings import Settings
+from hub.store import tables
+
+HUB = "/api/v1/lookups"
+PATHS = {"hub": HUB, "constant answer": CONSTANT, "one transaction each": ONE_BY_ONE}
+_SHOWN = '"coordinator":{"name":"Mette Holm'
+_ROOT = Path(__file__).parents[1]
+
+
+def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result:
+    """`hub` against the same route answering a constant, and against a transaction for each lookup."""
+    sizes = (
+        {"children": 200, "clients": 8, "lookups in a run": 100}
+        if tiny
+        else {"children": 3000, "clients": 32, "lookups in a run": 3000}
+    )
+    result = Result("lookup", "A lookup over HTTP, with token, policy and durable entry", "lookups", sizes)
+    tell("children and coordinators")
+    with Ground() as ground:
+        key = make_key()
+        jwks = ground.files / "jwks.json"
+        jwks.write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="ascii")
+        settings = ground.settings(api={"jwks": jwks})
+        with ground.context(settings, SystemClock()) as ctx, _server(ground, settings) as port:
+            numbers = children.settle(ctx, sizes["children"])
+            asked = _Asked(ctx, port, sizes, numbers, key)
+            for path in PATHS.values():
+                asked.ask(path, max(sizes["clients"] * 4, 100))  # connections, prepared statements and keys at hand
+            asked.spent.clear()
+            sides = {name: lambda path=path: asked.ask(path, sizes["lookups in a run"]) for name, path in PATHS.items()}
+            result.sides = alternate(runs, sides, tell)
+            asked.check_log()
+    result.compare("hub", "constant answer", reach=0.4)
+    result.compare("hub", "one transaction each", reach=3)
+    for name, path in PATHS.items():
+        p50, p99 = (median(run[which] for run in asked.spent[path]) * 1000 for which in ("p50", "p99"))
+        result.notes[f"{name}: a caller waits"] = f"p50 {p50:.1f} ms, p99 {p99:.1f} ms"
+    return result
+
+
+class _Asked:
+    """Sends lookups from a client process, and keeps count of those that must stand in the log."""
+
+    def __init__(self, ctx: Context, port: int, sizes: dict[str, int], numbers: list[str], key: Any) -> None:
+        people = children.askers(sizes["clients"])
+        self._ctx, self._entries, self._sent = ctx, _entries(ctx), 0
+        self._given = {
+            "port": port,
+            "clients": sizes["clients"],
+            "tokens": [issue(key, ctx.settings.api, ctx.clock, who, timedelta(hours=2)) for who in people],
+            # Not in order: neighbours in the table are not neighbours in a batch.
+            "bodies": [json.dumps({"cpr": n, "purpose": "case"}) for n in sorted(numbers, key=lambda n: n[::-1])],
+            "expect": _SHOWN,
+        }
+        self.spent: dict[str, list[dict[str, float]]] = {}
+
+    def ask(self, path: str, count: int) -> float:
+        """Send so many; lookups per second. Raises RuntimeError unless each shows a coordinator."""
+        given = self._given | {"path": path, "count": count, "first": self._sent}
+        self._sent += count
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.lookup_client"],
+            input=json.dumps(given),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            cwd=_ROOT,
+            timeout=300,
+        )
+        said = json.loads(done.stdout)
+        if said["statuses"] != {"right": count}:
+            raise RuntimeError(f"{path} does not answer as it should: {said['statuses']}")
+        if path != CONSTANT:
+            self._entries += count
+        self.spent.setdefault(path, []).append(said)
+        return count / float(said["seconds"])
+
+    def check_log(self) -> None:
+        """Each lookup has its entry; a fast one without would be no lookup."""
+        if _entries(self._ctx) != self._entries:
+            raise RuntimeError(f"the log holds {_entries(self._ctx)} entries, {self._entries} lookups were answered")
+
+
+def _entries(ctx: Context) -> int:
+    with ctx.database.session() as session:
+        return session.execute(select(tables.LogHead.size)).scalar_one()
+
+
+@contextmanager
+def _server(ground: Ground, settings: Settings) -> Iterator[int]:
+    """The server's process on a free port. It listens before it is ready, so the first request waits for it."""
+    file = ground.files / "settings.json"
+    file.write_text(settings.model_dump_json(), encoding="utf-8")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(512)
+        port: int = listener.getsockname()[1]
+        server = subprocess.Popen(
+            [sys.executable, "-m", "bench.lookup_server", str(file), "--fd", str(listener.fileno())],
+            stdin=subprocess.PIPE,
+            pass_fds=[listener.fileno()],
+            cwd=_ROOT,
+            start_new_session=True,
+        )
+    try:
+        yield port
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        if server.stdin is not None:
+            server.stdin.close()

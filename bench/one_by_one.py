@@ -1,0 +1,38 @@
+"""A lookup as one writes it first: a transaction of its own, in the thread that serves the request.
+
+The same statements in the same order as the hub's batch, the same deciding and sealing, and the same promise: the head
+is locked first, and the answer leaves after COMMIT. Only that each does it alone.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from hub.access import lookup
+from hub.access.askers import KeyCache
+from hub.access.log import Disclosure
+from hub.access.lookup import LookupQueue
+
+
+def look_up(
+    session: Session, decider: LookupQueue, cache: KeyCache, question: lookup.Request, now: datetime
+) -> Disclosure[lookup.Answer]:
+    """The answer to one question. The caller commits before showing it."""
+    pair = cache.known(question.asker) or cache.fetch(question.asker)
+    waiting = lookup._Waiting(question, *pair, Future())  # type: ignore[arg-type]  # nobody waits for it here
+    connection = session.connection()
+    first = connection.exec_driver_sql(lookup._HEAD, (1,)).scalar_one() - 1
+    child = connection.exec_driver_sql(lookup._INPUTS, ([question.token],)).one_or_none()
+    sources = tuple(lookup._source(row) for row in connection.exec_driver_sql(lookup._SOURCES))
+    entry, coordinator = decider._decide(waiting, child, now)
+    write(connection, first, entry)
+    return Disclosure(lookup.Answer(coordinator, sources), entry.id)
+
+
+def write(connection: Connection, first: int, entry: Any) -> None:
+    connection.exec_driver_sql(lookup._INSERT, tuple(lookup._columns(first, [entry])))
