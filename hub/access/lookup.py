@@ -131,20 +131,20 @@ class LookupQueue:
 
     async def ask(self, request: Request) -> Disclosure[Answer]:
         """The answer, released only after its entry is durable. Raises TooBusy or LogUnavailable: nothing is shown."""
-        self._refuse_when_full()
+        self._check_open()
         pair = self._cache.known(request.asker)
         if pair is None:
             try:
                 pair = await asyncio.to_thread(self._cache.fetch, request.asker)
             except Exception as error:
                 raise LogUnavailable from error
-            self._refuse_when_full()
+            self._check_open()
         future: asyncio.Future[Disclosure[Answer]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(request, *pair, future))
         self._more.set()
         return await future
 
-    def _refuse_when_full(self) -> None:
+    def _check_open(self) -> None:
         if self._stopped:
             raise LogUnavailable
         if len(self._waiting) >= WAITING_AT_MOST:

@@ -136,39 +136,37 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("body", BAD)
-def test_422_does_not_repeat_the_number(
-    client: TestClient, ctx: Context, ida: UUID, bearer: Bearer, body: object
-) -> None:
-    answer = client.post(URL, content=json.dumps(body), headers=bearer() | {"Content-Type": "application/json"})
-    assert answer.status_code == 422
-    assert answer.headers["cache-control"] == "no-store"
-    assert list(answer.json()) == ["detail"]
-    for part in (IDA, IDA[1:], IDA[:9], IDA[4:]):
-        assert part not in answer.text + str(answer.headers)
+def test_422_does_not_repeat_the_number(client: TestClient, ctx: Context, ida: UUID, bearer: Bearer) -> None:
+    for body in BAD:
+        answer = client.post(URL, content=json.dumps(body), headers=bearer() | {"Content-Type": "application/json"})
+        assert answer.status_code == 422, body
+        assert answer.headers["cache-control"] == "no-store"
+        assert list(answer.json()) == ["detail"]
+        for part in (IDA, IDA[1:], IDA[:9], IDA[4:]):
+            assert part not in answer.text + str(answer.headers), body
     assert entries(ctx) == 0
 
 
-@pytest.mark.parametrize(
-    ("body", "content_type"),
-    [
-        (f'{{"cpr": "{IDA}", "purpose": "case"', "application/json"),
-        (f'{{"cpr": "{IDA}", "purpose": "case",}}', "application/json"),
-        (f"cpr={IDA}&purpose=case", "application/x-www-form-urlencoded"),
-        (f'{{"cpr": "{IDA}", "purpose": "case"}}', "text/plain"),
-        (IDA, "application/json"),
-        (f"{IDA} x", "application/json"),
-        ("", "application/json"),
-        (b"\xff" + IDA.encode(), "application/json"),
-        (b'{"cpr": "\xff' + IDA.encode() + b'"}', "application/json"),
-    ],
-)
+NO_JSON = [
+    (f'{{"cpr": "{IDA}", "purpose": "case"', "application/json"),
+    (f'{{"cpr": "{IDA}", "purpose": "case",}}', "application/json"),
+    (f"cpr={IDA}&purpose=case", "application/x-www-form-urlencoded"),
+    (f'{{"cpr": "{IDA}", "purpose": "case"}}', "text/plain"),
+    (IDA, "application/json"),
+    (f"{IDA} x", "application/json"),
+    ("", "application/json"),
+    (b"\xff" + IDA.encode(), "application/json"),
+    (b'{"cpr": "\xff' + IDA.encode() + b'"}', "application/json"),
+]
+
+
 def test_what_is_no_json_is_refused_and_not_repeated(
-    client: TestClient, ctx: Context, ida: UUID, bearer: Bearer, body: str | bytes, content_type: str
+    client: TestClient, ctx: Context, ida: UUID, bearer: Bearer
 ) -> None:
-    answer = client.post(URL, content=body, headers=bearer() | {"Content-Type": content_type})
-    assert answer.status_code in (400, 422)
-    assert IDA not in answer.text + str(answer.headers)
+    for body, content_type in NO_JSON:
+        answer = client.post(URL, content=body, headers=bearer() | {"Content-Type": content_type})
+        assert answer.status_code in (400, 422), body
+        assert IDA not in answer.text + str(answer.headers), body
     assert entries(ctx) == 0
 
 
