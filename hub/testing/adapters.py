@@ -175,7 +175,7 @@ class AdapterConformance:
             yield found
 
     @pytest.fixture
-    def adapter(self, talked_to: set[Address], make_adapter: MakeAdapter) -> hub.Adapter:
+    def adapter(self, make_adapter: MakeAdapter, talked_to: set[Address]) -> hub.Adapter:
         return make_adapter()
 
     @pytest.fixture

@@ -134,7 +134,7 @@ class ChannelConformance:
             yield found
 
     @pytest.fixture
-    def channel(self, talked_to: set[Address], make_channel: MakeChannel) -> hub.Channel:
+    def channel(self, make_channel: MakeChannel, talked_to: set[Address]) -> hub.Channel:
         return make_channel()
 
     @pytest.fixture

@@ -182,7 +182,7 @@ def from_folder() -> Callable[..., BufAdapter]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def save_exports() -> Callable[[str, Path], None]:
     """Save what a server has into a folder, unfiltered: with parents, as an export by hand has them."""
 

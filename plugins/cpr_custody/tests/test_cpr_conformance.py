@@ -70,37 +70,42 @@ class TestOverHttp(_Custody):
 
     @pytest.fixture
     def change(self, front: Front) -> Act:
-        return lambda: front.rewrite("Ågård".encode(), "Nyborg".encode())
+        return lambda: front.rewrite("Ågård".encode(), b"Nyborg")
 
 
 class TestFromFolder(_Custody):
+    @pytest.fixture
+    def folder(self, folder: Path) -> Path:
+        """That of conftest.py, which the kit's own would hide."""
+        return folder
+
     @pytest.fixture
     def make_adapter(self, folder: Path) -> Callable[..., CprAdapter]:
         return lambda **settings: CprAdapter(CprSettings(**{"folder": folder, "page_size": 1} | settings))
 
     @pytest.fixture
     def edit(self, folder: Path) -> Callable[[str, str, str], None]:
-        """In every file that holds `where`, puts `new` in place of `old`."""
+        """In the answer about one person, puts another text in place of an element's."""
 
-        def change(where: str, old: str, new: str) -> None:
-            changed = 0
-            for path in folder.glob("*.xml"):
-                text = path.read_text(encoding="utf-8")
-                if where in text:
-                    changed += text.count(old)
-                    path.write_text(text.replace(old, new), encoding="utf-8")
-            assert changed
-
-        return change
-
-    @pytest.fixture
-    def spoil(self, folder: Path, who: SimpleNamespace) -> Act:
-        def spoil() -> None:
+        def edit(number: str, element: str, text: str) -> None:
             for path in folder.glob("*.xml"):
                 root = etree.fromstring(path.read_bytes())
                 for answer in root:
-                    if answer.findtext("{*}persondata/{*}personnummer") == who.aunt:
-                        answer.find("{*}persondata/{*}tilmeldtDigitalpost").text = "maybe"
+                    if answer.findtext("{*}persondata/{*}personnummer") == number:
+                        found = answer.findall(".//{*}" + element)
+                        found[-1].text = text
                         path.write_bytes(etree.tostring(root))
 
-        return spoil
+        return edit
+
+    @pytest.fixture
+    def spoil(self, edit: Callable[[str, str, str], None], who: SimpleNamespace) -> Act:
+        return lambda: edit(who.aunt, "tilmeldtDigitalpost", "maybe")
+
+    @pytest.fixture
+    def remove(self, edit: Callable[[str, str, str], None], who: SimpleNamespace) -> Act:
+        return lambda: edit(who.bo, "relationPersonnummer", who.lone)
+
+    @pytest.fixture
+    def change(self, edit: Callable[[str, str, str], None], who: SimpleNamespace) -> Act:
+        return lambda: edit(who.aunt, "efternavn", "Nyborg")
