@@ -1,0 +1,102 @@
+"""The conformance kit, over HTTP and from a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tovholder_suf_cura import SufAdapter, SufSettings
+
+from hub.clock import SetClock
+from hub.demo.model import Town
+from hub.demo.servers import suf
+from hub.testing import AdapterConformance, Front
+
+KINDS = {"care": {"name": "Pleje og træning"}}
+Act = Callable[[], None]
+
+
+class _Courses(AdapterConformance):
+    @pytest.fixture
+    def kinds(self) -> Set[str]:
+        return set(KINDS)
+
+    @pytest.fixture
+    def children(self, who: SimpleNamespace, town: Town) -> Set[str]:
+        """The town's children, and some of the old: reading three children would be one page."""
+        return who.children | {case.child for case in town.cases["SUF"][-6:]}
+
+    @pytest.fixture
+    def secrets(self, town: Town) -> Set[str]:
+        return {person.cpr for person in town.people.values()} | {person.name for person in town.people.values()}
+
+    @pytest.fixture
+    def spoiled(self, who: SimpleNamespace) -> Callable[[bytes], bytes]:
+        """A message in which Bo's number is not said to be one."""
+        number = f'"value":"{who.bo}"'.encode()
+        return lambda message: message.replace(number, b'"value":""').replace(
+            number.replace(b":", b": "), b'"value": ""'
+        )
+
+
+class TestOverHttp(_Courses):
+    @pytest.fixture
+    def source(self, town: Town, clock: SetClock) -> Any:
+        return suf.app(town, clock)
+
+    @pytest.fixture
+    def make_adapter(self, front: Front) -> Callable[..., SufAdapter]:
+        given = {"url": front.url, "kinds": KINDS, "page_size": 2}
+        return lambda **settings: SufAdapter(SufSettings.model_validate(given | settings))
+
+    @pytest.fixture
+    def spoil(self, front: Front, spoiled: Callable[[bytes], bytes]) -> Act:
+        return lambda: front.change(spoiled)
+
+    @pytest.fixture
+    def remove(self, clock: SetClock) -> Act:
+        return lambda: clock.move(timedelta(days=6))
+
+    @pytest.fixture
+    def change(self, clock: SetClock) -> Act:
+        return lambda: clock.move(timedelta(days=9))
+
+
+class TestFromFolder(_Courses):
+    @pytest.fixture
+    def folder(self, folder: Path) -> Path:
+        """That of conftest.py, which the kit's own would hide."""
+        return folder
+
+    @pytest.fixture
+    def make_adapter(self, folder: Path) -> Callable[..., SufAdapter]:
+        given = {"folder": folder, "kinds": KINDS, "page_size": 2}
+        return lambda **settings: SufAdapter(SufSettings.model_validate(given | settings))
+
+    @pytest.fixture
+    def spoil(self, folder: Path, spoiled: Callable[[bytes], bytes]) -> Act:
+        def spoil() -> None:
+            for path in folder.iterdir():
+                path.write_bytes(spoiled(path.read_bytes()))
+
+        return spoil
+
+    @pytest.fixture
+    def remove(self, clock: SetClock, dump: Callable[[Path], None], folder: Path) -> Act:
+        def remove() -> None:
+            clock.move(timedelta(days=6))
+            dump(folder)
+
+        return remove
+
+    @pytest.fixture
+    def change(self, clock: SetClock, dump: Callable[[Path], None], folder: Path) -> Act:
+        def change() -> None:
+            clock.move(timedelta(days=9))
+            dump(folder)
+
+        return change
