@@ -231,8 +231,9 @@ def _next(day: datetime) -> datetime:
 def _day(show: Show, day: datetime, number: int, doing: Any) -> None:
     """One working day: morning letters, answers at noon, delivery statuses, and the night's match and sync."""
     ctx = show.ctx
+    show.clock.set(setup.at(day, 6))
+    family.come_of_age(ctx)
     if number == 0:
-        show.clock.set(setup.at(day, 6))
         doing("match and offers")
         _night(show, doing)
     show.clock.set(setup.at(day, 7, 5))
@@ -257,7 +258,6 @@ def _night(show: Show, doing: Any) -> None:
     ctx = show.ctx
     with show.stage("match"):
         doing("match")
-        family.come_of_age(ctx)
         found, custody, placed = jobs.find_and_offer(ctx)
         failures = [read.failure for read in found.reads if read.failure]
         failures += [read.failure for read in custody if read.failure]
