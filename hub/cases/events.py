@@ -34,6 +34,9 @@ WAITS = {OFFERED: 0, ASSIGNED: 1, DEADLINE_NEAR: 1}
 """Kinds that wait less than the usual window, in working days: an offer leaves at once, a receipt when the first cases
 have been read, a near deadline before it is nearer."""
 
+ABOUT_CASES = (CASE_OPENED, DECIDED, CASE_CLOSED, ADVISER_CHANGED, DEADLINE_MOVED, DEADLINE_NEAR)
+CASE_GONE = "the source no longer shows the case"
+
 LETTERS_LEAVE = time(8, 0)
 """When a bundle's last day ends in a letter (Danish time)."""
 
@@ -159,3 +162,13 @@ def drop_waiting(session: Session, why: str, *, child: UUID | None = None, case:
     waiting = select(Bundle.id).where(Bundle.composed_at.is_(None))
     about = Event.child_id == child if child is not None else Event.case_id == case
     session.execute(update(Event).where(about, Event.bundle_id.in_(waiting)).values(bundle_id=None, why_not=why))
+
+
+def tell_again(session: Session, bundle: UUID, guardian: UUID, now: datetime) -> None:
+    """The letter of a bundle does not leave after all: what of it may still be told goes into the guardian's open
+    bundle at once, and whoever composes that one looks anew at what may."""
+    mine = Event.bundle_id == bundle
+    about_nothing = (mine, Event.kind.in_(ABOUT_CASES), Event.case_id.is_(None))
+    session.execute(update(Event).where(*about_nothing).values(bundle_id=None, why_not=CASE_GONE))
+    if session.execute(select(Event.id).where(mine).limit(1)).first() is not None:
+        session.execute(update(Event).where(mine).values(bundle_id=_bundles(session, now, {guardian: now})[guardian]))

@@ -234,6 +234,14 @@ def why(session: Session, token: bytes) -> dict[str, tuple[str, datetime]]:
     return {row.administration: (row.state, row.last_seen) for row in rows}
 
 
+def comes_of_age(number: Cpr) -> date:
+    """The date from which somebody is an adult; who is born on 29 February is on 1 March."""
+    try:
+        return number.born.replace(year=number.born.year + ADULT)
+    except ValueError:
+        return date(number.born.year + ADULT, 3, 1)
+
+
 def birthday_passed(number: Cpr, on: date) -> bool:
     """Whether somebody is an adult on a date (Danish time: at midnight)."""
     return number.age(on) >= ADULT

@@ -31,7 +31,6 @@ from hub.store.people import open_keys
 from hub.vault import seal_json, unseal_json
 
 FULL_READ_EVERY = timedelta(days=7)
-WITHDRAWN = "the source no longer shows the case"
 
 
 @dataclass(slots=True)
@@ -294,7 +293,7 @@ def _forget(session: Session, source: str, references: Set[bytes]) -> int:
         .all()
     )
     for case in found:
-        events.drop_waiting(session, WITHDRAWN, case=case)
+        events.drop_waiting(session, events.CASE_GONE, case=case)
     session.execute(delete(tables.Case).where(tables.Case.id.in_(found)))
     return len(found)
 

@@ -74,14 +74,16 @@ def _compose(
             result.empty += 1
             continue
         try:
+            if isinstance(gathered, ValueError):
+                raise gathered
             rendered = render(gathered.content, templates)
-        except GaveUp:
+        except (GaveUp, ValueError):
             # Nobody's letter holds up another's: a person looks at this one, and its events stay with the bundle.
             result.unwritable += 1
             _task(ctx, session, bundle_id)
             continue
         letter_id = uuid4()
-        content, pdf = freeze(letter_id, rendered, gathered.coordinator, gathered.keys)
+        content, pdf = freeze(letter_id, rendered, gathered)
         letters.append(
             tables.Letter(
                 id=letter_id,

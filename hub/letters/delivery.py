@@ -13,17 +13,18 @@ from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID, uuid4
 
-from sqlalchemy import and_, exists, not_, or_, select
+from sqlalchemy import and_, exists, func, not_, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, undefer
 
-from hub.cases import quarantine, sources
+from hub.cases import events, quarantine, sources
 from hub.clock import today
 from hub.context import Context
 from hub.contract import DeliveryStatus, Later, Refused, Sent, Status, StatusPage, Unreadable, Unsure
 from hub.errors import GaveUp, SettingsError, TryAgain
-from hub.letters.frozen import for_channel
+from hub.letters.frozen import Opened, for_channel
 from hub.store import tables
+from hub.vault import CannotOpen
 
 ANSWER_WITHIN = timedelta(days=7)
 """So long a channel has to say what became of a letter before somebody looks (working days vary by channel)."""
@@ -49,12 +50,16 @@ def deliver(ctx: Context, letter_id: UUID) -> str:
         ).scalar_one()
         if letter.state != "frozen":
             return letter.state
-        if not _may_go(ctx, session, letter):
-            _move(letter, WITHHELD, ctx.clock.now())
+        try:
+            opened = for_channel(session, ctx.keys, letter)
+        except CannotOpen:
+            opened = None  # somebody it is about has been forgotten
+        if opened is None or not _may_go(ctx, session, letter, opened):
+            _withhold(ctx, session, letter)
             return letter.state
         letter.tries += 1
         try:
-            result = channel.send(for_channel(session, ctx.keys, letter), str(letter.id))
+            result = channel.send(opened.letter, str(letter.id))
         except TryAgain as error:
             result = Later(str(error), error.after_seconds)
         except GaveUp as error:
@@ -90,9 +95,12 @@ def deliver(ctx: Context, letter_id: UUID) -> str:
     return state
 
 
-def _may_go(ctx: Context, session: Session, letter: tables.Letter) -> bool:
-    """Whether the guardian still has custody of every child it is about, and each is still offered or in the scheme."""
+def _may_go(ctx: Context, session: Session, letter: tables.Letter, opened: Opened) -> bool:
+    """Whether the guardian still has custody of every child it is about, each is a child still, and offered or in the
+    scheme; and whether the sources still show every case it names."""
     day = today(ctx.clock)
+    if day >= opened.before:
+        return False
     custody = exists().where(
         tables.Custody.child_id == tables.LetterChild.child_id,
         tables.Custody.guardian_id == letter.guardian_id,
@@ -102,9 +110,23 @@ def _may_go(ctx: Context, session: Session, letter: tables.Letter) -> bool:
     stands = exists().where(
         tables.Offer.child_id == tables.LetterChild.child_id, tables.Offer.state.in_(("offered", "accepted"))
     )
-    return not session.execute(
-        select(exists().where(tables.LetterChild.letter_id == letter.id, not_(and_(custody, stands))))
-    ).scalar_one()
+    shown = select(func.count()).where(tables.Case.id.in_(opened.cases)).scalar_subquery()
+    refused, cases = session.execute(
+        select(exists().where(tables.LetterChild.letter_id == letter.id, not_(and_(custody, stands))), shown)
+    ).one()
+    return not refused and cases == len(opened.cases)
+
+
+def _withhold(ctx: Context, session: Session, letter: tables.Letter) -> None:
+    """A letter that must no longer leave stays; what else it told is told in another. Unless a try may have arrived:
+    then a person looks, rather than that the family hears it twice."""
+    now = ctx.clock.now()
+    _move(letter, WITHHELD, now)
+    unsure = (tables.Delivery.letter_id == letter.id, tables.Delivery.result == "unsure")
+    if session.execute(select(exists().where(*unsure))).scalar_one():
+        _task(ctx, session, letter)
+    else:
+        events.tell_again(session, letter.bundle_id, letter.guardian_id, now)
 
 
 def _move(letter: tables.Letter, state: str, now: datetime) -> None:

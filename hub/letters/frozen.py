@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,16 +16,25 @@ from sqlalchemy.orm import Session
 
 from hub.contract import Action, Contact, Recipient
 from hub.contract import Letter as ChannelLetter
-from hub.coordination.staff import CoordinatorCard
+from hub.letters.gather import Gathered
 from hub.letters.render import Rendered
 from hub.store import tables
 from hub.vault import CannotOpen, Keys, seal, unseal, unseal_json
 
 
-def freeze(
-    letter_id: UUID, rendered: Rendered, card: CoordinatorCard | None, keys: Sequence[bytes]
-) -> tuple[bytes, bytes]:
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A letter as a channel gets it, and what must still be so for it to leave: that the cases it names are still
+    shown, and that it is not `before` yet (a Danish date)."""
+
+    letter: ChannelLetter
+    cases: frozenset[UUID]
+    before: date
+
+
+def freeze(letter_id: UUID, rendered: Rendered, gathered: Gathered) -> tuple[bytes, bytes]:
     """The sealed content and the sealed PDF."""
+    card, keys = gathered.coordinator, gathered.keys
     content = {
         "title": rendered.subject,
         "file_name": rendered.file_name,
@@ -35,6 +45,8 @@ def freeze(
             {"label": a.label, "code": a.code, "starts": _iso(a.starts), "ends": _iso(a.ends), "url": a.url}
             for a in rendered.actions
         ],
+        "cases": [str(case) for case in gathered.cases],
+        "before": gathered.before.isoformat(),
     }
     plain = json.dumps(content, ensure_ascii=False).encode()
     return _seal(keys, plain, f"letter-content:{letter_id}"), _seal(keys, rendered.pdf, f"letter-pdf:{letter_id}")
@@ -50,15 +62,15 @@ def open_pdf(session: Session, keys: Keys, letter: tables.Letter) -> bytes:
     return _unseal(_layers(session, keys, letter), letter.pdf, f"letter-pdf:{letter.id}")
 
 
-def for_channel(session: Session, keys: Keys, letter: tables.Letter) -> ChannelLetter:
-    """The letter as a channel gets it. Raises CannotOpen."""
+def for_channel(session: Session, keys: Keys, letter: tables.Letter) -> Opened:
+    """The letter, to be sent. Raises CannotOpen."""
     layers = _layers(session, keys, letter)
     content = _content(layers, letter)
     sealed = session.execute(
         select(tables.Guardian.sealed).where(tables.Guardian.id == letter.guardian_id)
     ).scalar_one()
     fields = unseal_json(layers[0], sealed, f"guardian:{letter.guardian_id}")
-    return ChannelLetter(
+    ready = ChannelLetter(
         title=content["title"],
         language=letter.language,
         pdf=_unseal(layers, letter.pdf, f"letter-pdf:{letter.id}"),
@@ -71,6 +83,7 @@ def for_channel(session: Session, keys: Keys, letter: tables.Letter) -> ChannelL
             Action(a["label"], a["code"], _time(a["starts"]), _time(a["ends"]), a["url"]) for a in content["actions"]
         ),
     )
+    return Opened(ready, frozenset(map(UUID, content["cases"])), date.fromisoformat(content["before"]))
 
 
 def _content(layers: Sequence[bytes], letter: tables.Letter) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from hub.cases import events, sources
+from hub.cases.match import comes_of_age
 from hub.clock import DENMARK
 from hub.context import Context
 from hub.contract import State
@@ -34,6 +35,8 @@ from hub.store.people import open_keys
 from hub.vault import unseal_json
 
 NO_CUSTODY = "the guardian no longer has custody"
+GROWN = "the child turned 18"
+FORGOTTEN = "somebody it is about has been forgotten"
 ANSWERED = "the offer was answered before the letter left"
 ENDED = "the child is no longer in the scheme"
 
@@ -55,6 +58,10 @@ class Gathered:
     keys: tuple[bytes, ...]
     """The guardian's key, then each child's in the order of `children`."""
     children: tuple[UUID, ...]
+    cases: tuple[UUID, ...]
+    """The cases it names."""
+    before: date
+    """The day the first of the children is an adult: from then on it must not leave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,8 @@ class _Known:
     """By child: who coordinates."""
     guardians: dict[UUID, tables.Guardian]
     children: dict[UUID, tables.Child]
+    opened: dict[UUID, dict[str, Any]]
+    """By child: what is sealed; without those who have been forgotten."""
     cases: dict[UUID, list[tables.Case]]
     """By child."""
     keys: dict[UUID, bytes]
@@ -79,12 +88,19 @@ class _Known:
     silent: tuple[tuple[str, date], ...]
 
 
-def gather(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> dict[UUID, Gathered | None]:
-    """The content of each bundle's letter; None when nothing of it may be told any more. Events that may not end here,
-    with the reason."""
+def gather(
+    ctx: Context, session: Session, bundles: Sequence[tables.Bundle]
+) -> dict[UUID, Gathered | ValueError | None]:
+    """The content of each bundle's letter; None when nothing of it may be told any more, and the error of one that
+    cannot be written. Events that may not be told end here, with the reason."""
     known = _read(ctx, session, bundles)
     dropped: dict[str, list[UUID]] = {}
-    result = {bundle.id: _gather(ctx, known, bundle, dropped) for bundle in bundles}
+    result: dict[UUID, Gathered | ValueError | None] = {}
+    for bundle in bundles:
+        try:
+            result[bundle.id] = _gather(ctx, known, bundle, dropped)
+        except ValueError as error:
+            result[bundle.id] = error
     for why, ids in dropped.items():
         session.execute(update(tables.Event).where(tables.Event.id.in_(ids)).values(bundle_id=None, why_not=why))
     return result
@@ -131,6 +147,7 @@ def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _
         cases.setdefault(case.child_id, []).append(case)
     staff = {case.adviser_id for rows in cases.values() for case in rows} | set(coordinators.values())
     staff |= {offer.coordinator_id for offer in open_offers.values()}
+    keys = open_keys(session, ctx.keys, [*(g.key_id for g in guardians), *(c.key_id for c in children)])
     return _Known(
         day=day,
         events=found,
@@ -139,8 +156,13 @@ def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _
         assigned=coordinators,
         guardians={row.id: row for row in guardians},
         children={row.id: row for row in children},
+        opened={
+            row.id: unseal_json(keys[row.key_id], row.sealed, f"child:{row.id}")
+            for row in children
+            if row.key_id in keys
+        },
         cases=cases,
-        keys=open_keys(session, ctx.keys, [*(g.key_id for g in guardians), *(c.key_id for c in children)]),
+        keys=keys,
         cards=cards(ctx, session, {member for member in staff if member is not None}),
         silent=_silent(ctx, session),
     )
@@ -148,16 +170,21 @@ def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _
 
 def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[str, list[UUID]]) -> Gathered | None:
     mine = known.mine.get(bundle.guardian_id, set())
-    told = _told(known, bundle, mine, dropped)
+    guardian = known.guardians[bundle.guardian_id]
+    if guardian.key_id not in known.keys:
+        dropped.setdefault(FORGOTTEN, []).extend(event.id for event in known.events.get(bundle.id, []))
+        return None
+    of_age = {child: comes_of_age(parse(known.opened[child]["cpr"])) for child in mine if child in known.opened}
+    children = {child for child, day in of_age.items() if known.day < day}
+    told = _told(known, bundle, mine, children, dropped)
     if not told:
         return None
-    guardian = known.guardians[bundle.guardian_id]
     offered = sorted({event.child_id for event in told if event.kind == events.OFFERED})
     # News about one child is told with where all the guardian's children in the scheme stand.
-    in_scheme = sorted(mine & known.assigned.keys()) if any(e.kind != events.OFFERED for e in told) else []
+    in_scheme = sorted(children & known.assigned.keys()) if any(e.kind != events.OFFERED for e in told) else []
     about = sorted({*offered, *in_scheme})
     keys = {child: known.keys[known.children[child].key_id] for child in about}
-    opened = {child: unseal_json(keys[child], known.children[child].sealed, f"child:{child}") for child in about}
+    opened, news = known.opened, {event.case_id for event in told}
     coordinators = [known.offers[child].coordinator_id for child in offered] + [known.assigned[c] for c in in_scheme]
     card = next((known.cards[c] for c in coordinators if c is not None and c in known.cards), None)
     key = known.keys[guardian.key_id]
@@ -167,7 +194,7 @@ def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[st
         kind=_kind(told),
         language=language,
         written=known.day,
-        recipient_name=fields["name"] or _NO_NAME[language == "en"],
+        recipient_name=(fields["name"] or "").strip() or _NO_NAME[language == "en"],
         municipality=ContentMunicipality(
             settings.municipality.name, settings.municipality.phone, settings.municipality.web
         ),
@@ -186,24 +213,44 @@ def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[st
         else (),
         family_url=settings.letters.family_url,
     )
-    return Gathered(content, card, (key, *(keys[child] for child in about)), tuple(about))
+    return Gathered(
+        content=content,
+        coordinator=card,
+        keys=(key, *(keys[child] for child in about)),
+        children=tuple(about),
+        cases=tuple(
+            case.id for child in in_scheme for case in known.cases.get(child, []) if case.is_open or case.id in news
+        ),
+        before=min(of_age[child] for child in about),
+    )
 
 
 _NO_NAME = ("Til dig, der har forældremyndigheden", "To you who have custody")
 
 
-def _told(known: _Known, bundle: tables.Bundle, mine: set[UUID], dropped: dict[str, list[UUID]]) -> list[tables.Event]:
-    """The bundle's events that may be told still; the others get their reason."""
+def _told(
+    known: _Known, bundle: tables.Bundle, mine: set[UUID], children: set[UUID], dropped: dict[str, list[UUID]]
+) -> list[tables.Event]:
+    """The bundle's events that may be told still; the others get their reason. `mine` are the children the guardian
+    has custody of, `children` those of them who are children and not forgotten."""
     told = []
     for event in known.events.get(bundle.id, []):
-        standing = known.offers if event.kind == events.OFFERED else known.assigned
-        if event.child_id in mine and event.child_id in standing:
+        child = event.child_id
+        why: str | None = None
+        if child not in mine:
+            why = NO_CUSTODY
+        elif child not in children:
+            why = GROWN if child in known.opened else FORGOTTEN
+        elif event.kind == events.OFFERED:
+            why = None if child in known.offers else ANSWERED if child in known.assigned else ENDED
+        elif child not in known.assigned:
+            why = ENDED
+        elif event.kind in events.ABOUT_CASES and event.case_id not in {case.id for case in known.cases.get(child, [])}:
+            why = events.CASE_GONE
+        if why is None:
             told.append(event)
-        elif event.child_id not in mine:
-            dropped.setdefault(NO_CUSTODY, []).append(event.id)
         else:
-            answered = event.kind == events.OFFERED and event.child_id in known.assigned
-            dropped.setdefault(ANSWERED if answered else ENDED, []).append(event.id)
+            dropped.setdefault(why, []).append(event.id)
     return told
 
 
@@ -215,9 +262,9 @@ def _kind(told: Sequence[tables.Event]) -> LetterKind:
 
 
 def _label(opened: dict[str, Any]) -> ContentLabel:
-    name = opened.get("name")
-    if name:
-        return ContentLabel(first_name=name.split()[0])
+    words = (opened.get("name") or "").split()
+    if words:
+        return ContentLabel(first_name=words[0])
     return ContentLabel(birth_year=parse(opened["cpr"]).born.year)
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from hub import CaseRecord, Gone, Page, StaffRecord, State, TryAgain, Unreadable, family
-from hub.cases.sync import WITHDRAWN, freshness, sync
+from hub.cases.events import CASE_GONE
+from hub.cases.sync import freshness, sync
 from hub.store import tables
 from hub.store.people import open_key
 from hub.vault import unseal_json
@@ -159,7 +160,7 @@ class TestGone:
         known.sof.take_away("s2")
         assert sync(known.ctx)[0].gone == 1
         assert len(known.rows(tables.Case)) == 1
-        assert {(event.bundle_id, event.why_not) for event in known.events()} == {(None, WITHDRAWN)}
+        assert {(event.bundle_id, event.why_not) for event in known.events()} == {(None, CASE_GONE)}
 
     def test_a_complete_read_ends_what_is_not_in_it(self, known):
         known.sof.take_away("s1", tombstone=False)
