@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import assert_never
 from uuid import UUID, uuid4
 
@@ -21,7 +22,7 @@ from hub.cases import events, quarantine, sources
 from hub.clock import today
 from hub.context import Context
 from hub.contract import DeliveryStatus, Later, Refused, Sent, Status, StatusPage, Unreadable, Unsure
-from hub.errors import GaveUp, SettingsError, TryAgain
+from hub.errors import GaveUp, SettingsError, TovholderError, TryAgain
 from hub.letters.frozen import Opened, for_channel
 from hub.store import tables
 from hub.vault import CannotOpen
@@ -166,17 +167,27 @@ class Taken:
 
 
 def take_statuses(ctx: Context) -> Taken:
-    """Ask the channel what became of letters, page by page; each page and its cursor are one transaction."""
+    """Ask every channel what became of letters, page by page; each page and its cursor are one transaction.
+
+    Raises TryAgain or GaveUp when one did not answer as it should; the others have been asked all the same."""
     result = Taken()
+    failures: list[TovholderError] = []
     for channel in ctx.plugins.channels.values():
         with sources.one_reader(ctx.database, channel.name, sources.STATUSES) as alone:
             if not alone:
                 continue
             with ctx.database.begin() as session:
                 since = sources.state(session, channel.name, sources.STATUSES).cursor
-            for page in channel.statuses(since):
+            try:
+                for page in sources.pages(channel.name, partial(channel.statuses, since)):
+                    with ctx.database.begin() as session:
+                        _take(ctx, session, channel.name, page, result)
+            except TovholderError as error:
+                failures.append(error)
                 with ctx.database.begin() as session:
-                    _take(ctx, session, channel.name, page, result)
+                    sources.failed(session, channel.name, sources.STATUSES, ctx.clock.now(), str(error))
+    if failures:
+        raise failures[0]
     return result
 
 
@@ -188,7 +199,7 @@ def _take(ctx: Context, session: Session, channel: str, page: StatusPage, result
         if isinstance(status, Unreadable):
             result.quarantined += quarantine.keep(session, ctx.keys, channel, status, now)
         else:
-            said.setdefault(status.key, []).append(status)
+            said.setdefault(str(_uuid(status.key) or status.key), []).append(status)
     ids = {key: letter_id for key in said if (letter_id := _uuid(key)) is not None}
     letters = {
         letter.id: letter
