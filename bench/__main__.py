@@ -8,12 +8,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import lookup
+from bench import letter, lookup, match, parts, sequencer
 from bench.machine import describe
 from bench.measure import Result
 from bench.report import show
 
-BENCHES = {"lookup": lookup.run}
+WIDTH = 130
+"""Characters to a line where the tables go to a file."""
+BENCHES = {
+    "lookup": lookup.run,
+    "sequencer": sequencer.run,
+    "letter": letter.run,
+    "match": match.run,
+    "parts": parts.run,
+}
 
 
 def main() -> None:
@@ -41,7 +49,8 @@ def main() -> None:
     if given.json is not None:
         found = {"machine": machine, "runs": given.runs, "benches": [result.as_json() for result in results]}
         given.json.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    show(Console(), machine, given.runs, results)
+    out = Console()
+    show(out if out.is_terminal else Console(width=WIDTH), machine, given.runs, results)
 
 
 if __name__ == "__main__":

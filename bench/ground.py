@@ -1,4 +1,4 @@
-"""The ground a bench stands on: a PostgreSQL of its own in a temp folder, fresh databases, and nothing left afterwards."""
+"""What a bench stands on: a PostgreSQL of its own in a temp folder, fresh databases, and nothing left afterwards."""
 
 from __future__ import annotations
 

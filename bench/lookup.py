@@ -34,9 +34,9 @@ _ROOT = Path(__file__).parents[1]
 def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result:
     """`hub` against the same route answering a constant, and against a transaction for each lookup."""
     sizes = (
-        {"children": 200, "clients": 8, "lookups in a run": 100}
+        {"children": 200, "clients": 8, "lookups in a run": 100, "one by one": 40}
         if tiny
-        else {"children": 3000, "clients": 32, "lookups in a run": 3000}
+        else {"children": 3000, "clients": 32, "lookups in a run": 2000, "one by one": 500}
     )
     result = Result("lookup", "A lookup over HTTP, with token, policy and durable entry", "lookups", sizes)
     tell("children and coordinators")
@@ -49,9 +49,10 @@ def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result
             numbers = children.settle(ctx, sizes["children"])
             asked = _Asked(ctx, port, sizes, numbers, key)
             for path in PATHS.values():
-                asked.ask(path, max(sizes["clients"] * 4, 100))  # connections, prepared statements and keys at hand
+                asked.ask(path, sizes["clients"] * 6)  # connections, prepared statements and keys at hand
             asked.spent.clear()
-            sides = {name: lambda path=path: asked.ask(path, sizes["lookups in a run"]) for name, path in PATHS.items()}
+            count = {path: sizes["one by one" if path == ONE_BY_ONE else "lookups in a run"] for path in PATHS.values()}
+            sides = {name: lambda path=path: asked.ask(path, count[path]) for name, path in PATHS.items()}
             result.sides = alternate(runs, sides, tell)
             asked.check_log()
     result.compare("hub", "constant answer", reach=0.4)

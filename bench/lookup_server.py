@@ -1,7 +1,7 @@
 """The hub's application in a process of its own, with two more routes beside it: what a lookup is compared with.
 
-`python -m bench.lookup_server SETTINGS --fd N` serves on a listening socket that the bench hands over, and ends when the
-bench does. Both routes take the lookup's own body and token and stand in the same application behind the same
+`python -m bench.lookup_server SETTINGS --fd N` serves on a listening socket that the bench hands over, and ends when
+the bench does. Both routes take the lookup's own body and token and stand in the same application behind the same
 middleware, so that only what they do differs.
 """
 

@@ -16,7 +16,8 @@ def show(console: Console, machine: dict[str, str], runs: int, results: list[Res
     console.print(about)
     for result in results:
         sizes = ", ".join(f"{size:,} {name}" for name, size in result.sizes.items())
-        console.print(f"\n[bold]{result.name}[/]  {result.title}\n{sizes}")
+        unit = f", {result.unit} per second" if result.unit else ""
+        console.print(f"\n[bold]{result.name}[/]  {result.title}{unit}\n{sizes}")
         if result.ratios:
             console.print(_ratios(result))
         for name, note in result.notes.items():
@@ -27,10 +28,12 @@ def show(console: Console, machine: dict[str, str], runs: int, results: list[Res
 
 def _ratios(result: Result) -> Table:
     table = Table()
-    for column in (f"{result.unit}/s", "", "beside it", f"{result.unit}/s", "ratio", "to reach"):
-        table.add_column(column, justify="left" if column in ("", "beside it") else "right")
-    table.columns[0].header, table.columns[1].header = "what", f"{result.unit}/s"
-    table.columns[0].justify, table.columns[1].justify = "left", "right"
+    table.add_column("what", no_wrap=True)
+    table.add_column("a second", justify="right", no_wrap=True)
+    table.add_column("beside it", no_wrap=True)
+    table.add_column("a second", justify="right", no_wrap=True)
+    table.add_column("ratio", justify="right", no_wrap=True)
+    table.add_column("to reach", justify="right", no_wrap=True)
     for ratio in result.ratios:
         table.add_row(
             ratio.of,

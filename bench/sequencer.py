@@ -1,0 +1,178 @@
+"""The lookup queue alone, without HTTP: durable entries a second while 256 lookups wait, against a row at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+
+from bench import children
+from bench.ground import Ground
+from bench.measure import Result, Side, alternate
+from hub.access.askers import KeyCache
+from hub.access.log import SealedEntry
+from hub.access.lookup import _INSERT, LookupQueue, Request
+from hub.access.lookup import _columns as columns
+from hub.clock import SystemClock
+from hub.context import Context
+
+_TABLES = """
+CREATE TABLE bench_entry (LIKE log_entry INCLUDING ALL);
+CREATE TABLE bench_head (id INT PRIMARY KEY, size BIGINT NOT NULL);
+INSERT INTO bench_head VALUES (1, 0);
+GRANT SELECT, INSERT ON bench_entry TO tovholder_app;
+GRANT SELECT, UPDATE ON bench_head TO tovholder_app;
+"""
+_ROW = """
+INSERT INTO bench_entry (seq, id, version, at, kind, child_id, asker_key, asker, subject_key, subject)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+_ROWS = _INSERT.replace("log_entry", "bench_entry")
+_HEAD = "UPDATE bench_head SET size = size + 1 WHERE id = 1 RETURNING size - 1"
+_HEADS = "UPDATE bench_head SET size = size + %s WHERE id = 1 RETURNING size"
+
+
+def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result:
+    """`hub` reads the policy's inputs, decides, seals and writes; the others only write rows that are sealed already,
+    each in a transaction of its own, in the log's one order or in none; or as many to a transaction as wait."""
+    sizes = (
+        {"waiting": 32, "entries in a run": 128, "threads": 8, "rows in a run": 48}
+        if tiny
+        else {"waiting": 256, "entries in a run": 8192, "threads": 32, "rows in a run": 2000}
+    )
+    result = Result("sequencer", "The lookup queue alone: durable entries", "entries", sizes)
+    tell("children and coordinators")
+    with Ground() as ground:
+        settings = ground.settings()
+        with ground.context(settings, SystemClock()) as ctx, ExitStack() as stack:
+            numbers = children.settle(ctx, 200 if tiny else 2000)
+            with ctx.database.owner_engine() as engine, engine.begin() as connection:
+                connection.exec_driver_sql(_TABLES)
+            queue = stack.enter_context(_Loop(ctx).running())
+            rows = stack.enter_context(_rows(ctx, sizes["threads"]))
+            batches = stack.enter_context(_batches(ctx, sizes["waiting"]))
+            sides: dict[str, Side] = {
+                "hub": lambda: queue(numbers, sizes["waiting"], sizes["entries in a run"]),
+                "a row each, in order": lambda: rows(sizes["rows in a run"], True),
+                "a row each, in no order": lambda: rows(sizes["rows in a run"], False),
+                "batches of sealed rows": lambda: batches(sizes["entries in a run"]),
+            }
+            for side in sides.values():
+                side()
+            result.sides = alternate(runs, sides, tell)
+    result.compare("hub", "a row each, in order")
+    result.compare("hub", "a row each, in no order", reach=5)
+    result.compare("hub", "batches of sealed rows")
+    return result
+
+
+class _Loop:
+    """The queue in an event loop of its own, as in a serving process."""
+
+    def __init__(self, ctx: Context) -> None:
+        cache = KeyCache(ctx.database, ctx.keys, ctx.clock)
+        self._queue = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, cache)
+        self._asker = children.askers(1)[0]
+        self._token = ctx.keys.lookup_token
+
+    @contextmanager
+    def running(self) -> Iterator[Callable[[list[str], int, int], float]]:
+        with asyncio.Runner() as runner:
+            writer = runner.get_loop().create_task(self._queue.run())
+            try:
+                yield lambda numbers, waiting, count: runner.run(self._ask(numbers, waiting, count))
+            finally:
+                writer.cancel()
+                runner.run(_end(writer))
+
+    async def _ask(self, numbers: list[str], waiting: int, count: int) -> float:
+        """Ask `count` times, so that `waiting` lookups wait all the time; answers per second."""
+        requests = iter([Request(self._asker, self._token(numbers[n % len(numbers)]), "case") for n in range(count)])
+
+        async def one_after_another() -> None:
+            for request in requests:
+                shown = await self._queue.ask(request)
+                if shown.value.coordinator is None:
+                    raise RuntimeError(
+                        "a lookup showed nothing: the policy was not met, so this measures another thing"
+                    )
+
+        start = time.perf_counter()
+        await asyncio.gather(*(one_after_another() for _ in range(waiting)))
+        return count / (time.perf_counter() - start)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@contextmanager
+def _rows(ctx: Context, threads: int) -> Iterator[Callable[[int, bool], float]]:
+    """Writes rows, each in a transaction of its own, from so many threads with a connection each."""
+    connections = [psycopg.connect(ctx.database.conninfo, autocommit=True) for _ in range(threads)]
+    pool = ThreadPoolExecutor(threads)
+    places = iter(range(1_000_000_000, 2_000_000_000))
+
+    def ordered(connection: psycopg.Connection[Any]) -> None:
+        with connection.transaction():
+            found = connection.execute(_HEAD).fetchone()
+            connection.execute(_ROW, _row(found[0] if found else 0))
+
+    def unordered(connection: psycopg.Connection[Any]) -> None:
+        connection.execute(_ROW, _row(next(places)))
+
+    def write(count: int, in_order: bool) -> float:
+        one = ordered if in_order else unordered
+        todo = iter(range(count))
+
+        def work(connection: psycopg.Connection[Any]) -> int:
+            return sum(1 for _ in todo if one(connection) is None)
+
+        start = time.perf_counter()
+        if sum(pool.map(work, connections)) != count:
+            raise RuntimeError("not all rows were written")
+        return count / (time.perf_counter() - start)
+
+    try:
+        yield write
+    finally:
+        pool.shutdown()
+        for connection in connections:
+            connection.close()
+
+
+@contextmanager
+def _batches(ctx: Context, size: int) -> Iterator[Callable[[int], float]]:
+    """Writes rows `size` to a transaction, in order: the most that batches alone can give on one connection."""
+
+    def write(count: int) -> float:
+        start = time.perf_counter()
+        for _ in range(count // size):
+            with connection.pipeline(), connection.transaction():
+                found = connection.execute(_HEADS, [size]).fetchone()
+                first = found[0] - size if found else 0
+                entries = [_entry() for _ in range(size)]
+                connection.execute(_ROWS, columns(first, entries))
+        return count // size * size / (time.perf_counter() - start)
+
+    with psycopg.connect(ctx.database.conninfo, autocommit=True) as connection:
+        yield write
+
+
+_SEALED = b"\0" * 180
+"""About as long as either part of an entry is."""
+
+
+def _entry() -> SealedEntry:
+    return SealedEntry(uuid4(), datetime.now(UTC), "lookup", uuid4(), uuid4(), _SEALED, uuid4(), _SEALED)
+
+
+def _row(place: int) -> list[Any]:
+    return [column[0] for column in columns(place, [_entry()])]
