@@ -7,6 +7,7 @@ Part of the public face `hub`, so that an author writes what is particular to a 
 from __future__ import annotations
 
 import fnmatch
+import weakref
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +72,8 @@ class ReadOnlyClient:
         self._base = httpx.URL(base_url.rstrip("/") + "/")
         self._reads = reads
         self._client = httpx.Client(base_url=self._base, timeout=timeout_seconds, headers=dict(headers or {}))
+        # An adapter need not have a `close`: its connections end with it.
+        weakref.finalize(self, self._client.close)
 
     def _check(self, method: str, url: httpx.URL) -> None:
         if (url.scheme, url.host, url.port) != (self._base.scheme, self._base.host, self._base.port):

@@ -137,7 +137,8 @@ class AdapterSetup:
     # --- what the kit makes of it ---
 
     @pytest.fixture(scope="class")
-    def _front(self) -> Iterator[Front]:
+    @classmethod
+    def _front(cls) -> Iterator[Front]:
         with running() as front:
             yield front
 

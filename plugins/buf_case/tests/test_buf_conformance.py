@@ -78,7 +78,8 @@ class TestOverHttp(_Pupils):
 
 class TestFromFolder(_Pupils):
     @pytest.fixture(scope="class")
-    def exports(self, town: Town, save_exports: Callable[[str, Path], None], tmp_path_factory: Any) -> dict[int, Path]:
+    @classmethod
+    def exports(cls, town: Town, save_exports: Callable[[str, Path], None], tmp_path_factory: Any) -> dict[int, Path]:
         """The exports of days 0, 3 and 4, taken by hand."""
         clock, folders = SetClock(town.start), {}
         with running() as front:
