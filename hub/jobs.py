@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 from procrastinate import App, BaseRetryStrategy, PsycopgConnector, RetryDecision
 from procrastinate.jobs import Job
+from sqlalchemy.exc import OperationalError
 
 from hub import family
 from hub.cases import custody, match, reminders, sync
@@ -34,12 +35,14 @@ _HEARTBEAT = 30.0
 
 
 class Backoff(BaseRetryStrategy):
-    """Retry what may go well later: after what the other side asked for, else 5 s, 10 s, 20 s … at most an hour."""
+    """Retry what may go well later: after what the other side asked for, else 5 s, 10 s, 20 s … at most an hour. So may
+    what the database broke off (a restart, two that waited for each other): nothing of it was committed."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        if not isinstance(exception, TryAgain) or job.attempts >= 100:
+        if not isinstance(exception, TryAgain | OperationalError) or job.attempts >= 100:
             return None
-        wait = exception.after_seconds or min(3600.0, 5.0 * 2.0 ** min(job.attempts, 10))
+        asked = exception.after_seconds if isinstance(exception, TryAgain) else None
+        wait = asked or min(3600.0, 5.0 * 2.0 ** min(job.attempts, 10))
         return RetryDecision(retry_in={"seconds": int(wait) or 1})
 
 
@@ -68,7 +71,6 @@ def build(ctx: Context) -> App:
 
     @app.task(name="match", queue=MATCH, retry=retry)
     def match_all(timestamp: int = 0) -> None:
-        family.come_of_age(ctx)
         find_and_offer(ctx)
 
     @app.task(name="sync", queue=MATCH, retry=retry)
@@ -93,7 +95,9 @@ def build(ctx: Context) -> App:
 
 
 def find_and_offer(ctx: Context) -> tuple[match.Match, list[custody.CustodyRead], offers.Placed]:
-    """Match, ask who the guardians are, and offer: what happens to newly found children in one night."""
+    """Match, ask who the guardians are, and offer: what happens to newly found children in one night. Whoever has
+    turned 18 leaves the scheme first."""
+    family.come_of_age(ctx)
     found = match.match(ctx)
     with ctx.database.begin() as session:
         children = custody.unread(session, ctx.clock.now())
