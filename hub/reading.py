@@ -7,9 +7,11 @@ Part of the public face `hub`, so that an author writes what is particular to a 
 from __future__ import annotations
 
 import fnmatch
+import ssl
 import weakref
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -71,7 +73,9 @@ class ReadOnlyClient:
     ) -> None:
         self._base = httpx.URL(base_url.rstrip("/") + "/")
         self._reads = reads
-        self._client = httpx.Client(base_url=self._base, timeout=timeout_seconds, headers=dict(headers or {}))
+        self._client = httpx.Client(
+            base_url=self._base, timeout=timeout_seconds, headers=dict(headers or {}), verify=_trusted()
+        )
         # An adapter need not have a `close`: its connections end with it.
         weakref.finalize(self, self._client.close)
 
@@ -111,6 +115,12 @@ class ReadOnlyClient:
 
     def close(self) -> None:
         self._client.close()
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates to trust, read once: it takes longer than many a request."""
+    return httpx.create_ssl_context()
 
 
 def _raise_for_status(response: httpx.Response, method: str) -> None:

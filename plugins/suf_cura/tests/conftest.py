@@ -127,7 +127,7 @@ def url(town: Town, _clock: SetClock) -> Iterator[str]:
 Dump = Callable[[Path], None]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def dump(url: str) -> Dump:
     """Puts what the town's Cura says now into a folder: an incremental delivery of up to seven reports to a file."""
 

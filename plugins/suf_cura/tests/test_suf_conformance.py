@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Set
 from datetime import timedelta
 from pathlib import Path
@@ -67,10 +68,21 @@ class TestOverHttp(_Courses):
 
 
 class TestFromFolder(_Courses):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def dumps(cls, _clock: SetClock, dump: Callable[[Path], None], tmp_path_factory: Any) -> dict[int, Path]:
+        """The reports of days 0, 6 and 9."""
+        start, folders = _clock.now(), {}
+        for day in (0, 6, 9):
+            _clock.set(start + timedelta(days=day))
+            folders[day] = tmp_path_factory.mktemp(f"day{day}")
+            dump(folders[day])
+        _clock.set(start)
+        return folders
+
     @pytest.fixture
-    def folder(self, folder: Path) -> Path:
-        """That of conftest.py, which the kit's own would hide."""
-        return folder
+    def folder(self, dumps: dict[int, Path], tmp_path: Path) -> Path:
+        return Path(shutil.copytree(dumps[0], tmp_path / "cura"))
 
     @pytest.fixture
     def make_adapter(self, folder: Path) -> Callable[..., SufAdapter]:
@@ -86,17 +98,9 @@ class TestFromFolder(_Courses):
         return spoil
 
     @pytest.fixture
-    def remove(self, clock: SetClock, dump: Callable[[Path], None], folder: Path) -> Act:
-        def remove() -> None:
-            clock.move(timedelta(days=6))
-            dump(folder)
-
-        return remove
+    def remove(self, dumps: dict[int, Path], folder: Path) -> Act:
+        return lambda: shutil.copytree(dumps[6], folder, dirs_exist_ok=True)
 
     @pytest.fixture
-    def change(self, clock: SetClock, dump: Callable[[Path], None], folder: Path) -> Act:
-        def change() -> None:
-            clock.move(timedelta(days=9))
-            dump(folder)
-
-        return change
+    def change(self, dumps: dict[int, Path], folder: Path) -> Act:
+        return lambda: shutil.copytree(dumps[9], folder, dirs_exist_ok=True)
