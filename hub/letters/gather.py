@@ -148,6 +148,9 @@ def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _
     staff = {case.adviser_id for rows in cases.values() for case in rows} | set(coordinators.values())
     staff |= {offer.coordinator_id for offer in open_offers.values()}
     keys = open_keys(session, ctx.keys, [*(g.key_id for g in guardians), *(c.key_id for c in children)])
+    opened = {
+        row.id: unseal_json(keys[row.key_id], row.sealed, f"child:{row.id}") for row in children if row.key_id in keys
+    }
     return _Known(
         day=day,
         events=found,
@@ -156,11 +159,7 @@ def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _
         assigned=coordinators,
         guardians={row.id: row for row in guardians},
         children={row.id: row for row in children},
-        opened={
-            row.id: unseal_json(keys[row.key_id], row.sealed, f"child:{row.id}")
-            for row in children
-            if row.key_id in keys
-        },
+        opened={child: fields for child, fields in opened.items() if "cpr" in fields},
         cases=cases,
         keys=keys,
         cards=cards(ctx, session, {member for member in staff if member is not None}),
