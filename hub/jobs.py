@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from hub import family
 from hub.cases import custody, match, reminders, sync
 from hub.context import Context
-from hub.coordination import offers
+from hub.coordination import offers, silence
 from hub.errors import TryAgain
 from hub.letters import compose, delivery
 from hub.letters.templates import Templates
@@ -96,8 +96,9 @@ def build(ctx: Context) -> App:
 
 def find_and_offer(ctx: Context) -> tuple[match.Match, list[custody.CustodyRead], offers.Placed]:
     """Match, ask who the guardians are, and offer: what happens to newly found children in one night. Whoever has
-    turned 18 leaves the scheme first."""
+    turned 18 leaves the scheme first, and who has not answered is reminded or let go."""
     family.come_of_age(ctx)
+    silence.follow_up(ctx)
     found = match.match(ctx)
     with ctx.database.begin() as session:
         children = custody.unread(session, ctx.clock.now())

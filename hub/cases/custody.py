@@ -119,14 +119,14 @@ def _end_unseen(session: Session, children: set[UUID], answer: _Answer, started:
 
 
 def numbers_of(ctx: Context, session: Session, children: set[UUID]) -> dict[str, UUID]:
-    """The children's numbers, opened: number → row id. For the one call that needs them; never stored."""
+    """The children's numbers, opened: number → row id. For the one call that needs them; never stored. Those whose
+    number has been forgotten are left out."""
     rows = session.execute(select(tables.Child).where(tables.Child.id.in_(children))).scalars().all()
     opened = open_keys(session, ctx.keys, (row.key_id for row in rows))
-    return {
-        unseal_json(opened[row.key_id], row.sealed, f"child:{row.id}")["cpr"]: row.id
-        for row in rows
-        if row.key_id in opened
+    fields = {
+        row.id: unseal_json(opened[row.key_id], row.sealed, f"child:{row.id}") for row in rows if row.key_id in opened
     }
+    return {known["cpr"]: child for child, known in fields.items() if "cpr" in known}
 
 
 def _take(

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -310,16 +311,21 @@ def _answers(show: Show, day: datetime) -> None:
         ).all()
         guardians = dict(session.execute(select(tables.Guardian.token, tables.Guardian.id)).tuples().all())
     clerk = _clerk(show.town)
-    for row in sorted(rows, key=lambda row: tokens[row.token]):
+
+    def answer(row: Any) -> None:
         offered = row.offered_at.astimezone(DENMARK).date()
         given = answer_of(show.town, tokens[row.token], today)
         if given is None or given.answer == "silent" or _working_days(offered, today) < given.after:
-            continue
+            return
         guardian = guardians.get(ctx.keys.lookup_token(given.guardian))
         if guardian is None:
-            continue
+            return
         by = family.Answerer(guardian, given.how, OFFER_TEXT, None if given.how == "page" else clerk)
         (family.accept if given.answer == "yes" else family.decline)(ctx, row.child_id, by)
+
+    # Families answer when it suits them, several at once.
+    with ThreadPoolExecutor(max_workers=4) as at_once:
+        list(at_once.map(answer, rows))
 
 
 def _working_days(start: Any, end: Any) -> int:

@@ -201,6 +201,7 @@ def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[st
         offers=tuple(_label(opened[child]) for child in offered),
         answer_by=min((by for child in offered if (by := known.offers[child].answer_by)), default=None),
         answer_url=settings.letters.family_url if offered else None,
+        reminder=bool(offered) and all(known.offers[child].reminded_at is not None for child in offered),
         children=tuple(
             ContentChild(_label(opened[child]), _cases(ctx, known, child, keys[child], told, language))
             for child in in_scheme

@@ -180,6 +180,8 @@ class Offer(Base):
     found_at: Mapped[datetime]
     offered_at: Mapped[datetime | None]
     answer_by: Mapped[date | None]
+    reminded_at: Mapped[datetime | None]
+    """When the family was reminded: once."""
     answered_at: Mapped[datetime | None]
 
 

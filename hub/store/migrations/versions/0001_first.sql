@@ -277,6 +277,7 @@ CREATE TABLE offer (
     found_at TIMESTAMP WITH TIME ZONE NOT NULL,
     offered_at TIMESTAMP WITH TIME ZONE,
     answer_by DATE,
+    reminded_at TIMESTAMP WITH TIME ZONE,
     answered_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_offer PRIMARY KEY (id),
     CONSTRAINT ck_offer_state CHECK (state in ('waiting','offered','accepted','declined','lapsed','withdrawn','grown')),
