@@ -30,7 +30,9 @@ TOWN = "town"
 
 
 def fresh_folder(settings: Settings) -> Path:
-    """The demo's folder, emptied."""
+    """The demo's folder, emptied. Raises NotAllowed when its name points elsewhere."""
+    if (settings.data / TOWN).is_symlink():
+        raise NotAllowed(f"{settings.data / TOWN} is a link: the demo would empty another folder; remove the link")
     folder = (settings.data / TOWN).resolve()
     if folder.exists():
         shutil.rmtree(folder)
