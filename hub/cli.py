@@ -37,8 +37,8 @@ from hub.cases.match import Read
 from hub.context import Context, build
 from hub.contract import StaffRecord
 from hub.coordination.staff import add_coordinator
+from hub.demo import personas, show
 from hub.demo import setup as demo_setup
-from hub.demo import show
 from hub.doctor import examine
 from hub.errors import NotAllowed, SettingsError, TovholderError
 from hub.identity import parse
@@ -256,7 +256,7 @@ def _staff(settings: Settings, staff: str) -> Asker:
     """The member of staff by id: in the demo from its personas."""
     if settings.demo is None:
         raise NotAllowed("outside the demo staff sign in; this command exists in the demo only")
-    known = demo_setup.personas(settings.demo.folder)
+    known = personas.staff(settings.demo.folder)
     if staff not in known:
         raise NotAllowed(f"there is no member of staff {staff!r}; there are {', '.join(known)}")
     return known[staff]

@@ -13,7 +13,6 @@ import tomlkit
 from joserfc.jwk import OKPKey
 from sqlalchemy import create_engine, text
 
-from hub.access.log import Asker
 from hub.api.tokens import make_key
 from hub.clock import FileClock
 from hub.demo.kinds import LISTED_BUF, LISTED_SOF, LISTED_SUF, Listed
@@ -45,7 +44,7 @@ def write_settings(folder: Path, settings: Settings, town: Town, urls: dict[str,
     """`tovholder.toml` of the demo, as a municipality would write its own; and the settings it gives."""
     FileClock(folder / "clock").set(town.start)
     key = make_key()
-    _private(folder / "signing.json", json.dumps(key.as_dict(private=True)))
+    private(folder / "signing.json", json.dumps(key.as_dict(private=True)))
     (folder / "jwks.json").write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="ascii")
     make_keys(folder / "keys")
     values: dict[str, Any] = {
@@ -84,7 +83,7 @@ def write_settings(folder: Path, settings: Settings, town: Town, urls: dict[str,
     if settings.owner_database_url:
         values |= {"owner_database_url": settings.owner_database_url}
     file = folder / "tovholder.toml"
-    _private(file, tomlkit.dumps(values))
+    private(file, tomlkit.dumps(values))
     return load_settings({"TOVHOLDER_SETTINGS": str(file)})
 
 
@@ -125,35 +124,8 @@ def signing_key(folder: Path) -> OKPKey:
     return OKPKey.import_key(json.loads((folder / "signing.json").read_text(encoding="ascii")))
 
 
-def write_personas(
-    folder: Path, staff: list[Asker], guardians: list[dict[str, str]], examples: list[dict[str, str]]
-) -> None:
-    """Who can sign in to the demo, and numbers of children to try."""
-    people = {
-        "staff": [
-            {"id": a.id, "name": a.name, "role": a.role, "administration": a.administration, "unit": a.unit}
-            for a in staff
-        ],
-        "guardians": guardians,
-        "examples": examples,
-    }
-    _private(folder / "personas.new", json.dumps(people, ensure_ascii=False))
-    (folder / "personas.new").replace(folder / "personas.json")
-
-
-def personas(folder: Path) -> dict[str, Asker]:
-    """The demo's members of staff, by id."""
-    people = json.loads((folder / "personas.json").read_text(encoding="utf-8"))
-    return {person["id"]: Asker(**person) for person in people["staff"]}
-
-
-def examples(folder: Path) -> list[str]:
-    """Numbers of children to look up; the first have a coordinator."""
-    people = json.loads((folder / "personas.json").read_text(encoding="utf-8"))
-    return [example["cpr"] for example in people["examples"]]
-
-
-def _private(file: Path, content: str) -> None:
+def private(file: Path, content: str) -> None:
+    """Write a file that only its owner may read."""
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         stream.write(content)

@@ -26,14 +26,13 @@ from rich.table import Table
 from sqlalchemy import select, text
 
 from hub import family, jobs
-from hub.access.log import Asker
 from hub.cases import reminders, sync
 from hub.cases.deadlines import is_working_day
 from hub.clock import DENMARK, FileClock
 from hub.context import Context, build
 from hub.contract import StaffRecord
 from hub.coordination.staff import add_coordinator
-from hub.demo import numbers, people, setup
+from hub.demo import numbers, people, personas, setup
 from hub.demo.answers import answer_of
 from hub.demo.model import Town
 from hub.demo.servers import run as servers
@@ -46,7 +45,6 @@ from hub.store import queue, tables
 DAYS = 10
 _PR_SET_PDEATHSIG = 1
 WORKERS = 2
-OFFER_TEXT = "introduction/demo"
 
 
 @dataclass
@@ -110,9 +108,9 @@ class Show:
             table.add_row(name.replace("_", " "), shown)
         console.print(table)
         folder = self.settings.demo.folder if self.settings.demo else Path()
-        people = setup.personas(folder)
+        people = personas.staff(folder)
         staff = next(iter(people.values()))
-        child = setup.examples(folder)[0]
+        child = personas.examples(folder)[0]
         console.print(f"\nLetters as Digital Post has them: {folder / 'digital_post'}", highlight=False)
         console.print("Ask who a child's coordinator is (the number comes on standard input):", highlight=False)
         console.print(
@@ -176,7 +174,7 @@ def _prepare(settings: Settings, children: int, seed: int, port: int | None, con
     with ctx.database.begin() as session:
         for worker in town.coordinators:
             add_coordinator(ctx, session, StaffRecord(worker.uuid, worker.name, worker.email, worker.phone))
-    _introduce(show)
+    personas.introduce(show.ctx, show.town)
     if port is not None:
         console.print(f"The pages: [bold]http://127.0.0.1:{port}/[/] (already while the days go by)")
     return show
@@ -252,7 +250,7 @@ def _day(show: Show, day: datetime, number: int, doing: Any) -> None:
     show.clock.set(setup.at(day, 20))
     if number:
         _night(show, doing)
-    _introduce(show)
+    personas.introduce(show.ctx, show.town)
 
 
 def _night(show: Show, doing: Any) -> None:
@@ -310,7 +308,9 @@ def _answers(show: Show, day: datetime) -> None:
             .where(tables.Offer.state == "offered")
         ).all()
         guardians = dict(session.execute(select(tables.Guardian.token, tables.Guardian.id)).tuples().all())
-    clerk = _clerk(show.town)
+        offered_by = select(tables.Letter.guardian_id, tables.Letter.template_version)
+        texts = dict(session.execute(offered_by.where(tables.Letter.kind == "introduction")).tuples().all())
+    clerk = personas.clerk(show.town)
 
     def answer(row: Any) -> None:
         offered = row.offered_at.astimezone(DENMARK).date()
@@ -318,9 +318,11 @@ def _answers(show: Show, day: datetime) -> None:
         if given is None or given.answer == "silent" or _working_days(offered, today) < given.after:
             return
         guardian = guardians.get(ctx.keys.lookup_token(given.guardian))
-        if guardian is None:
-            return
-        by = family.Answerer(guardian, given.how, OFFER_TEXT, None if given.how == "page" else clerk)
+        if guardian is None or guardian not in texts:
+            return  # nobody answers a letter that has not come
+        by = family.Answerer(
+            guardian, given.how, f"introduction:{texts[guardian]}", None if given.how == "page" else clerk
+        )
         (family.accept if given.answer == "yes" else family.decline)(ctx, row.child_id, by)
 
     # Families answer when it suits them, several at once.
@@ -330,56 +332,6 @@ def _answers(show: Show, day: datetime) -> None:
 
 def _working_days(start: Any, end: Any) -> int:
     return sum(is_working_day(start + timedelta(days=n)) for n in range(1, (end - start).days + 1))
-
-
-def _clerk(town: Town) -> Asker:
-    worker = town.coordinators[0]
-    return Asker(worker.uuid, worker.name, "coordinator", None, worker.unit)
-
-
-def _introduce(show: Show) -> None:
-    """Who can sign in to the demo, with some children to look up: one family that has a coordinator, when there is."""
-    if show.settings.demo is None:
-        return
-    town, ctx = show.town, show.ctx
-    staff = []
-    for administration in ("SOF", "BUF", "SUF"):
-        worker = next(w for w in town.workers.values() if w.administration == administration)
-        staff.append(Asker(worker.uuid, worker.name, "staff", administration, worker.unit))
-    staff.append(_clerk(town))
-    tokens = {ctx.keys.lookup_token(cpr): cpr for cpr in town.custody}
-    with ctx.database.session() as session:
-        rows = session.execute(
-            select(tables.Child.token, tables.Custody.guardian_id)
-            .join(tables.Assignment, tables.Assignment.child_id == tables.Child.id)
-            .join(tables.Custody, tables.Custody.child_id == tables.Child.id)
-            .where(tables.Assignment.until.is_(None), tables.Custody.until.is_(None))
-        ).all()
-        guardian_tokens = dict(session.execute(select(tables.Guardian.id, tables.Guardian.token)).tuples().all())
-    by_token = {
-        ctx.keys.lookup_token(custody.guardian): custody.guardian for c in town.custody.values() for custody in c
-    }
-    per_guardian: dict[str, set[str]] = {}
-    ids: dict[str, str] = {}
-    for row in rows:
-        guardian = by_token[guardian_tokens[row.guardian_id]]
-        per_guardian.setdefault(guardian, set()).add(tokens[row.token])
-        ids[guardian] = str(row.guardian_id)
-    chosen = sorted(per_guardian, key=lambda g: (-len(per_guardian[g]), g))[:2] + sorted(per_guardian)[:2]
-    guardians = [
-        {"guardian_id": ids[g], "label": f"{town.people[g].name} ({_children(len(per_guardian[g]))})"}
-        for g in dict.fromkeys(chosen)
-    ]
-    with_coordinator = [min(per_guardian[g]) for g in dict.fromkeys(chosen)]
-    examples = [{"cpr": cpr, "label": "har en koordinator"} for cpr in dict.fromkeys(with_coordinator)]
-    without = next((cpr for cpr in sorted(town.custody) if cpr not in {tokens[row.token] for row in rows}), None)
-    if without:
-        examples.append({"cpr": without, "label": "har ingen koordinator"})
-    setup.write_personas(show.settings.demo.folder, staff, guardians, examples)
-
-
-def _children(count: int) -> str:
-    return f"{count} {'barn' if count == 1 else 'børn'} i ordningen"
 
 
 def _finish(show: Show) -> None:

@@ -21,7 +21,7 @@ from hub import State, family
 from hub.access.log import Asker
 from hub.api.tokens import make_key
 from hub.clock import DENMARK
-from hub.demo import numbers, people, setup
+from hub.demo import numbers, people, personas, setup
 from hub.demo.answers import answer_of
 from hub.demo.model import Custody
 from hub.errors import NotAllowed
@@ -228,8 +228,8 @@ class TestSetup:
 
     def test_who_can_sign_in_is_written_whole_or_not_at_all(self, tmp_path):
         asker = Asker("u-1", "Sanne Toft", "staff", "SOF", "Handicap")
-        setup.write_personas(tmp_path, [asker], [{"guardian_id": "g", "label": "Anne (1 barn)"}], [])
-        assert setup.personas(tmp_path) == {"u-1": asker}
+        personas.write(tmp_path, [asker], [{"guardian_id": "g", "label": "Anne (1 barn)"}], [])
+        assert personas.staff(tmp_path) == {"u-1": asker}
         assert not list(tmp_path.glob("*.new"))
         assert stat.S_IMODE((tmp_path / "personas.json").stat().st_mode) == 0o600
         json.loads((tmp_path / "personas.json").read_text())
