@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 from pathlib import Path
 
 from rich.console import Console
@@ -36,6 +37,7 @@ def main() -> None:
         parser.error(f"there is no bench {unknown[0]!r}; there are {', '.join(BENCHES)}")
     if given.runs < 1:
         parser.error("--runs: at least 1")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop, it cleans up as for Ctrl-C
     machine = describe()
     results: list[Result] = []
     progress = Console(stderr=True)

@@ -33,7 +33,11 @@ class Ground:
     def __init__(self) -> None:
         # Made by the embedded server, which knows whom it must belong to.
         self.folder = Path(tempfile.gettempdir()) / f"tovholder-bench-{uuid4().hex[:12]}"
-        self._server = embedded.start(self.folder)
+        try:
+            self._server = embedded.start(self.folder)
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
         try:
             self.files = self.folder / "files"
             self.files.mkdir(mode=0o700)
