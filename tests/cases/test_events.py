@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from hub.cases import events
+from hub.cases.sync import sync
 from hub.letters.compose import compose_due
 from hub.letters.templates import Templates
 from hub.store import tables
@@ -22,8 +23,11 @@ MOTHER, FATHER = "0101804001", "0101804002"
 
 @pytest.fixture
 def family(world):
-    """Two siblings in the scheme, the offers' and receipts' bundles gone."""
+    """Two siblings in the scheme with a case each, the offers' and receipts' bundles gone."""
     world.accepted(KARLA, EMIL, guardians=(MOTHER, FATHER))
+    for child in (KARLA, EMIL):
+        world.case(world.sof, child, child)
+    sync(world.ctx)
     with world.ctx.database.begin() as session:
         for bundle in session.query(tables.Bundle):
             bundle.composed_at = world.clock.now()
@@ -36,11 +40,16 @@ def tell(world, *news: events.News, window: int = 3) -> int:
 
 
 def decided(world, child: str = KARLA, what: str = "case 1") -> events.News:
-    return events.News(events.DECIDED, world.child(child), what)
+    return events.News(events.DECIDED, world.child(child), what, case(world, child))
 
 
 def near(world, child: str = KARLA, what: str = "case 1") -> events.News:
-    return events.News(events.DEADLINE_NEAR, world.child(child), what)
+    return events.News(events.DEADLINE_NEAR, world.child(child), what, case(world, child))
+
+
+def case(world, child: str) -> UUID:
+    (row,) = world.rows(tables.Case, tables.Case.child_id == world.child(child))
+    return row.id
 
 
 def bundles(world) -> dict[UUID, tables.Bundle]:
