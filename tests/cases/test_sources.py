@@ -1,0 +1,140 @@
+"""How far a source is read, one reader at a time, what cannot be read, and who works there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from hub import Adapter, Channel, GaveUp, StaffRecord, TryAgain, Unreadable
+from hub.cases import quarantine, sources
+from hub.cases.advisers import StaffKeeper, keep_staff
+from hub.store import tables
+from hub.store.people import open_key
+from hub.testing.fakes import FakeChannel, FakeSource
+from hub.vault import unseal, unseal_json
+
+WEEK = timedelta(days=7)
+ANNE = StaffRecord("anne", "Anne Rådgiver", "anne@example.dk", "12340001", "Team Nord")
+
+
+def begin(world, **values) -> sources.Start:
+    with world.ctx.database.begin() as session:
+        return sources.begin(session, "sof", sources.CASES, world.clock.now(), WEEK, **values)
+
+
+def reach(world, cursor: str, *, full: bool = False) -> None:
+    with world.ctx.database.begin() as session:
+        row = sources.state(session, "sof", sources.CASES)
+        row.cursor = cursor
+        row.full_at = world.clock.now() if full else row.full_at
+
+
+def end(world) -> None:
+    with world.ctx.database.begin() as session:
+        sources.end(session, "sof", sources.CASES, world.clock.now())
+
+
+def test_fakes_keep_the_contract():
+    assert isinstance(FakeSource("sof", "SOF"), Adapter)
+    assert isinstance(FakeChannel(), Channel)
+
+
+def test_a_read_begins_with_everything_goes_on_where_it_was_and_then_takes_what_is_new(world):
+    assert begin(world) == sources.Start(None, resumed=False)
+    reach(world, "page 1")
+    assert begin(world) == sources.Start("page 1", resumed=True)
+    assert begin(world, anew=True) == sources.Start(None, resumed=False)
+    reach(world, "the end", full=True)
+    end(world)
+    assert begin(world) == sources.Start("the end", resumed=False)
+
+
+def test_a_full_read_comes_back_after_a_week(world):
+    begin(world)
+    reach(world, "the end", full=True)
+    end(world)
+    world.clock.move(WEEK - timedelta(seconds=1))
+    assert begin(world).cursor == "the end"
+    end(world)
+    world.clock.move(timedelta(seconds=1))
+    assert begin(world).cursor is None
+
+
+def test_each_source_has_one_reader_and_another_source_its_own(world):
+    database = world.ctx.database
+    with sources.one_reader(database, "sof", sources.CASES) as first:
+        with sources.one_reader(database, "sof", sources.CASES) as second:
+            assert (first, second) == (True, False)
+        with (
+            sources.one_reader(database, "sof", sources.PRESENCE) as other,
+            sources.one_reader(database, "buf", sources.CASES) as another,
+        ):
+            assert (other, another) == (True, True)
+    with sources.one_reader(database, "sof", sources.CASES) as again:
+        assert again
+
+
+def test_a_killed_readers_place_is_free_at_once(world):
+    database = world.ctx.database
+    reader = sources.one_reader(database, "sof", sources.CASES)
+    assert reader.__enter__()
+    with database.owner_engine() as engine, engine.begin() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"))
+    with sources.one_reader(database, "sof", sources.CASES) as another:
+        assert another
+    with pytest.raises(OperationalError):
+        reader.__exit__(None, None, None)
+
+
+def test_a_plugins_own_errors_pass_and_its_faults_say_no_more_than_their_kind():
+    def pages(error: BaseException):
+        yield 1
+        raise error
+
+    with pytest.raises(TryAgain, match="busy"):
+        list(sources.pages("sof", lambda: pages(TryAgain("busy"))))
+    with pytest.raises(GaveUp, match="KeyError") as found:
+        list(sources.pages("sof", lambda: pages(KeyError("0311164234"))))
+    assert "0311164234" not in str(found.value)
+    with pytest.raises(KeyboardInterrupt):
+        list(sources.pages("sof", lambda: pages(KeyboardInterrupt())))
+
+
+def test_what_cannot_be_read_is_kept_once_sealed_under_a_key_of_its_own(world):
+    record = Unreadable("line 7", "no end tag", b"<sag>Karla 0311164234")
+    for day in range(2):
+        world.clock.move(timedelta(days=day))
+        with world.ctx.database.begin() as session:
+            assert quarantine.keep(session, world.ctx.keys, "sof", record, world.clock.now()) is (day == 0)
+    with world.ctx.database.begin() as session:
+        assert quarantine.keep(session, world.ctx.keys, "buf", record, world.clock.now())  # another source's
+    first, second = world.rows(tables.Quarantine)
+    assert first.key_id != second.key_id
+    assert b"Karla" not in first.sealed + second.sealed
+    with world.session() as session:
+        key = open_key(session, world.ctx.keys, first.key_id)
+        assert unseal(key, first.sealed, f"quarantine:{first.key_id}") == record.raw
+
+
+def test_a_member_of_staff_is_one_row_kept_up_to_date(world):
+    with world.ctx.database.begin() as session:
+        first = keep_staff(world.ctx, session, "sof", "SOF", ANNE)
+    with world.ctx.database.begin() as session:
+        keeper = StaffKeeper(world.ctx, "sof", "SOF")
+        assert keeper.keep(session, None) is None
+        assert keeper.keep(session, replace(ANNE, phone="99999999")) == first
+        assert keeper.keep(session, replace(ANNE, source_id="other")) != first
+    with world.session() as session:
+        row = session.get_one(tables.Staff, first)
+        fields = unseal_json(open_key(session, world.ctx.keys, row.key_id), row.sealed, f"staff:{row.key_id}")
+    assert fields == {"name": "Anne Rådgiver", "email": "anne@example.dk", "phone": "99999999", "unit": "Team Nord"}
+    assert b"Anne" not in row.sealed
+
+
+def test_the_same_id_at_two_sources_is_two_people(world):
+    with world.ctx.database.begin() as session:
+        assert keep_staff(world.ctx, session, "sof", "SOF", ANNE) != keep_staff(world.ctx, session, "buf", "BUF", ANNE)
