@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, exists, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from hub.access import log
 from hub.access.askers import PersonKeyPair, asker_key
@@ -21,9 +21,10 @@ from hub.cases.match import birthday_passed
 from hub.clock import today
 from hub.context import Context
 from hub.errors import NotAllowed
-from hub.identity import parse
+from hub.identity import Cpr, parse
 from hub.store import tables
 from hub.store.people import open_key
+from hub.vault import CannotOpen, unseal_json
 
 How = Literal["page", "phone", "paper", "meeting"]
 
@@ -43,18 +44,15 @@ def accept(ctx: Context, child_id: UUID, by: Answerer) -> None:
 
     Raises NotAllowed when there is no open offer, the answerer has no custody, or the child is 18."""
     with ctx.database.begin() as session:
-        offer = _offer(session, child_id)
-        _check_custody(ctx, session, child_id, by)
+        standing = _standing(ctx, session, child_id, by)
+        offer, now = standing.offer, ctx.clock.now()
         if offer.state == "accepted":
             return
         if offer.state != "offered" or offer.coordinator_id is None:
             raise NotAllowed("there is no open offer to accept; it may have lapsed or been declined")
-        day = today(ctx.clock)
-        if any(birthday_passed(parse(digits), day) for digits in numbers_of(ctx, session, {child_id})):
+        if birthday_passed(standing.number, today(ctx.clock)):
             raise NotAllowed("the child is 18: nobody else answers for them now")
-        now = ctx.clock.now()
         offer.state, offer.answered_at = "accepted", now
-        _answer(ctx, session, child_id, by, "yes")
         session.add(tables.Assignment(child_id=child_id, coordinator_id=offer.coordinator_id, since=now))
         # From now on the hub may know names: the custody source is asked again.
         session.execute(
@@ -66,35 +64,31 @@ def accept(ctx: Context, child_id: UUID, by: Answerer) -> None:
         events.record(
             session, ctx.keys, now, window, [events.News(events.ASSIGNED, child_id, str(offer.coordinator_id))]
         )
-        _log(ctx, session, child_id, by, "acceptance", {"answer": "yes"})
+        _write_down(ctx, session, standing, by, "yes")
 
 
 def decline(ctx: Context, child_id: UUID, by: Answerer) -> None:
     """Nej tak: the place is free again, and nothing more is written about the offer. Raises NotAllowed."""
     with ctx.database.begin() as session:
-        offer = _offer(session, child_id)
-        _check_custody(ctx, session, child_id, by)
-        if offer.state == "declined":
+        standing = _standing(ctx, session, child_id, by)
+        if standing.offer.state == "declined":
             return
-        if offer.state != "offered":
+        if standing.offer.state != "offered":
             raise NotAllowed("there is no open offer to decline")
-        _answer(ctx, session, child_id, by, "no")
-        _end(ctx, session, child_id, offer, "declined", "the family said no")
-        _log(ctx, session, child_id, by, "acceptance", {"answer": "no"})
+        _end(ctx, session, standing.offer, "declined", "the family said no")
+        _write_down(ctx, session, standing, by, "no")
 
 
 def withdraw(ctx: Context, child_id: UUID, by: Answerer) -> None:
     """The yes is taken back: coordinator, cases and waiting letters end in this transaction. Raises NotAllowed."""
     with ctx.database.begin() as session:
-        offer = _offer(session, child_id)
-        _check_custody(ctx, session, child_id, by)
-        if offer.state == "withdrawn":
+        standing = _standing(ctx, session, child_id, by)
+        if standing.offer.state == "withdrawn":
             return
-        if offer.state != "accepted":
+        if standing.offer.state != "accepted":
             raise NotAllowed("there is no yes to take back")
-        _answer(ctx, session, child_id, by, "withdrawn")
-        _end(ctx, session, child_id, offer, "withdrawn", "the family took its yes back")
-        _log(ctx, session, child_id, by, "acceptance", {"answer": "withdrawn"})
+        _end(ctx, session, standing.offer, "withdrawn", "the family took its yes back")
+        _write_down(ctx, session, standing, by, "withdrawn")
 
 
 def come_of_age(ctx: Context) -> int:
@@ -108,48 +102,60 @@ def come_of_age(ctx: Context) -> int:
     grown = [child for digits, child in numbers.items() if birthday_passed(parse(digits), day)]
     for child in grown:
         with ctx.database.begin() as session:
-            offer = _offer(session, child)
-            _end(ctx, session, child, offer, "grown", "the child turned 18")
-            key = asker_key(session, ctx.keys, log.SYSTEM)
-            log.append(session, [_entry(ctx, session, child, log.SYSTEM, key, "assignment", {"ended": "grown"})])
+            offer = session.execute(
+                select(tables.Offer).where(tables.Offer.child_id == child).with_for_update()
+            ).scalar_one()
+            _end(ctx, session, offer, "grown", "the child turned 18")
+            row = session.get_one(tables.Child, child)
+            key = (row.key_id, open_key(session, ctx.keys, row.key_id))
+            system = asker_key(session, ctx.keys, log.SYSTEM)
+            log.append(session, [_entry(ctx, child, key, log.SYSTEM, system, "assignment", {"ended": "grown"})])
     return len(grown)
 
 
-def _offer(session: Session, child_id: UUID) -> tables.Offer:
-    offer = session.execute(
-        select(tables.Offer).where(tables.Offer.child_id == child_id).with_for_update()
-    ).scalar_one_or_none()
-    if offer is None:
-        raise NotAllowed("this child has no offer")
-    return offer
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Where a child's offer stands, locked, and the keys of the child and of who answers."""
+
+    offer: tables.Offer
+    number: Cpr
+    child_key: PersonKeyPair
+    guardian_key: PersonKeyPair
 
 
-def _check_custody(ctx: Context, session: Session, child_id: UUID, by: Answerer) -> None:
-    if by.guardian_id not in events.guardians_of(session, {child_id}, today(ctx.clock)).get(child_id, []):
-        raise NotAllowed("only somebody with custody today can answer for the child")
-
-
-def _answer(ctx: Context, session: Session, child_id: UUID, by: Answerer, answer: str) -> None:
-    staff = None
-    if by.registered_by is not None:
-        key_id, _key = asker_key(session, ctx.keys, by.registered_by)
-        staff = session.execute(select(tables.Staff.id).where(tables.Staff.key_id == key_id)).scalar_one()
-    session.add(
-        tables.Acceptance(
-            child_id=child_id,
-            guardian_id=by.guardian_id,
-            answer=answer,
-            how=by.how,
-            registered_by=staff,
-            text_version=by.text_version,
-            at=ctx.clock.now(),
-        )
+def _standing(ctx: Context, session: Session, child_id: UUID, by: Answerer) -> _Standing:
+    """Raises NotAllowed when the child has no offer, or the answerer no custody today."""
+    day = today(ctx.clock)
+    child_key, guardian_key = aliased(tables.PersonKey), aliased(tables.PersonKey)
+    custody = exists().where(
+        tables.Custody.child_id == child_id,
+        tables.Custody.guardian_id == by.guardian_id,
+        or_(tables.Custody.until.is_(None), tables.Custody.until > day),
+        or_(tables.Custody.since.is_(None), tables.Custody.since <= day),
     )
+    row = session.execute(
+        select(tables.Offer, tables.Child, child_key, guardian_key)
+        .join(tables.Child, tables.Child.id == tables.Offer.child_id)
+        .join(child_key, child_key.id == tables.Child.key_id)
+        .join(tables.Guardian, tables.Guardian.id == by.guardian_id)
+        .join(guardian_key, guardian_key.id == tables.Guardian.key_id)
+        .where(tables.Offer.child_id == child_id, custody)
+        .with_for_update(of=tables.Offer)
+    ).one_or_none()
+    if row is None:
+        raise NotAllowed("this child has no offer, or whoever answers has no custody of it today")
+    offer, child, sealing, guardians = row
+    if sealing.wrapped is None or guardians.wrapped is None:
+        raise CannotOpen("the key of somebody this is about is destroyed")
+    key = ctx.keys.ring.unwrap(sealing.version, sealing.wrapped, str(sealing.id))
+    own = ctx.keys.ring.unwrap(guardians.version, guardians.wrapped, str(guardians.id))
+    number = parse(unseal_json(key, child.sealed, f"child:{child.id}")["cpr"])
+    return _Standing(offer, number, (sealing.id, key), (guardians.id, own))
 
 
-def _end(ctx: Context, session: Session, child_id: UUID, offer: tables.Offer, state: str, why: str) -> None:
+def _end(ctx: Context, session: Session, offer: tables.Offer, state: str, why: str) -> None:
     """What the yes carried ends: place, assignment, case index, waiting events."""
-    now = ctx.clock.now()
+    now, child_id = ctx.clock.now(), offer.child_id
     offer.state, offer.coordinator_id, offer.answered_at = state, None, now
     session.execute(
         update(tables.Assignment)
@@ -161,26 +167,37 @@ def _end(ctx: Context, session: Session, child_id: UUID, offer: tables.Offer, st
     session.execute(delete(tables.ChildSource).where(tables.ChildSource.child_id == child_id))
 
 
-def _log(ctx: Context, session: Session, child_id: UUID, by: Answerer, kind: str, what: dict[str, str]) -> None:
+def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answerer, answer: str) -> None:
+    """The answer as a row, and as an entry in the log: taken last, so that the log orders it against every lookup."""
+    child_id = standing.offer.child_id
+    asker, key, staff = log.Asker(str(by.guardian_id), "", "guardian"), standing.guardian_key, None
     if by.registered_by is not None:
         asker, key = by.registered_by, asker_key(session, ctx.keys, by.registered_by)
-    else:
-        guardian = session.get_one(tables.Guardian, by.guardian_id)
-        asker = log.Asker(str(guardian.id), "", "guardian")
-        key = (guardian.key_id, open_key(session, ctx.keys, guardian.key_id))
-    log.append(session, [_entry(ctx, session, child_id, asker, key, kind, what | {"how": by.how})])
+        staff = session.execute(select(tables.Staff.id).where(tables.Staff.key_id == key[0])).scalar_one()
+    session.add(
+        tables.Acceptance(
+            child_id=child_id,
+            guardian_id=by.guardian_id,
+            answer=answer,
+            how=by.how,
+            registered_by=staff,
+            text_version=by.text_version,
+            at=ctx.clock.now(),
+        )
+    )
+    what = {"answer": answer, "how": by.how}
+    log.append(session, [_entry(ctx, child_id, standing.child_key, asker, key, "acceptance", what)])
 
 
 def _entry(
     ctx: Context,
-    session: Session,
     child_id: UUID,
+    child_key: PersonKeyPair,
     asker: log.Asker,
     key: PersonKeyPair,
     kind: str,
     what: dict[str, str],
 ) -> log.SealedEntry:
-    child = session.get_one(tables.Child, child_id)
     return log.seal_entry(
         at=ctx.clock.now(),
         kind=kind,
@@ -188,5 +205,5 @@ def _entry(
         asker=asker,
         asker_key=key,
         subject=what,
-        subject_key=(child.key_id, open_key(session, ctx.keys, child.key_id)),
+        subject_key=child_key,
     )

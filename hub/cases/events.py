@@ -121,12 +121,13 @@ def record(session: Session, keys: Keys, now: datetime, window: int, news: list[
     for part in batched(rows, ROWS):
         kept = insert(Event).values(part).on_conflict_do_nothing().returning(Event.id)
         made += len(session.execute(kept).all())
-    # Another process may have told the same meanwhile: a bundle that holds nothing would be an empty letter.
-    session.execute(
-        delete(Bundle).where(
-            Bundle.id.in_(bundles.values()), ~select(Event.id).where(Event.bundle_id == Bundle.id).exists()
+    if made < len(rows):
+        # Another process has told the same meanwhile: a bundle that holds nothing would be an empty letter.
+        session.execute(
+            delete(Bundle).where(
+                Bundle.id.in_(bundles.values()), ~select(Event.id).where(Event.bundle_id == Bundle.id).exists()
+            )
         )
-    )
     return made
 
 

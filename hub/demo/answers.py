@@ -15,7 +15,7 @@ _HOWS: tuple[Literal["page", "phone", "paper", "meeting"], ...] = ("page", "page
 
 @dataclass(frozen=True, slots=True)
 class FamilyAnswer:
-    """`answer` is yes, no or silent; `after` is how many working days after the offer it comes (1 to 5)."""
+    """`answer` is yes, no or silent; `after` is how many working days after the offer it comes (1 to 3)."""
 
     answer: Literal["yes", "no", "silent"]
     after: int
@@ -36,4 +36,4 @@ def answer_of(town: Town, child: str, on: date) -> FamilyAnswer | None:
         return None
     draw = hashlib.sha256(f"{town.seed}:{guardians[0]}".encode()).digest()
     answer: Literal["yes", "no", "silent"] = "yes" if draw[0] < 205 else "no" if draw[0] < 231 else "silent"
-    return FamilyAnswer(answer, 1 + draw[1] % 5, _HOWS[draw[2] % len(_HOWS)], guardians[draw[3] % len(guardians)])
+    return FamilyAnswer(answer, 1 + draw[1] % 3, _HOWS[draw[2] % len(_HOWS)], guardians[draw[3] % len(guardians)])

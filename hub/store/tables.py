@@ -335,7 +335,7 @@ class DeliveryStatus(Base):
     """What a channel says became of a letter, as it came. `key` may be unknown to the hub: kept all the same."""
 
     __tablename__ = "delivery_status"
-    __table_args__ = (Index("uq_delivery_status_once", "channel", "key", "status", "time", unique=True),)
+    __table_args__ = (Index("uq_delivery_status_once", "key", "channel", "status", "time", unique=True),)
     id: Mapped[UUID] = _id()
     channel: Mapped[str]
     key: Mapped[str]

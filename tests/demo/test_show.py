@@ -69,12 +69,12 @@ class TestAnswers:
         assert any(len(children) > 1 for children in _families(town).values())  # there are siblings to see it by
         assert {len(answers) for answers in by_guardians.values()} == {1}
 
-    def test_come_from_somebody_with_custody_that_day_after_one_to_five_days(self, town):
+    def test_come_from_somebody_with_custody_that_day_after_one_to_three_days(self, town):
         for child in town.custody:
             given = answer_of(town, child, TODAY)
             if given is not None:
                 assert given.guardian in _with_custody(town, child, TODAY)
-                assert 1 <= given.after <= 5
+                assert 1 <= given.after <= 3
 
     def test_nobody_answers_for_a_child_nobody_has_custody_of(self, town):
         child, (first, *rest) = next(iter(town.custody.items()))

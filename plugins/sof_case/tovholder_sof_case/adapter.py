@@ -60,6 +60,8 @@ class SofAdapter:
         sag = Sag(element, self._settings)
         listed = False
         try:
+            if children is not None and (persons := sag.persons) and persons.isdisjoint(children):
+                return Taken(None)  # about nobody who was asked for: not looked at any further
             if sag.removed:
                 return Taken(_gone(sag, children))
             listed = sag.kind in self._settings.kinds

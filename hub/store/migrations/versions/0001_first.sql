@@ -318,7 +318,7 @@ CREATE TABLE delivery_status (
     CONSTRAINT fk_delivery_status_letter_id FOREIGN KEY(letter_id) REFERENCES letter (id)
 );
 
-CREATE UNIQUE INDEX uq_delivery_status_once ON delivery_status (channel, key, status, time);
+CREATE UNIQUE INDEX uq_delivery_status_once ON delivery_status (key, channel, status, time);
 
 CREATE TABLE letter_child (
     letter_id UUID NOT NULL,
