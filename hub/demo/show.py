@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -325,9 +324,8 @@ def _answers(show: Show, day: datetime) -> None:
         )
         (family.accept if given.answer == "yes" else family.decline)(ctx, row.child_id, by)
 
-    # Families answer when it suits them, several at once.
-    with ThreadPoolExecutor(max_workers=4) as at_once:
-        list(at_once.map(answer, rows))
+    for row in sorted(rows, key=lambda row: tokens[row.token]):
+        answer(row)
 
 
 def _working_days(start: Any, end: Any) -> int:
