@@ -7,11 +7,11 @@ STAMP := $(VENV)/.installed
 PROJECTS := pyproject.toml $(foreach p,$(PLUGINS),plugins/$(p)/pyproject.toml)
 ARGS ?=
 
-.PHONY: help install demo test test-fast check bench lock clean
+.PHONY: help install demo test check bench lock clean
 
 help:
 	@echo "make demo    run the whole town, then serve its pages   (ARGS='--no-serve --json')"
-	@echo "make test    check + all tests"
+	@echo "make test    check + tests   (CI=1: the slow ones too)"
 	@echo "make check   formatting, types, import rules"
 	@echo "make bench   speed, as ratios against something run beside it"
 	@echo "make lock    make requirements.lock again"
@@ -36,11 +36,9 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# Slow tests (killed workers, whole towns) run where CI is set: make test CI=1
 test: check
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
-
-test-fast: install
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(if $(CI),,-m "not slow") $(ARGS)
 
 bench: install
 	$(BIN)/python -m bench $(ARGS)
