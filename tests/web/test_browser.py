@@ -167,14 +167,16 @@ def open_page(chromium: Browser, width: str) -> Page:
 def sign_in(page: Page, site: SimpleNamespace, who: str) -> None:
     page.goto(f"{site.url}/demo/login")
     page.check(f"input[value='{who}']")
-    page.click("main button")
+    with page.expect_navigation():
+        page.click("main button")
 
 
 def look_up(page: Page, site: SimpleNamespace, cpr: str) -> None:
     page.goto(f"{site.url}/personale")
     page.fill("#cpr", cpr)
     page.check("input[value='case']")
-    page.click("main button")
+    with page.expect_navigation():
+        page.click("main button")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -189,17 +191,21 @@ def test_every_page_is_readable_for_everybody(
     page.on("pageerror", lambda error: blocked.append(str(error)))
 
     def check(name: str) -> None:
+        page.wait_for_load_state()
+        page.locator("main").wait_for()
         wrong.extend(f"{name}: {each}" for each in page.evaluate(CHECKS))
 
     page.goto(f"{site.url}/?sprog={language}")
     check("front")
     page.goto(f"{site.url}/demo/login")
     check("sign-in")
-    page.click("main button")
+    with page.expect_navigation():
+        page.click("main button")
     check("sign-in with an error")
     sign_in(page, site, "staff:s-1")
     check("lookup")
-    page.click("main button")
+    with page.expect_navigation():
+        page.click("main button")
     check("lookup with errors")
     look_up(page, site, IDA)
     assert NAME in page.inner_text("h1")
@@ -211,7 +217,8 @@ def test_every_page_is_readable_for_everybody(
     check("family")
     page.click("summary")
     check("family, about to say no")
-    page.click(".letters h3 a")
+    with page.expect_navigation():
+        page.click(".letters h3 a")
     check("letter")
     page.goto(f"{site.url}/nowhere")
     check("not found")
@@ -270,7 +277,8 @@ def test_the_family_answers_without_scripts(chromium: Browser, site: SimpleNames
     page = chromium.new_context(java_script_enabled=False).new_page()
     sign_in(page, site, f"guardian:{site.mother}")
     page.click("summary")
-    page.click("button[value=nej]")
+    with page.expect_navigation():
+        page.click("button[value=nej]")
     assert page.url.endswith("/familie")
     assert "Vi har skrevet dit nej ned" in page.inner_text("main")
     with ctx.database.begin() as session:
