@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import gc
 import json
 import os
 import sys
@@ -296,8 +295,6 @@ def guarded(run: Callable[[], None]) -> None:
 
 
 def main() -> None:
-    # Work here makes many short-lived objects and few cycles: looking for cycles less often saves time.
-    gc.set_threshold(50_000, 20, 20)
     guarded(app)
 
 

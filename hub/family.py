@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import delete, exists, or_, select, update
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session, aliased
 
 from hub.access import log
@@ -130,8 +130,7 @@ def _standing(ctx: Context, session: Session, child_id: UUID, by: Answerer) -> _
     custody = exists().where(
         tables.Custody.child_id == child_id,
         tables.Custody.guardian_id == by.guardian_id,
-        or_(tables.Custody.until.is_(None), tables.Custody.until > day),
-        or_(tables.Custody.since.is_(None), tables.Custody.since <= day),
+        tables.Custody.holds(day),
     )
     row = session.execute(
         select(tables.Offer, tables.Child, child_key, guardian_key)

@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
@@ -105,8 +105,7 @@ def _visible(session: Session, guardian_id: UUID, day: date) -> list[tuple[Any, 
         .outerjoin(tables.Offer, tables.Offer.child_id == tables.Custody.child_id)
         .where(
             tables.Custody.guardian_id == guardian_id,
-            or_(tables.Custody.until.is_(None), tables.Custody.until > day),
-            or_(tables.Custody.since.is_(None), tables.Custody.since <= day),
+            tables.Custody.holds(day),
         )
         .order_by(tables.Custody.child_id)
     )

@@ -12,7 +12,7 @@ from datetime import date, datetime, time
 from typing import TypeVar
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, func, or_, select, tuple_, update
+from sqlalchemy import delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -69,8 +69,7 @@ def guardians_of(session: Session, children: set[UUID], on: date) -> dict[UUID, 
         select(Custody.child_id, Custody.guardian_id)
         .where(
             Custody.child_id.in_(children),
-            or_(Custody.until.is_(None), Custody.until > on),
-            or_(Custody.since.is_(None), Custody.since <= on),
+            Custody.holds(on),
         )
         .order_by(Custody.child_id, Custody.guardian_id)
     )

@@ -14,7 +14,7 @@ from functools import partial
 from typing import assert_never
 from uuid import UUID, uuid4
 
-from sqlalchemy import and_, exists, func, not_, or_, select
+from sqlalchemy import and_, exists, func, not_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, undefer
 
@@ -105,8 +105,7 @@ def _may_go(ctx: Context, session: Session, letter: tables.Letter, opened: Opene
     custody = exists().where(
         tables.Custody.child_id == tables.LetterChild.child_id,
         tables.Custody.guardian_id == letter.guardian_id,
-        or_(tables.Custody.until.is_(None), tables.Custody.until > day),
-        or_(tables.Custody.since.is_(None), tables.Custody.since <= day),
+        tables.Custody.holds(day),
     )
     stands = exists().where(
         tables.Offer.child_id == tables.LetterChild.child_id, tables.Offer.state.in_(("offered", "accepted"))

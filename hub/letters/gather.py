@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from hub.cases import events, sources
@@ -120,8 +120,7 @@ def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _
     for row in session.execute(
         select(tables.Custody.guardian_id, tables.Custody.child_id).where(
             tables.Custody.guardian_id.in_(guardian_ids),
-            or_(tables.Custody.until.is_(None), tables.Custody.until > day),
-            or_(tables.Custody.since.is_(None), tables.Custody.since <= day),
+            tables.Custody.holds(day),
         )
     ):
         mine.setdefault(row.guardian_id, set()).add(row.child_id)

@@ -10,7 +10,19 @@ from __future__ import annotations
 from datetime import date, datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, MetaData, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    DateTime,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    Text,
+    and_,
+    or_,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import Uuid
 
@@ -131,6 +143,11 @@ class Custody(Base):
     since: Mapped[date | None]
     until: Mapped[date | None]
     seen_at: Mapped[datetime]
+
+    @classmethod
+    def holds(cls, on: date) -> ColumnElement[bool]:
+        """Whether it lasts on a date: begun by then, and not ended (`until` is the first day without it)."""
+        return and_(or_(cls.since.is_(None), cls.since <= on), or_(cls.until.is_(None), cls.until > on))
 
 
 class Staff(Base):
