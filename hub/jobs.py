@@ -53,8 +53,8 @@ def build(ctx: Context) -> App:
     retry = Backoff()
 
     @app.task(name=queue.DELIVER, queue=LETTERS, retry=retry)
-    def deliver(letter_id: str) -> None:
-        delivery.deliver(ctx, UUID(letter_id))
+    def deliver(letter_ids: list[str]) -> None:
+        delivery.deliver_all(ctx, map(UUID, letter_ids))
 
     @app.task(name="compose", queue=LETTERS, retry=retry)
     def compose_due(timestamp: int = 0) -> None:

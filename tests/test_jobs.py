@@ -71,7 +71,7 @@ class TestTasks:
         assert ours.keys() == {"deliver", "compose", "statuses", "remind", "match", "sync", "rescue"}
         for name, task in ours.items():
             names = set(inspect.signature(task.func).parameters)
-            assert names <= {"letter_id", "timestamp"}, name
+            assert names <= {"letter_ids", "timestamp"}, name
             assert task.func.__annotations__["return"] in (None, "None"), name  # results are printed too
 
     def test_have_a_queue_that_some_worker_watches(self, app):
@@ -100,8 +100,10 @@ class TestTasks:
         compose_due(world.ctx, Templates())
         with world.session() as session:
             args = session.execute(text("SELECT args FROM procrastinate_jobs")).scalars().all()
-        assert {UUID(each["letter_id"]) for each in args} == {row.id for row in world.rows(tables.Letter)}
-        assert all(each.keys() == {"letter_id"} for each in args)
+        assert {UUID(one) for each in args for one in each["letter_ids"]} == {
+            row.id for row in world.rows(tables.Letter)
+        }
+        assert all(each.keys() == {"letter_ids"} for each in args)
 
 
 class TestNight:

@@ -28,7 +28,8 @@ SEND_WITHIN = timedelta(days=1)
 
 
 BATCH = 20
-"""How many letters share a transaction: what they are gathered from is read once for all of them."""
+"""How many letters share a transaction, and the job that sends them: what they are gathered from is read once for all
+of them, and a job costs about as much as the statements of a letter."""
 UNWRITABLE = "letter_unwritable"
 
 
@@ -107,7 +108,8 @@ def _compose(
     session.flush()
     session.add_all(links)
     session.flush()
-    queue.defer(session, queue.DELIVER, [{"letter_id": str(letter.id)} for letter in letters])
+    if letters:
+        queue.defer(session, queue.DELIVER, [{"letter_ids": [str(letter.id) for letter in letters]}])
     result.letters += len(letters)
 
 

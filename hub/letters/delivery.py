@@ -8,6 +8,7 @@ order it comes in; a failure is a task for the coordinator.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,6 +17,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import and_, exists, func, not_, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, undefer
 
 from hub.cases import events, quarantine, sources
@@ -31,6 +33,29 @@ ANSWER_WITHIN = timedelta(days=7)
 """So long a channel has to say what became of a letter before somebody looks (working days vary by channel)."""
 WITHHELD = "withheld"
 FAILED_LETTER = "letter_failed"
+
+
+def deliver_all(ctx: Context, letter_ids: Iterable[UUID]) -> None:
+    """Send frozen letters one by one, each in a transaction of its own, so that none holds up another. Those that are
+    sent already are left alone, so that the same call may be made again.
+
+    Raises TryAgain when some should be tried again, after the longest wait that was asked for (seconds)."""
+    later: list[TryAgain] = []
+    faults: list[Exception] = []
+    for letter_id in letter_ids:
+        try:
+            deliver(ctx, letter_id)
+        except TryAgain as error:
+            later.append(error)
+        except (SettingsError, SQLAlchemyError):
+            raise  # the next letter would fare no better
+        except Exception as error:  # a fault in a channel with one letter is not another letter's
+            faults.append(error)
+    if later:
+        asked = [error.after_seconds for error in later if error.after_seconds is not None]
+        raise TryAgain(str(later[0]), after_seconds=max(asked, default=None)) from ExceptionGroup("not sent", later)
+    if faults:
+        raise faults[0]
 
 
 def deliver(ctx: Context, letter_id: UUID) -> str:

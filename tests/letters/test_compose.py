@@ -286,7 +286,9 @@ class TestFrozen:
 
 class TestRowAndJob:
     def test_are_in_one_commit(self, town):
-        assert {args["letter_id"] for args in jobs(town.ctx.database)} == {str(row.id) for row in letters(town)}
+        assert {one for args in jobs(town.ctx.database) for one in args["letter_ids"]} == {
+            str(row.id) for row in letters(town)
+        }
 
     def test_a_rollback_leaves_neither(self, town):
         """The commit itself fails: no letter, no job, and the bundle waits as before."""
@@ -322,7 +324,7 @@ class TestRowAndJob:
             made = list(pool.map(work, range(3)))
         assert sum(made) == len(letters(world)) == 30
         assert len({row.bundle_id for row in letters(world)}) == 30
-        assert sorted(args["letter_id"] for args in jobs(world.ctx.database)) == sorted(
+        assert sorted(one for args in jobs(world.ctx.database) for one in args["letter_ids"]) == sorted(
             str(row.id) for row in letters(world)
         )
         ends(world)

@@ -17,7 +17,7 @@ from hub import DeliveryStatus, GaveUp, Later, Refused, SettingsError, State, Tr
 from hub.cases.custody import read_custody
 from hub.cases.sync import sync
 from hub.letters.compose import compose_due
-from hub.letters.delivery import deliver, overdue, state_of, take_statuses
+from hub.letters.delivery import deliver, deliver_all, overdue, state_of, take_statuses
 from hub.letters.frozen import open_content, open_pdf
 from hub.letters.templates import Templates
 from hub.plugins import Plugins
@@ -25,6 +25,7 @@ from hub.store import tables
 from hub.testing.fakes import FakeChannel
 
 KARLA, EMIL = "0311164234", "1405134321"
+OTHER = "2003154444"
 MOTHER, FATHER = "0101804001", "0101804002"
 TEMPLATES = Templates()
 SENT, RECEIVED, DELIVERED = DeliveryStatus.SENT, DeliveryStatus.RECEIVED, DeliveryStatus.DELIVERED
@@ -136,6 +137,35 @@ class TestSending:
             deliver(world.ctx, frozen)
         assert state(world, frozen) == "frozen"
         assert deliver(world.ctx, frozen) == "sent"
+
+    def test_one_that_must_wait_holds_up_no_other(self, world, frozen):
+        """Letters that share a job: the others go, and only what is left is tried again, after the longest wait."""
+        world.present(OTHER)
+        world.custody(OTHER, FATHER)
+        world.night()
+        other = write(world)
+        world.channel.answers += [Later("busy", 7.0), Later("busy", 90.0)]
+        with pytest.raises(TryAgain) as error:
+            deliver_all(world.ctx, [frozen, other])
+        assert error.value.after_seconds == 90.0
+        world.channel.answers += [Later("busy", 7.0)]
+        with pytest.raises(TryAgain):
+            deliver_all(world.ctx, [frozen, other])
+        assert {state(world, frozen), state(world, other)} == {"frozen", "sent"}
+        deliver_all(world.ctx, [frozen, other])
+        assert {state(world, frozen), state(world, other)} == {"sent"}
+        assert len(world.channel.taken) == 2
+        assert len(world.channel.tries) == 5
+
+    def test_a_fault_with_one_holds_up_no_other_and_is_not_silent(self, world, frozen):
+        world.present(OTHER)
+        world.custody(OTHER, FATHER)
+        world.night()
+        other = write(world)
+        world.channel.answers.append(ZeroDivisionError())
+        with pytest.raises(ZeroDivisionError):
+            deliver_all(world.ctx, [frozen, other])
+        assert (state(world, frozen), state(world, other)) == ("frozen", "sent")
 
     def test_without_the_channel_the_settings_name_says_so(self, world, frozen):
         letters = world.ctx.settings.letters.model_copy(update={"channel": "pigeon"})
