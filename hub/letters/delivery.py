@@ -49,7 +49,7 @@ def deliver_all(ctx: Context, letter_ids: Iterable[UUID]) -> None:
             later.append(error)
         except (SettingsError, SQLAlchemyError):
             raise  # the next letter would fare no better
-        except Exception as error:  # a fault in a channel with one letter is not another letter's
+        except Exception as error:  # noqa: BLE001 - raised again below: a fault with one letter is not another's
             faults.append(error)
     if later:
         asked = [error.after_seconds for error in later if error.after_seconds is not None]
