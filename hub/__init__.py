@@ -29,7 +29,20 @@ from hub.contract import (
 )
 from hub.errors import BadRecord, GaveUp, NotAllowed, PluginError, SettingsError, TovholderError, TryAgain
 from hub.hookspecs import hookimpl
-from hub.reading import RAW_LIMIT, ByteStream, Kind, ReadOnlyClient, SourceSettings, files, raw, xml_elements
+from hub.reading import (
+    RAW_LIMIT,
+    ByteStream,
+    CsvRow,
+    Kind,
+    ReadOnlyClient,
+    SourceSettings,
+    csv_rows,
+    danish_date,
+    danish_number,
+    files,
+    raw,
+    xml_elements,
+)
 
 __all__ = [
     "RAW_LIMIT",
@@ -41,6 +54,7 @@ __all__ = [
     "CaseRecord",
     "Channel",
     "Contact",
+    "CsvRow",
     "DeliveryStatus",
     "GaveUp",
     "Gone",
@@ -69,6 +83,9 @@ __all__ = [
     "TryAgain",
     "Unreadable",
     "Unsure",
+    "csv_rows",
+    "danish_date",
+    "danish_number",
     "files",
     "hookimpl",
     "raw",

@@ -1,8 +1,4 @@
-"""How adapters read: a client that can only send the reads its source documents, files from a folder, and XML in a
-stream without entities or network.
-
-Part of the public face `hub`, so that an author writes what is particular to a source and nothing else.
-"""
+"""HTTP that can only send the reads a source documents."""
 
 from __future__ import annotations
 
@@ -12,49 +8,11 @@ import weakref
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any
 
 import httpx2 as httpx
-from lxml import etree
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 
 from hub.errors import GaveUp, NotAllowed, TryAgain
-
-RAW_LIMIT = 64 * 1024
-"""How many bytes of an unreadable record are kept (bytes)."""
-
-
-class Kind(BaseModel):
-    """A kind of case that a source may pass on, and how it is told to a family.
-
-    `name` is Danish, in plain words; `name_en` English. `limit_weeks` or `limit_working_days` is the municipality's
-    published time limit (retssikkerhedsloven § 3, stk. 2), reckoned from the day the case was opened."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
-    name_en: str | None = None
-    limit_weeks: int | None = Field(default=None, ge=1, le=104)
-    limit_working_days: int | None = Field(default=None, ge=1, le=520)
-
-
-class SourceSettings(BaseModel):
-    """What every source's section has: where it is (`url` or `folder`), and the kinds of case it may pass on. The list
-    of kinds starts empty: what is not on it is never read further than the adapter."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    administration: str | None = None
-    url: HttpUrl | None = None
-    folder: Path | None = None
-    kinds: dict[str, Kind] = {}
-    timeout_seconds: float = Field(default=10.0, gt=0, le=300)
-    page_size: int = Field(default=500, ge=1, le=10_000)
-
-    @model_validator(mode="after")
-    def one_place(self) -> Self:
-        if (self.url is None) == (self.folder is None):
-            raise ValueError("give either url or folder, and not both")
-        return self
 
 
 class ReadOnlyClient:
@@ -155,39 +113,3 @@ class ByteStream:
         cut = len(whole) if size < 0 else size
         self._rest = whole[cut:]
         return whole[:cut]
-
-
-def files(folder: Path, *patterns: str) -> Iterator[Path]:
-    """The files below `folder` whose name fits one of `patterns`, sorted by path, so that a position stays the same.
-
-    Raises GaveUp when the folder is not there."""
-    if not folder.is_dir():
-        raise GaveUp(f"the folder {folder} does not exist or is not a folder")
-    names = {path for pattern in patterns for path in folder.rglob(pattern) if path.is_file()}
-    yield from sorted(names)
-
-
-def xml_elements(stream: IO[bytes] | ByteStream, *tags: str) -> Iterator[etree._Element]:
-    """The elements named `tags` (in `{namespace}name` form) in document order, each freed when the next is asked for.
-    Memory stays flat however long the document is. Entities are not resolved and nothing is fetched.
-
-    Raises TryAgain when the document is cut short or not well formed: what came before has been given."""
-    parser = etree.iterparse(
-        stream, events=("end",), tag=tags, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
-    )
-    try:
-        for _event, element in parser:
-            yield element
-            element.clear(keep_tail=False)
-            while element.getprevious() is not None:
-                parent = element.getparent()
-                if parent is None:
-                    break
-                del parent[0]
-    except etree.XMLSyntaxError as error:
-        raise TryAgain(f"not well-formed XML at line {error.lineno}") from error
-
-
-def raw(element: etree._Element) -> bytes:
-    """An element as bytes for quarantine, cut at `RAW_LIMIT`."""
-    return bytes(etree.tostring(element))[:RAW_LIMIT]

@@ -1,0 +1,26 @@
+"""How adapters read: a client that can only send the reads its source documents, files from a folder, and XML and
+tables with the limits that keep a hostile or broken answer from taking the hub down.
+
+Part of the public face `hub`, so that an author writes what is particular to a source and nothing else.
+"""
+
+from hub.reading.client import ByteStream, ReadOnlyClient
+from hub.reading.files import RAW_LIMIT, files
+from hub.reading.settings import Kind, SourceSettings
+from hub.reading.tables import CsvRow, csv_rows, danish_date, danish_number
+from hub.reading.xml import raw, xml_elements
+
+__all__ = [
+    "RAW_LIMIT",
+    "ByteStream",
+    "CsvRow",
+    "Kind",
+    "ReadOnlyClient",
+    "SourceSettings",
+    "csv_rows",
+    "danish_date",
+    "danish_number",
+    "files",
+    "raw",
+    "xml_elements",
+]
