@@ -80,7 +80,8 @@ def deliver(ctx: Context, letter_id: UUID) -> str:
             opened = for_channel(session, ctx.keys, letter)
         except CannotOpen:
             opened = None  # somebody it is about has been forgotten
-        if opened is None or not _may_go(ctx, session, letter, opened):
+        standing = _standing(ctx, session, letter, opened) if opened is not None else None
+        if opened is None or standing is None or not standing.may_go:
             _withhold(ctx, session, letter)
             return letter.state
         letter.tries += 1
@@ -103,7 +104,8 @@ def deliver(ctx: Context, letter_id: UUID) -> str:
             case Sent():
                 attempt.transmission, letter.route = result.transmission, result.route
                 _move(letter, "sent", now)
-                _catch_up(ctx, session, {letter})
+                if standing.heard_of:
+                    _catch_up(ctx, session, {letter})
             case Refused():
                 attempt.reason = result.reason
                 _move(letter, "failed", now)
@@ -121,12 +123,18 @@ def deliver(ctx: Context, letter_id: UUID) -> str:
     return state
 
 
-def _may_go(ctx: Context, session: Session, letter: tables.Letter, opened: Opened) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    may_go: bool
+    heard_of: bool
+    """The channel has said something of it already, though its answer to our sending has not reached us."""
+
+
+def _standing(ctx: Context, session: Session, letter: tables.Letter, opened: Opened) -> _Standing:
     """Whether the guardian still has custody of every child it is about, each is a child still, and offered or in the
-    scheme; and whether the sources still show every case it names."""
+    scheme; and whether the sources still show every case it names. The letter's row is locked: a status that comes
+    while it is sent waits until then."""
     day = today(ctx.clock)
-    if day >= opened.before:
-        return False
     custody = exists().where(
         tables.Custody.child_id == tables.LetterChild.child_id,
         tables.Custody.guardian_id == letter.guardian_id,
@@ -135,11 +143,14 @@ def _may_go(ctx: Context, session: Session, letter: tables.Letter, opened: Opene
     stands = exists().where(
         tables.Offer.child_id == tables.LetterChild.child_id, tables.Offer.state.in_(("offered", "accepted"))
     )
-    shown = select(func.count()).where(tables.Case.id.in_(opened.cases)).scalar_subquery()
-    refused, cases = session.execute(
-        select(exists().where(tables.LetterChild.letter_id == letter.id, not_(and_(custody, stands))), shown)
+    refused, cases, heard_of = session.execute(
+        select(
+            exists().where(tables.LetterChild.letter_id == letter.id, not_(and_(custody, stands))),
+            select(func.count()).where(tables.Case.id.in_(opened.cases)).scalar_subquery(),
+            exists().where(tables.DeliveryStatus.key == str(letter.id)),
+        )
     ).one()
-    return not refused and cases == len(opened.cases)
+    return _Standing(day < opened.before and not refused and cases == len(opened.cases), heard_of)
 
 
 def _withhold(ctx: Context, session: Session, letter: tables.Letter) -> None:

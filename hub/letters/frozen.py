@@ -64,11 +64,8 @@ def open_pdf(session: Session, keys: Keys, letter: tables.Letter) -> bytes:
 
 def for_channel(session: Session, keys: Keys, letter: tables.Letter) -> Opened:
     """The letter, to be sent. Raises CannotOpen."""
-    layers = _layers(session, keys, letter)
+    layers, sealed = _open(session, keys, letter)
     content = _content(layers, letter)
-    sealed = session.execute(
-        select(tables.Guardian.sealed).where(tables.Guardian.id == letter.guardian_id)
-    ).scalar_one()
     fields = unseal_json(layers[0], sealed, f"guardian:{letter.guardian_id}")
     ready = ChannelLetter(
         title=content["title"],
@@ -92,15 +89,26 @@ def _content(layers: Sequence[bytes], letter: tables.Letter) -> dict[str, Any]:
 
 
 def _layers(session: Session, keys: Keys, letter: tables.Letter) -> list[bytes]:
-    """The guardian's key, then the children's, in one statement."""
+    return _open(session, keys, letter)[0]
+
+
+def _open(session: Session, keys: Keys, letter: tables.Letter) -> tuple[list[bytes], bytes]:
+    """The guardian's key, then the children's, and what is sealed of the guardian: all in one statement."""
     key = tables.PersonKey
     guardian = (
-        select(literal(0).label("layer"), tables.Guardian.id.label("person"), key.id, key.version, key.wrapped)
+        select(
+            literal(0).label("layer"),
+            tables.Guardian.id.label("person"),
+            key.id,
+            key.version,
+            key.wrapped,
+            tables.Guardian.sealed,
+        )
         .join(key, key.id == tables.Guardian.key_id)
         .where(tables.Guardian.id == letter.guardian_id)
     )
     children = (
-        select(literal(1), tables.Child.id, key.id, key.version, key.wrapped)
+        select(literal(1), tables.Child.id, key.id, key.version, key.wrapped, literal(b""))
         .join(key, key.id == tables.Child.key_id)
         .join(tables.LetterChild, tables.LetterChild.child_id == tables.Child.id)
         .where(tables.LetterChild.letter_id == letter.id)
@@ -108,7 +116,7 @@ def _layers(session: Session, keys: Keys, letter: tables.Letter) -> list[bytes]:
     rows = session.execute(guardian.union_all(children).order_by("layer", "person")).all()
     if any(row.wrapped is None for row in rows):
         raise CannotOpen("somebody this letter is about has been forgotten: it cannot be opened again")
-    return [keys.ring.unwrap(row.version, row.wrapped, str(row.id)) for row in rows]
+    return [keys.ring.unwrap(row.version, row.wrapped, str(row.id)) for row in rows], rows[0].sealed
 
 
 def _seal(keys: Sequence[bytes], plain: bytes, about: str) -> bytes:
