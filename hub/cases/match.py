@@ -54,12 +54,16 @@ class Match:
 
 def match(ctx: Context) -> Match:
     """Read the presences of every source that has an administration, each by itself: one that fails hides no other."""
-    result = Match()
-    for adapter in ctx.plugins.adapters.values():
-        if adapter.administration is None:
-            continue
-        with sources.one_reader(ctx.database, adapter.name, sources.PRESENCE) as alone:
-            result.reads.append(_read(ctx, adapter) if alone else Read(adapter.name, busy=True))
+    adapters = [adapter for adapter in ctx.plugins.adapters.values() if adapter.administration is not None]
+    result = Match(
+        sources.side_by_side(
+            ctx.database,
+            sources.PRESENCE,
+            adapters,
+            lambda adapter: _read(ctx, adapter),
+            lambda name: Read(name, busy=True),
+        )
+    )
     with ctx.database.begin() as session:
         _reassess(session)
         _purge(session, ctx.clock.now())
@@ -180,6 +184,9 @@ def _number(ctx: Context, session: Session, source: str, record: Presence, resul
     return number
 
 
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('target group'))")
+"""Two pages that each bring one half of a child's two administrations must not both look before the other commits:
+the child would be missed. So from here to its commit a page is alone."""
 _IN_TWO = (
     select(tables.Presence.token)
     .where(tables.Presence.token.in_(bindparam("tokens", expanding=True)))
@@ -190,6 +197,7 @@ _IN_TWO = (
 
 def _keep_numbers(ctx: Context, session: Session, numbers: dict[bytes, Cpr]) -> None:
     """Seal and keep the numbers of those on this page who now are in the target group and were not before."""
+    session.execute(_ONE_AT_A_TIME)
     in_two = set(session.execute(_IN_TWO, {"tokens": list(numbers)}).scalars())
     if not in_two:
         return
@@ -207,6 +215,7 @@ def _keep_numbers(ctx: Context, session: Session, numbers: dict[bytes, Cpr]) -> 
 
 def _reassess(session: Session) -> None:
     """Who is in the target group still, by the presences there are now."""
+    session.execute(_ONE_AT_A_TIME)
     in_two = (
         select(tables.Presence.token)
         .group_by(tables.Presence.token)

@@ -6,17 +6,23 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from queue import Empty
 from typing import TypeVar
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from hub.errors import GaveUp, TovholderError
+from hub.cases import apart
+from hub.contract import Adapter
+from hub.errors import GaveUp, TovholderError, TryAgain
 from hub.store.database import Database
 from hub.store.tables import SourceState
 
 T = TypeVar("T")
+PATIENCE = timedelta(minutes=30)
+"""How long a plugin may take for one page. Its own time-outs are shorter; this is for one that has none."""
 PRESENCE, CASES, CUSTODY, STATUSES = "presence", "cases", "custody", "statuses"
 
 
@@ -65,26 +71,81 @@ def failed(session: Session, source: str, purpose: str, now: datetime, why: str)
 
 def pages(name: str, ask: Callable[[], Iterable[T]]) -> Iterator[T]:
     """What a plugin answers, page by page. An error that is none of the hub's own is a fault in the plugin: GaveUp with
-    the kind of error alone, since its words may hold a record."""
+    the kind of error alone, since its words may hold a record. TryAgain when it says nothing for PATIENCE."""
     try:
-        yield from ask()
+        yield from apart.ahead(name, ask, PATIENCE.total_seconds())
     except TovholderError:
         raise
+    except Empty as error:
+        raise TryAgain(f"{name} has given nothing for {PATIENCE.total_seconds() / 60:.0f} minutes") from error
     except Exception as error:
         raise GaveUp(f"the plugin {name} has a fault: {type(error).__name__}; tell whoever keeps it") from error
 
 
+class Readers:
+    """Which sources this process reads alone. All its locks stand on one connection and go with it, so a killed
+    reader's are free at once."""
+
+    def __init__(self, connection: Connection, purpose: str) -> None:
+        self._connection, self._purpose = connection, purpose
+        self._held: set[str] = set()
+
+    def take(self, source: str) -> bool:
+        """Whether the source is now this process's to read."""
+        if self._call("pg_try_advisory_lock", source):
+            self._held.add(source)
+        return source in self._held
+
+    def free(self, source: str) -> None:
+        """Let another process read it, if it was ours."""
+        if source in self._held:
+            self._held.remove(source)
+            self._call("pg_advisory_unlock", source)
+
+    def close(self) -> None:
+        for source in sorted(self._held):
+            self.free(source)
+
+    def _call(self, function: str, source: str) -> bool:
+        statement = text(f"SELECT {function}(hashtext(:name))")
+        got = self._connection.execute(statement, {"name": f"{source}:{self._purpose}"}).scalar_one()
+        self._connection.commit()
+        return bool(got)
+
+
+@contextmanager
+def readers(database: Database, purpose: str) -> Iterator[Readers]:
+    with database.engine.connect() as connection:
+        held = Readers(connection, purpose)
+        try:
+            yield held
+        finally:
+            held.close()
+
+
 @contextmanager
 def one_reader(database: Database, source: str, purpose: str) -> Iterator[bool]:
-    """Whether this process now reads the source alone; the lock goes with the connection, so a killed reader's is
-    free at once."""
-    with database.engine.connect() as connection:
-        name = f"{source}:{purpose}"
-        got = connection.execute(text("SELECT pg_try_advisory_lock(hashtext(:name))"), {"name": name}).scalar_one()
-        connection.commit()
-        try:
-            yield bool(got)
-        finally:
-            if got:
-                connection.execute(text("SELECT pg_advisory_unlock(hashtext(:name))"), {"name": name})
-                connection.commit()
+    """Whether this process now reads the source alone."""
+    with readers(database, purpose) as held:
+        yield held.take(source)
+
+
+def side_by_side(
+    database: Database,
+    purpose: str,
+    adapters: Iterable[Adapter],
+    read: Callable[[Adapter], T],
+    busy: Callable[[str], T],
+) -> list[T]:
+    """Read each source in a thread of its own, in the order given; `busy` where another process reads it now."""
+    results: dict[str, T] = {}
+    with readers(database, purpose) as held:
+        mine = {}
+        for adapter in adapters:
+            results[adapter.name] = busy(adapter.name)
+            if held.take(adapter.name):
+                mine[adapter.name] = partial(read, adapter)
+        for name, result in apart.side_by_side(mine):
+            results[name] = result
+            held.free(name)
+    return list(results.values())

@@ -69,12 +69,18 @@ class _Run:
 def sync(ctx: Context, names: Iterable[str] = ()) -> list[Synced]:
     """Read the named sources (all with an administration when none is named), each by itself."""
     wanted = set(names) or set(ctx.plugins.adapters)
-    results = []
-    for adapter in ctx.plugins.adapters.values():
-        if adapter.name in wanted and adapter.administration is not None:
-            with sources.one_reader(ctx.database, adapter.name, sources.CASES) as alone:
-                results.append(_sync(ctx, adapter) if alone else Synced(adapter.name, busy=True))
-    return results
+    adapters = [
+        adapter
+        for adapter in ctx.plugins.adapters.values()
+        if adapter.name in wanted and adapter.administration is not None
+    ]
+    return sources.side_by_side(
+        ctx.database,
+        sources.CASES,
+        adapters,
+        lambda adapter: _sync(ctx, adapter),
+        lambda name: Synced(name, busy=True),
+    )
 
 
 def _sync(ctx: Context, adapter: Adapter) -> Synced:
