@@ -54,7 +54,7 @@ def build(ctx: Context) -> App:
 
     @app.task(name=queue.DELIVER, queue=LETTERS, retry=retry)
     def deliver(letter_ids: list[str]) -> None:
-        delivery.deliver_all(ctx, map(UUID, letter_ids))
+        delivery.deliver_all(ctx, [UUID(letter_id) for letter_id in letter_ids])
 
     @app.task(name="compose", queue=LETTERS, retry=retry)
     def compose_due(timestamp: int = 0) -> None:

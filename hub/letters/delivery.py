@@ -8,14 +8,14 @@ order it comes in; a failure is a task for the coordinator.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import assert_never
 from uuid import UUID, uuid4
 
-from sqlalchemy import and_, exists, func, not_, select
+from sqlalchemy import and_, delete, exists, func, not_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, undefer
@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session, undefer
 from hub.cases import events, quarantine, sources
 from hub.clock import today
 from hub.context import Context
-from hub.contract import DeliveryStatus, Later, Refused, Sent, Status, StatusPage, Unreadable, Unsure
+from hub.contract import Channel, DeliveryStatus, Later, Refused, Sent, Status, StatusPage, Unreadable, Unsure
 from hub.errors import GaveUp, SettingsError, TovholderError, TryAgain
 from hub.letters.frozen import Opened, for_channel
 from hub.store import tables
@@ -32,22 +32,32 @@ from hub.vault import CannotOpen
 ANSWER_WITHIN = timedelta(days=7)
 """So long a channel has to say what became of a letter before somebody looks (working days vary by channel)."""
 WITHHELD = "withheld"
+BEGUN = "begun"
+"""The result of an attempt that is under way, or was broken off."""
 FAILED_LETTER = "letter_failed"
 
 
-def deliver_all(ctx: Context, letter_ids: Iterable[UUID]) -> None:
-    """Send frozen letters one by one, each in a transaction of its own, so that none holds up another. Those that are
-    sent already are left alone, so that the same call may be made again.
+def deliver_all(ctx: Context, letter_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Send frozen letters one by one, each in a transaction of its own, so that none holds up another; gives the state
+    of each. Those that are sent already are left alone, so that the same call may be made again.
 
-    Raises TryAgain when some should be tried again, after the longest wait that was asked for (seconds)."""
+    Raises TryAgain when some should be tried again with the same key, after the longest wait that was asked for
+    (seconds)."""
+    channel = ctx.plugins.channels.get(ctx.settings.letters.channel)
+    if channel is None:
+        raise SettingsError(
+            f"letters.channel is {ctx.settings.letters.channel!r}, and no configured plugin registers that channel"
+        )
+    attempts = _begin(ctx, channel.name, letter_ids)
+    states: dict[UUID, str] = {}
     later: list[TryAgain] = []
     faults: list[Exception] = []
     for letter_id in letter_ids:
         try:
-            deliver(ctx, letter_id)
+            states[letter_id] = _deliver(ctx, channel, letter_id, attempts.get(letter_id))
         except TryAgain as error:
             later.append(error)
-        except (SettingsError, SQLAlchemyError):
+        except SQLAlchemyError:
             raise  # the next letter would fare no better
         except Exception as error:  # noqa: BLE001 - raised again below: a fault with one letter is not another's
             faults.append(error)
@@ -56,17 +66,34 @@ def deliver_all(ctx: Context, letter_ids: Iterable[UUID]) -> None:
         raise TryAgain(str(later[0]), after_seconds=max(asked, default=None)) from ExceptionGroup("not sent", later)
     if faults:
         raise faults[0]
+    return states
 
 
 def deliver(ctx: Context, letter_id: UUID) -> str:
-    """Send a frozen letter, once; gives its state. One that is already sent is left alone.
+    """As `deliver_all`, for one letter."""
+    return deliver_all(ctx, [letter_id])[letter_id]
 
-    Raises TryAgain when the channel should be asked again with the same key."""
-    channel = ctx.plugins.channels.get(ctx.settings.letters.channel)
-    if channel is None:
-        raise SettingsError(
-            f"letters.channel is {ctx.settings.letters.channel!r}, and no configured plugin registers that channel"
-        )
+
+def _begin(ctx: Context, channel: str, letter_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Write down that the letters still frozen are about to be sent, before anything is: of a try that is broken off
+    it is not known whether it arrived. Gives the id of each letter's attempt."""
+    with ctx.database.begin() as session:
+        tries = session.execute(
+            update(tables.Letter)
+            .where(tables.Letter.id.in_(letter_ids), tables.Letter.state == "frozen")
+            .values(tries=tables.Letter.tries + 1)
+            .returning(tables.Letter.id, tables.Letter.tries)
+        ).all()
+        rows = [
+            {"id": uuid4(), "letter_id": row.id, "channel": channel, "attempt": row.tries, "at": ctx.clock.now()}
+            for row in tries
+        ]
+        if rows:
+            session.execute(insert(tables.Delivery), [row | {"result": BEGUN} for row in rows])
+    return {row["letter_id"]: row["id"] for row in rows}
+
+
+def _deliver(ctx: Context, channel: Channel, letter_id: UUID, attempt_id: UUID | None) -> str:
     with ctx.database.begin() as session:
         letter = session.execute(
             select(tables.Letter)
@@ -74,7 +101,9 @@ def deliver(ctx: Context, letter_id: UUID) -> str:
             .options(undefer(tables.Letter.content), undefer(tables.Letter.pdf))
             .with_for_update()
         ).scalar_one()
-        if letter.state != "frozen":
+        if attempt_id is None or letter.state != "frozen":
+            # Sent before, or by another process just now: this attempt has sent nothing.
+            session.execute(delete(tables.Delivery).where(tables.Delivery.id == attempt_id))
             return letter.state
         try:
             opened = for_channel(session, ctx.keys, letter)
@@ -82,9 +111,9 @@ def deliver(ctx: Context, letter_id: UUID) -> str:
             opened = None  # somebody it is about has been forgotten
         standing = _standing(ctx, session, letter, opened) if opened is not None else None
         if opened is None or standing is None or not standing.may_go:
+            session.execute(delete(tables.Delivery).where(tables.Delivery.id == attempt_id))
             _withhold(ctx, session, letter)
             return letter.state
-        letter.tries += 1
         try:
             result = channel.send(opened.letter, str(letter.id))
         except TryAgain as error:
@@ -92,26 +121,27 @@ def deliver(ctx: Context, letter_id: UUID) -> str:
         except GaveUp as error:
             result = Refused(str(error))
         now = ctx.clock.now()
-        attempt = tables.Delivery(
-            letter_id=letter.id,
-            channel=channel.name,
-            attempt=letter.tries,
-            at=now,
-            result=type(result).__name__.lower(),
+        session.execute(
+            update(tables.Delivery)
+            .where(tables.Delivery.id == attempt_id)
+            .values(
+                at=now,
+                result=type(result).__name__.lower(),
+                transmission=result.transmission if isinstance(result, Sent) else None,
+                reason=None if isinstance(result, Sent) else result.reason,
+            )
         )
-        session.add(attempt)
         match result:
             case Sent():
-                attempt.transmission, letter.route = result.transmission, result.route
+                letter.route = result.route
                 _move(letter, "sent", now)
                 if standing.heard_of:
                     _catch_up(ctx, session, {letter})
             case Refused():
-                attempt.reason = result.reason
                 _move(letter, "failed", now)
                 _task(ctx, session, letter)
             case Later() | Unsure():
-                attempt.reason = result.reason
+                pass  # it stays frozen, and is tried again
             case _:
                 assert_never(result)
         state = letter.state
@@ -158,7 +188,7 @@ def _withhold(ctx: Context, session: Session, letter: tables.Letter) -> None:
     then a person looks, rather than that the family hears it twice."""
     now = ctx.clock.now()
     _move(letter, WITHHELD, now)
-    unsure = (tables.Delivery.letter_id == letter.id, tables.Delivery.result == "unsure")
+    unsure = (tables.Delivery.letter_id == letter.id, tables.Delivery.result.in_((BEGUN, "unsure")))
     if session.execute(select(exists().where(*unsure))).scalar_one():
         _task(ctx, session, letter)
     else:

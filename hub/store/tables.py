@@ -335,7 +335,8 @@ class LetterChild(Base):
 
 
 class Delivery(Base):
-    """An attempt to send a letter on a channel."""
+    """An attempt to send a letter on a channel, written down before it is made. `result`: begun (under way, or broken
+    off: it may have arrived) · sent · refused · later · unsure."""
 
     __tablename__ = "delivery"
     id: Mapped[UUID] = _id()

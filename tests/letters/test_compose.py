@@ -12,7 +12,7 @@ import pytest
 from procrastinate.exceptions import ConnectorException
 from sqlalchemy import select, text, update
 
-from hub import GuardianRecord, StaffRecord, State, family
+from hub import GuardianRecord, PersonRecord, StaffRecord, State, family
 from hub.cases import events
 from hub.cases.custody import read_custody
 from hub.cases.sync import sync
@@ -362,7 +362,7 @@ class TestNobodysLetterHoldsUpAnothers:
         for child, guardian in ((KARLA, MOTHER), (EMIL, FATHER)):
             world.present(child)
             world.custody(child, guardian)
-        world.cpr.put(GuardianRecord("x", KARLA, MOTHER, child_name=name, guardian_name=name))
+        world.cpr.put(PersonRecord(KARLA, KARLA, name=name), GuardianRecord("x", KARLA, MOTHER, guardian_name=name))
         world.night()
         world.accept(KARLA, MOTHER)
         world.night()

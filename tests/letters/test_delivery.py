@@ -245,10 +245,11 @@ class TestWithheld:
         assert compose_due(world.ctx, TEMPLATES).letters == 0
         assert {event.bundle_id for event in world.rows(tables.Event, tables.Event.kind == "assigned")} == {None}
 
-    def test_what_may_have_arrived_is_not_told_twice(self, world, frozen):
-        """The try before timed out: nobody knows whether the family has it. A person looks."""
-        world.channel.answers.append(Unsure("time-out"))
-        with pytest.raises(TryAgain):
+    @pytest.mark.parametrize("answer", [Unsure("time-out"), KeyboardInterrupt()], ids=["time-out", "broken off"])
+    def test_what_may_have_arrived_is_not_told_twice(self, world, frozen, answer):
+        """The try before timed out, or its process ended: nobody knows whether the family has it. A person looks."""
+        world.channel.answers.append(answer)
+        with pytest.raises((TryAgain, KeyboardInterrupt)):
             deliver(world.ctx, frozen)
         family.withdraw(world.ctx, world.child(KARLA), world.by(MOTHER))
         assert deliver(world.ctx, frozen) == "withheld"
