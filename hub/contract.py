@@ -79,22 +79,34 @@ class CaseRecord:
 class GuardianRecord:
     """That a person has custody of a child (forældremyndighed), from a source such as CPR.
 
-    `until` is None while custody lasts. `protected` is name and address protection of the guardian, `child_protected`
-    of the child. `digital_post` says whether the guardian is registered for Digital Post, None when not known.
-    Names are full names in reading order.
+    `child_cpr` is the number the child was asked for by. `until` is the first day without custody, None while it lasts.
+    `protected` is name and address protection of the guardian. `digital_post` says whether the guardian is registered
+    for Digital Post, None when not known. The name is the full name in reading order.
     """
 
     source_id: str
     child_cpr: str
     guardian_cpr: str
-    child_name: str | None = None
     guardian_name: str | None = None
     since: date | None = None
     until: date | None = None
     protected: bool = False
-    child_protected: bool = False
     digital_post: bool | None = None
     changed: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRecord:
+    """A person asked for, as a source such as CPR knows them. `cpr` is the number asked by, `current` the one that
+    holds now where the person has been given another. `protected` is name and address protection. The hub keeps the
+    name (full, in reading order) only of a child whose family has said yes."""
+
+    source_id: str
+    cpr: str
+    current: str | None = None
+    name: str | None = None
+    protected: bool = False
+    dead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +123,18 @@ class Unreadable:
 
     `position` says where (file and line, or page and entry), `reason` what was wrong and what to do, without personal
     data; `raw` is the record as it came, cut at 64 KiB. `source_id` is the record's own id where that much could be
-    read: it was in the read, so what the hub knew of it stays, also when the read is complete.
+    read: it was in the read, so what the hub knew of it stays, also when the read is complete. `cpr` is the child it is
+    about, where a source of custody knows that much: then it stands in the way of no other child.
     """
 
     position: str
     reason: str
     raw: bytes = b""
     source_id: str | None = None
+    cpr: str | None = None
 
 
-Record = Presence | CaseRecord | GuardianRecord | Gone | Unreadable
+Record = Presence | CaseRecord | GuardianRecord | PersonRecord | Gone | Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +179,21 @@ class Adapter(Protocol):
         ...
 
     def read(self, since: str | None, children: Set[str]) -> Iterator[Page]:
-        """The cases (or custodies) of the children asked for, and of nobody else: pages of CaseRecord or
-        GuardianRecord, Gone, Unreadable. `None` reads all."""
+        """The cases (or custodies) of the children asked for, and of nobody else: pages of CaseRecord, or of
+        PersonRecord and GuardianRecord; Gone, Unreadable. `None` reads all."""
         ...
 
     def health(self) -> Health: ...
+
+
+@runtime_checkable
+class KnowsPersons(Protocol):
+    """What a source of custody may offer besides: to tell of persons alone. The hub asks so where it need not know who
+    the guardians are, so that nobody is looked up for nothing; without it, it calls `read`."""
+
+    def persons(self, numbers: Set[str]) -> Iterator[Page]:
+        """A PersonRecord for each number, in pages as a full read gives them: Unreadable for those it does not know."""
+        ...
 
 
 class DeliveryStatus(StrEnum):

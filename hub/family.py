@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, aliased
 
 from hub.access import log
 from hub.access.askers import PersonKeyPair, asker_key
-from hub.cases import events, sources
+from hub.cases import events
 from hub.cases.custody import numbers_of
 from hub.cases.match import birthday_passed
 from hub.clock import today
@@ -54,12 +54,6 @@ def accept(ctx: Context, child_id: UUID, by: Answerer) -> None:
             raise NotAllowed("the child is 18: nobody else answers for them now")
         offer.state, offer.answered_at = "accepted", now
         session.add(tables.Assignment(child_id=child_id, coordinator_id=offer.coordinator_id, since=now))
-        # From now on the hub may know names: the custody source is asked again.
-        session.execute(
-            delete(tables.ChildSource).where(
-                tables.ChildSource.child_id == child_id, tables.ChildSource.source == sources.CUSTODY
-            )
-        )
         window = ctx.settings.letters.window_working_days
         events.record(
             session, ctx.keys, now, window, [events.News(events.ASSIGNED, child_id, str(offer.coordinator_id))]

@@ -16,7 +16,19 @@ import pytest
 from sqlalchemy import ColumnElement, create_engine, make_url, select, text
 from sqlalchemy.orm import Session
 
-from hub import CaseRecord, GuardianRecord, Kind, Presence, SourceSettings, StaffRecord, State, family, jobs, vault
+from hub import (
+    CaseRecord,
+    GuardianRecord,
+    Kind,
+    PersonRecord,
+    Presence,
+    SourceSettings,
+    StaffRecord,
+    State,
+    family,
+    jobs,
+    vault,
+)
 from hub.clock import SetClock
 from hub.context import Context
 from hub.coordination import offers
@@ -177,9 +189,10 @@ class World:
             source.put(Presence(f"{source.name}/{child}", child, State.OPEN))
 
     def custody(self, child: str, *guardians: str, until: date | None = None) -> None:
+        self.cpr.put(PersonRecord(child, child, name="Karla Testbarn"))
         for guardian in guardians:
-            names = {"child_name": "Karla Testbarn", "guardian_name": f"Vera Testvoksen {guardian[-3:]}"}
-            self.cpr.put(GuardianRecord(f"{child}/{guardian}", child, guardian, until=until, **names))
+            name = f"Vera Testvoksen {guardian[-3:]}"
+            self.cpr.put(GuardianRecord(f"{child}/{guardian}", child, guardian, until=until, guardian_name=name))
 
     def coordinators(self, count: int = 1) -> list[UUID]:
         with self.ctx.database.begin() as session:

@@ -1,12 +1,14 @@
 """Custody: who are the guardians of the children in the target group, from the sources that know (CPR).
 
 A source without an administration is read for the children asked for, and for no other. A parent is a guardian only
-with custody. Names and protection of the child are kept only once the family has said yes.
+with custody. Names and protection of the child are kept only once the family has said yes: then the child alone is
+asked for, and its guardians not once more.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -17,7 +19,7 @@ from sqlalchemy.orm import Session
 from hub.cases import quarantine, sources
 from hub.clock import DENMARK
 from hub.context import Context
-from hub.contract import Adapter, GuardianRecord, Page, Unreadable
+from hub.contract import Adapter, GuardianRecord, KnowsPersons, Page, PersonRecord, Unreadable
 from hub.errors import BadRecord, TovholderError
 from hub.identity import parse
 from hub.store import tables
@@ -37,12 +39,30 @@ class CustodyRead:
 
 
 def read_custody(ctx: Context, children: set[UUID]) -> list[CustodyRead]:
-    """Ask every custody source about these children (row ids). A source that fails leaves what was known."""
+    """Ask every custody source about these children (row ids), and what those are called whose family has said yes
+    since. A source that fails leaves what was known."""
     results = []
     for adapter in ctx.plugins.adapters.values():
-        if adapter.administration is None and children:
-            results.append(_read(ctx, adapter, children))
+        if adapter.administration is not None:
+            continue
+        with ctx.database.begin() as session:
+            nameless = _nameless(session)
+        if isinstance(adapter, KnowsPersons):
+            if nameless - children:
+                results.append(_read(ctx, adapter, nameless - children, alone=adapter))
+            asked = children
+        else:
+            asked = children | nameless
+        if asked:
+            results.append(_read(ctx, adapter, asked))
     return results
+
+
+def _nameless(session: Session) -> set[UUID]:
+    """Children with a coordinator whose name has not been asked for."""
+    named = select(tables.ChildSource.child_id).where(tables.ChildSource.source == sources.NAME)
+    in_scheme = select(tables.Assignment.child_id).where(tables.Assignment.until.is_(None))
+    return set(session.execute(in_scheme.where(tables.Assignment.child_id.not_in(named))).scalars())
 
 
 def unread(session: Session, now: datetime) -> set[UUID]:
@@ -74,18 +94,25 @@ class _Answer:
     complete: bool = False
 
 
-def _read(ctx: Context, adapter: Adapter, children: set[UUID]) -> CustodyRead:
+def _read(ctx: Context, adapter: Adapter, children: set[UUID], alone: KnowsPersons | None = None) -> CustodyRead:
+    """One read of one source; `alone` when it is asked about the children and not about custody."""
     result, answer = CustodyRead(adapter.name), _Answer()
     started = ctx.clock.now()
     with ctx.database.begin() as session:
         numbers = numbers_of(ctx, session, children)
+
+    def ask() -> Iterator[Page]:
+        asked = frozenset(numbers)
+        return alone.persons(asked) if alone is not None else adapter.read(None, asked)
+
     try:
-        for page in sources.pages(adapter.name, lambda: adapter.read(None, frozenset(numbers))):
+        for page in sources.pages(adapter.name, ask):
             with ctx.database.begin() as session:
                 _take(ctx, session, adapter.name, page, numbers, answer, result)
         with ctx.database.begin() as session:
             sources.end(session, adapter.name, sources.CUSTODY, ctx.clock.now())
-            _end_unseen(session, children, answer, started)
+            if alone is None:
+                _end_unseen(session, children, answer, started)
     except TovholderError as error:
         result.failure = str(error)
         with ctx.database.begin() as session:
@@ -109,7 +136,12 @@ def _end_unseen(session: Session, children: set[UUID], answer: _Answer, started:
             .values(until=started.astimezone(DENMARK).date())
         )
     asked = (answer.about if answer.unreadable else children) - answer.spoilt
-    rows = [{"child_id": child, "source": sources.CUSTODY, "read_at": started} for child in sorted(asked)]
+    _note(session, sources.CUSTODY, asked, started)
+
+
+def _note(session: Session, what: str, children: set[UUID], now: datetime) -> None:
+    """Remember that something has been asked for about these children."""
+    rows = [{"child_id": child, "source": what, "read_at": now} for child in sorted(children)]
     if rows:
         made = insert(tables.ChildSource)
         session.execute(
@@ -142,6 +174,7 @@ def _take(
     now = ctx.clock.now()
     answer.complete = page.complete
     records: list[tuple[UUID, bytes, GuardianRecord]] = []
+    persons: dict[UUID, PersonRecord] = {}
     for record in page.records:
         if isinstance(record, GuardianRecord):
             child = numbers.get(record.child_cpr)
@@ -159,10 +192,20 @@ def _take(
                 continue
             answer.about.add(child)
             records.append((child, ctx.keys.lookup_token(guardian.digits), record))
+        elif isinstance(record, PersonRecord) and record.cpr in numbers:
+            persons[numbers[record.cpr]] = record
         elif isinstance(record, Unreadable):
-            answer.unreadable = True
+            known = numbers.get(record.cpr) if record.cpr is not None else None
+            if known is None:
+                answer.unreadable = True
+            else:
+                # It says which child it is about: it stands in the way of no other, and keeps its place by the child.
+                answer.spoilt.add(known)
+                reference = ctx.keys.refer(source, str(known)).hex()
+                record = replace(record, position=f"answer about {reference}")
             result.quarantined += quarantine.keep(session, ctx.keys, source, record, now)
     result.read += len(records)
+    _name(ctx, session, persons, now)
     if not records:
         return
     guardians = _guardians(ctx, session, {token: record for _child, token, record in records})
@@ -184,12 +227,6 @@ def _take(
         ),
         list(rows.values()),
     )
-    in_scheme = select(tables.Assignment.child_id).where(
-        tables.Assignment.child_id.in_({child for child, _token, _record in records}),
-        tables.Assignment.until.is_(None),
-    )
-    accepted = set(session.execute(in_scheme).scalars())
-    _name_children(ctx, session, {child: record for child, _token, record in records if child in accepted})
 
 
 def _guardians(ctx: Context, session: Session, records: dict[bytes, GuardianRecord]) -> dict[bytes, UUID]:
@@ -224,15 +261,21 @@ def _fields(record: GuardianRecord) -> dict[str, object]:
     }
 
 
-def _name_children(ctx: Context, session: Session, records: dict[UUID, GuardianRecord]) -> None:
-    """Keep accepted children's names and protection beside the number."""
-    rows = session.execute(select(tables.Child).where(tables.Child.id.in_(records))).scalars().all()
+def _name(ctx: Context, session: Session, persons: dict[UUID, PersonRecord], now: datetime) -> None:
+    """Keep the names and protection of those whose family has said yes, beside the number."""
+    in_scheme = select(tables.Assignment.child_id).where(
+        tables.Assignment.child_id.in_(persons), tables.Assignment.until.is_(None)
+    )
+    accepted = set(session.execute(in_scheme).scalars()) if persons else set()
+    if not accepted:
+        return
+    rows = session.execute(select(tables.Child).where(tables.Child.id.in_(accepted))).scalars().all()
     keys = open_keys(session, ctx.keys, (row.key_id for row in rows))
     for row in rows:
         if row.key_id not in keys:
             continue
-        record = records[row.id]
         fields = unseal_json(keys[row.key_id], row.sealed, f"child:{row.id}")
-        wanted = fields | {"name": record.child_name, "protected": record.child_protected}
+        wanted = fields | {"name": persons[row.id].name, "protected": persons[row.id].protected}
         if wanted != fields:
             row.sealed = seal_json(keys[row.key_id], wanted, f"child:{row.id}")
+    _note(session, sources.NAME, accepted, now)

@@ -23,7 +23,7 @@ from hub.store.tables import SourceState
 T = TypeVar("T")
 PATIENCE = timedelta(minutes=30)
 """How long a plugin may take for one page. Its own time-outs are shorter; this is for one that has none."""
-PRESENCE, CASES, CUSTODY, STATUSES = "presence", "cases", "custody", "statuses"
+PRESENCE, CASES, CUSTODY, NAME, STATUSES = "presence", "cases", "custody", "name", "statuses"
 
 
 def state(session: Session, source: str, purpose: str) -> SourceState:

@@ -23,7 +23,7 @@ from hub.testing.shapes import wrong_fields, wrong_times
 
 _ALLOWED: dict[str, tuple[type, ...]] = {
     "presence": (hub.Presence, hub.Gone, hub.Unreadable),
-    "read": (hub.CaseRecord, hub.GuardianRecord, hub.Gone, hub.Unreadable),
+    "read": (hub.CaseRecord, hub.GuardianRecord, hub.PersonRecord, hub.Gone, hub.Unreadable),
 }
 
 
@@ -106,8 +106,8 @@ class Records(AdapterSetup):
         asked = frozenset(sorted(children)[::2])
         for some in (asked, children - asked, frozenset[str]()):
             for record in records_in(list(adapter.read(None, some))):
-                if isinstance(record, hub.CaseRecord):
-                    assert record.cpr in some, "a case of a child that was not asked for"
+                if isinstance(record, hub.CaseRecord | hub.PersonRecord):
+                    assert record.cpr in some, "something of a child that was not asked for"
                 elif isinstance(record, hub.GuardianRecord):
                     assert record.child_cpr in some, "the custody of a child that was not asked for"
 

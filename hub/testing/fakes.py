@@ -19,6 +19,7 @@ from hub.contract import (
     Health,
     Letter,
     Page,
+    PersonRecord,
     Presence,
     Recipient,
     Record,
@@ -83,6 +84,8 @@ class FakeSource:
         self.error: BaseException = TryAgain("the source does not answer")
         self.asked: list[tuple[str | None, Set[str]]] = []
         """Each read of cases: cursor and children."""
+        self.looked_up: list[Set[str]] = []
+        """Each time persons were asked for alone."""
         self._presences, self._records = _Feed(), _Feed()
 
     def put(self, *records: Record) -> None:
@@ -90,7 +93,7 @@ class FakeSource:
         for record in records:
             if isinstance(record, Presence):
                 self._presences.put(record)
-            elif isinstance(record, CaseRecord | GuardianRecord):
+            elif isinstance(record, CaseRecord | GuardianRecord | PersonRecord):
                 self._records.put(record)
             else:
                 self._presences.put(record)
@@ -111,6 +114,8 @@ class FakeSource:
         self.asked.append((since, children))
 
         def keep(record: Record) -> bool | None:
+            if isinstance(record, PersonRecord):
+                return record.cpr in children
             if isinstance(record, CaseRecord):
                 if self.kinds is not None and record.kind not in self.kinds:
                     return None
@@ -118,6 +123,13 @@ class FakeSource:
             return record.child_cpr in children if isinstance(record, GuardianRecord) else True
 
         yield from self._failing(self._records.pages(since, self.page_size, keep))
+
+    def persons(self, numbers: Set[str]) -> Iterator[Page]:
+        self.looked_up.append(numbers)
+        about = self._records.pages(
+            None, self.page_size, lambda record: isinstance(record, PersonRecord) and record.cpr in numbers
+        )
+        yield from self._failing(about)
 
     def _failing(self, pages: Iterator[Page]) -> Iterator[Page]:
         for number, page in enumerate(pages):

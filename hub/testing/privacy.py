@@ -24,7 +24,9 @@ def told_of(records: Iterable[hub.Record]) -> set[str]:
             case hub.CaseRecord():
                 found |= {record.cpr, record.adviser.name if record.adviser else None}
             case hub.GuardianRecord():
-                found |= {record.child_cpr, record.guardian_cpr, record.child_name, record.guardian_name}
+                found |= {record.child_cpr, record.guardian_cpr, record.guardian_name}
+            case hub.PersonRecord():
+                found |= {record.cpr, record.current, record.name}
             case _:
                 pass
     return {each for each in found if each}

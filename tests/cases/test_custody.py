@@ -159,18 +159,67 @@ def test_of_a_child_not_accepted_no_name_is_kept_and_of_one_that_is_only_name_an
     assert opened == {EMIL: {"cpr": EMIL}, KARLA: {"cpr": KARLA, "name": "Karla Testbarn", "protected": False}}
 
 
+class OnlyReads:
+    """A source that can tell of custody, and not of persons alone."""
+
+    def __init__(self, source):
+        self.name, self.administration, self.reads = source.name, source.administration, source.reads
+        self.presence, self.read, self.health = source.presence, source.read, source.health
+
+
+class TestNames:
+    """After a yes the hub may know what the child is called: one lookup; the guardians are known already."""
+
+    def test_the_child_alone_is_asked_about_and_once(self, found):
+        found.accept(KARLA, MOTHER)
+        found.night()
+        found.night()
+        assert found.cpr.looked_up == [{KARLA}]
+        assert [children for _since, children in found.cpr.asked] == [{KARLA, EMIL}]
+
+    def test_a_source_that_cannot_do_that_is_read(self, found):
+        found.ctx.plugins.adapters["cpr"] = OnlyReads(found.cpr)
+        found.accept(KARLA, MOTHER)
+        found.night()
+        assert [children for _since, children in found.cpr.asked] == [{KARLA, EMIL}, {KARLA}]
+        assert "name" in child_fields(found, KARLA)
+
+    def test_a_source_that_fails_is_asked_again(self, found):
+        found.accept(KARLA, MOTHER)
+        found.cpr.fail_at = 0
+        found.night()
+        assert "name" not in child_fields(found, KARLA)
+        found.cpr.fail_at = None
+        found.night()
+        assert child_fields(found, KARLA)["name"] == "Karla Testbarn"
+
+    def test_the_week_goes_on_from_when_custody_was_asked_about(self, found):
+        """Learning a name is no news about custody: a loss is found within the week all the same."""
+        found.clock.move(timedelta(days=5))
+        found.accept(KARLA, MOTHER)
+        found.night()
+        found.clock.move(timedelta(days=2))
+        found.night()
+        assert [children for _since, children in found.cpr.asked] == [{KARLA, EMIL}, {KARLA, EMIL}]
+
+
+def child_fields(world, child: str) -> dict[str, object]:
+    """What is sealed of a child."""
+    with world.session() as session:
+        row = session.get_one(tables.Child, world.child(child))
+        return unseal_json(open_key(session, world.ctx.keys, row.key_id), row.sealed, f"child:{row.id}")
+
+
 def test_a_name_is_not_kept_when_the_yes_is_taken_back_while_the_source_answers(found):
     found.accept(KARLA, MOTHER)
 
-    def slow(since, children):
+    def slow(numbers):
         family.withdraw(found.ctx, found.child(KARLA), found.by(MOTHER))
-        yield from type(found.cpr).read(found.cpr, since, children)
+        yield from type(found.cpr).persons(found.cpr, numbers)
 
-    found.cpr.read = slow
-    ask(found, KARLA)
-    with found.session() as session:
-        row = session.get_one(tables.Child, found.child(KARLA))
-        assert "name" not in unseal_json(open_key(session, found.ctx.keys, row.key_id), row.sealed, f"child:{row.id}")
+    found.cpr.persons = slow
+    ask(found, EMIL)
+    assert "name" not in child_fields(found, KARLA)
 
 
 def test_custody_is_asked_about_again_while_a_family_has_an_offer_or_a_coordinator(found):

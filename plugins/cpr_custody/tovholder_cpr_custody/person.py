@@ -5,8 +5,11 @@ Source: KOMBIT's contract for SF1520, PersonBaseDataExtendedServiceTypes (versio
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from functools import cache
+from zoneinfo import ZoneInfo
 
 from lxml import etree
 
@@ -18,7 +21,16 @@ RESPONSE = f"{{{NS}}}PersonLookupResponse"
 MOTHER, FATHER = 3, 4
 HOLDERS = (MOTHER, FATHER, 5, 6)
 """foraeldremyndighedtype: mother, father, another holder, a second other holder."""
-DEAD = "90"
+ANNULLED, DOUBLE, CHANGED, DEAD = 30, 50, 60, 90
+"""Values of `status` that say something about a number or its person. 20 (a number for tax), 70 (disappeared) and 80
+(emigrated) take nobody's custody away."""
+
+_NOBODY = "0000000000"
+_NEVER = date(1, 1, 1)
+"""How systems on .NET write a date that is not there."""
+_DANISH = ZoneInfo("Europe/Copenhagen")
+_WHEN = re.compile(r"(\d{4}-\d\d-\d\d)(T\d\d:\d\d:\d\d(?:\.\d+)?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+_INTEGER = re.compile(r"\+?0*(\d{1,4})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,29 +50,35 @@ class Person:
     name: str | None
     protected: bool
     digital_post: bool | None
-    died: date | None
     dead: bool
+    died: date | None
     custody: tuple[Custody, ...]
 
 
 def parse(response: etree._Element) -> Person:
     """A PersonLookupResponse as a Person.
 
-    Raises BadRecord, without personal data, when it has no number or a date or a code cannot be read."""
+    Raises BadRecord, without personal data, when it has no number, its number holds no more and CPR names no other,
+    or a date or a code cannot be read."""
+    if next(response.iter(etree.Entity), None) is not None:
+        raise hub.BadRecord("the answer holds entities, which CPR does not send: it is not CPR's, or was changed")
     data = response.find(_path("persondata"))
-    number = _text(data, "personnummer")
+    number = _number(data, "personnummer")
     if data is None or number is None:
         raise hub.BadRecord("the answer has no persondata/personnummer")
     status = data.find(_path("status"))
-    dead = _text(status, "status") == DEAD
+    code = _integer(status, "status")
+    current = _number(data, "gaeldendePersonnummer") or number
+    if code in (ANNULLED, DOUBLE, CHANGED) and current == number:
+        raise hub.BadRecord(f"the number is no longer valid (status {code}), and CPR names no other: look in CPR")
     return Person(
         number=number,
-        current=_text(data, "gaeldendePersonnummer") or number,
+        current=current,
         name=_name(data.find(_path("navn"))),
         protected=_protected(data.find(_path("adressebeskyttelse"))),
-        digital_post=_flag(_text(data, "tilmeldtDigitalpost"), "tilmeldtDigitalpost"),
-        died=_date(status, "statusdato/dato") if dead else None,
-        dead=dead,
+        digital_post=_flag(data, "tilmeldtDigitalpost"),
+        dead=code == DEAD,
+        died=_date(status, "statusdato/dato") if code == DEAD else None,
         custody=_custody(response.find(_path("relationer"))),
     )
 
@@ -71,14 +89,14 @@ def _custody(relations: etree._Element | None) -> tuple[Custody, ...]:
         return ()
     found = []
     for element in relations.findall(_path("foraeldremyndighed")):
-        code = _text(element, "foraeldremyndighedtype")
-        if code not in {str(known) for known in HOLDERS}:
+        code = _integer(element, "foraeldremyndighedtype")
+        if code not in HOLDERS:
             raise hub.BadRecord("foraeldremyndighedtype is none of 3, 4, 5, 6")
-        holder = _text(element, "relationPersonnummer")
-        if holder is None and code == str(MOTHER):
-            holder = _text(relations, "mor/personnummer")
-        if holder is None and code == str(FATHER):
-            holder = _text(relations, "far/personnummer")
+        holder = _number(element, "relationPersonnummer")
+        if holder is None and code == MOTHER:
+            holder = _number(relations, "mor/personnummer")
+        if holder is None and code == FATHER:
+            holder = _number(relations, "far/personnummer")
         since = _date(element, "foraeldremyndighedStartdato/dato") or _date(element, "relationStartdato")
         found.append(Custody(holder, since, _date(element, "foraeldremyndighedSletdato")))
     return tuple(found)
@@ -91,13 +109,17 @@ def _name(element: etree._Element | None) -> str | None:
 
 
 def _protected(element: etree._Element | None) -> bool:
-    """`beskyttet` where it stands; without it a protection that has ever begun counts, to be on the safe side."""
-    said = _flag(_text(element, "beskyttet"), "beskyttet")
-    return _text(element, "startdato") is not None if said is None else said
+    """Whether there is name and address protection; where the answer contradicts itself or does not say, there is."""
+    said = _flag(element, "beskyttet")
+    began, ended = _date(element, "startdato"), _date(element, "slutdato")
+    if said is None:
+        return began is not None
+    return said or (began is not None and ended is None)
 
 
-def _flag(text: str | None, what: str) -> bool | None:
+def _flag(parent: etree._Element | None, what: str) -> bool | None:
     """An xsd:boolean; absent is not known, which is not false."""
+    text = _text(parent, what)
     if text is None:
         return None
     if text not in ("true", "false", "1", "0"):
@@ -105,22 +127,53 @@ def _flag(text: str | None, what: str) -> bool | None:
     return text in ("true", "1")
 
 
+def _integer(parent: etree._Element | None, what: str) -> int | None:
+    text = _text(parent, what)
+    if text is None:
+        return None
+    found = _INTEGER.fullmatch(text)
+    if found is None:
+        raise hub.BadRecord(f"{what} is no code")
+    return int(found[1])
+
+
+def _number(parent: etree._Element | None, path: str) -> str | None:
+    """A number as it stands; all zeros is CPR's way to name nobody. What is no number at all is not asked for."""
+    text = _text(parent, path)
+    if text is None or text == _NOBODY:
+        return None
+    if len(text) != 10 or not text.isascii() or not text.isalnum():
+        raise hub.BadRecord(f"{path} is no CPR number")
+    return text
+
+
 def _date(parent: etree._Element | None, path: str) -> date | None:
-    """An xsd:date or the day of an xsd:dateTime, which CPR gives in Danish time. A time zone after it is dropped."""
+    """An xsd:date as it stands, or the Danish day of an xsd:dateTime. 0001-01-01 is no date."""
     text = _text(parent, path)
     if text is None:
         return None
+    found = _WHEN.fullmatch(text)
     try:
-        return date.fromisoformat(text[:10])
-    except ValueError:
+        if found is None:
+            raise ValueError
+        day = date.fromisoformat(found[1])
+        if day != _NEVER and found[2] is not None:
+            moment = datetime.fromisoformat(text)
+            day = moment.astimezone(_DANISH).date() if moment.tzinfo is not None else moment.date()
+    except (ValueError, OverflowError):
         raise hub.BadRecord(f"{path} is no date") from None
+    return None if day == _NEVER else day
 
 
 def _text(parent: etree._Element | None, path: str) -> str | None:
     element = None if parent is None else parent.find(_path(path))
-    text = "" if element is None or element.text is None else element.text.strip()
-    return text or None
+    if element is None:
+        return None
+    if len(element):
+        raise hub.BadRecord(f"{path} holds something else than text")
+    return (element.text or "").strip() or None
 
 
+@cache
 def _path(path: str) -> str:
     return "/".join(f"{{{NS}}}{step}" for step in path.split("/"))

@@ -1,15 +1,12 @@
-"""Where persons come from: the SOAP service, or a folder of its answers.
+"""The SOAP service, asked for one number at a time.
 
-Both give a `Person`, None for a number CPR does not know, or an `Unreadable`. Authentication (a client certificate and
-a token from Adgangsstyring) belongs to the gateway before the hub.
+An answer is a `Person`, None for a number CPR does not know, or an `Unreadable`. Authentication (a client certificate
+and a token from Adgangsstyring) belongs to the gateway before the hub.
 """
 
 from __future__ import annotations
 
 import io
-import re
-from collections.abc import Collection
-from pathlib import Path
 from xml.sax.saxutils import escape
 
 from lxml import etree
@@ -25,7 +22,8 @@ NOT_FOUND = "PNR not found"
 """What the fault says about a number that CPR does not have."""
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 PNR = "http://serviceplatformen.dk/xml/schemas/cpr/PNR/1/"
-_LIKE_A_NUMBER = re.compile(r"\d{6}-?\d{4}")
+LONGEST = 1024 * 1024
+"""Bytes; an answer about one person with a life's addresses has some thousand."""
 _HEADERS = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{person.NS}PersonLookup"'}
 _REQUEST = (
     f'<soap:Envelope xmlns:soap="{SOAP}"><soap:Body><PersonLookupRequest xmlns="{person.NS}">'
@@ -38,48 +36,36 @@ Answer = Person | hub.Unreadable | None
 def lookup(client: hub.ReadOnlyClient, number: str) -> Answer:
     """Ask for one number.
 
-    Raises TryAgain when the service does not answer as it should, also with any other fault than an unknown number."""
+    Raises TryAgain when the service does not answer as it should, also with any other fault than an unknown number;
+    GaveUp when it refuses."""
     body = (_REQUEST % escape(number)).encode()
-    response = client.send("POST", PATH, content=body, headers=_HEADERS, answers={500})
-    found: etree._Element | None = None
-    for element in hub.xml_elements(io.BytesIO(response.content), person.RESPONSE, f"{{{SOAP}}}Fault"):
-        if element.tag != person.RESPONSE:
-            if NOT_FOUND in " ".join(str(text) for text in element.itertext()):
-                return None
-            raise hub.TryAgain(f"the source answered a lookup with a fault (HTTP {response.status_code})")
-        found = element
-        break
-    if found is None:
-        raise hub.TryAgain(f"the source answered a lookup with something else (HTTP {response.status_code})")
-    return _parse(found, "answer to a lookup")
+    with client.stream("POST", PATH, content=body, headers=_HEADERS, answers={500}) as response:
+        content = hub.ByteStream(response).read(LONGEST + 1)
+        status = response.status_code
+    if len(content) > LONGEST:
+        raise hub.TryAgain(f"the source answered a lookup with more than {LONGEST} bytes (HTTP {status})")
+    return answer(content, number, status)
 
 
-def _parse(element: etree._Element, position: str) -> Person | hub.Unreadable:
+def answer(content: bytes, number: str, status: int = 200) -> Answer:
+    """What the body of an answer to a lookup of `number` says. Raises TryAgain when it is none."""
+    for element in hub.xml_elements(io.BytesIO(content), person.RESPONSE, f"{{{SOAP}}}Fault"):
+        if element.tag == person.RESPONSE:
+            found = read(element, "answer to a lookup")
+            if isinstance(found, Person) and found.number != number:
+                return hub.Unreadable(
+                    "answer to a lookup", "the answer is about another number than was asked for", hub.raw(element)
+                )
+            return found
+        if NOT_FOUND in " ".join(str(text) for text in element.itertext()):
+            return None
+        raise hub.TryAgain(f"the source answered a lookup with a fault (HTTP {status})")
+    raise hub.TryAgain(f"the source answered a lookup with something else (HTTP {status})")
+
+
+def read(element: etree._Element, position: str) -> Person | hub.Unreadable:
+    """A PersonLookupResponse, as a person or as what cannot be read."""
     try:
         return person.parse(element)
     except hub.BadRecord as error:
         return hub.Unreadable(position, str(error), hub.raw(element))
-
-
-def from_folder(folder: Path, numbers: Collection[str]) -> tuple[dict[str, Answer], list[hub.Unreadable]]:
-    """The answers in a folder about these numbers, and what in it is about nobody knows whom. Only these persons are
-    held; of several answers about one person the last counts, by file name and then by place.
-
-    Raises TryAgain when a file is cut short, GaveUp when the folder is not there."""
-    found: dict[str, Answer] = {}
-    nobodys: list[hub.Unreadable] = []
-    for file, path in enumerate(hub.files(folder, "*.xml"), start=1):
-        name = str(path.relative_to(folder))
-        # An answer is often named by whom it is about.
-        where = f"file {file}" if _LIKE_A_NUMBER.search(name) else name
-        with path.open("rb") as stream:
-            for place, element in enumerate(hub.xml_elements(stream, person.RESPONSE), start=1):
-                position = f"{where}, answer {place}"
-                number = element.findtext(f"{{{person.NS}}}persondata/{{{person.NS}}}personnummer", "").strip()
-                if not number:
-                    nobodys.append(
-                        hub.Unreadable(position, "the answer has no persondata/personnummer", hub.raw(element))
-                    )
-                elif number in numbers:
-                    found[number] = _parse(element, position)
-    return found, nobodys
