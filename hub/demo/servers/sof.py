@@ -1,7 +1,8 @@
 """The town's Sags- og Dokumentindeks (KOMBIT SF1470 v6): SagDokumentIndeksService, SOAP 1.2, at `PATH`.
 
-`fremsoeg` answers with the Sager changed in an interval, sorted by registration, in pages; it sends the sections the
-filter asks for and no others. The other operations of the service write: they are refused with a SOAP fault and 403.
+`fremsoeg` answers with the Sager changed in an interval, or those with a certain part in a certain role, or those that
+any of several such searches joined by OR finds; sorted by registration, in pages. It sends the sections the filter asks
+for and no others. The other operations of the service write: they are refused with a SOAP fault and 403.
 What a search may ask for is less than the real index knows; what the town does not know is refused, not ignored.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -25,7 +26,7 @@ from starlette.types import ASGIApp
 from hub.clock import Clock
 from hub.demo.model import Town, Version
 from hub.demo.servers.sof_cases import IndexCase, cases
-from hub.demo.servers.sof_sag import NAMESPACES, moment, registration
+from hub.demo.servers.sof_sag import NAMESPACES, ROLE, moment, registration
 
 PATH = "/sts-soap-sagdok/sagdokumentindeks/6"
 ACTION = "http://kombit.dk/sts/sagdokumentindeks/"
@@ -52,7 +53,7 @@ def app(town: Town, clock: Clock) -> ASGIApp:
 def export(town: Town, now: datetime, folder: Path, per_file: int = 500) -> None:
     """Write the index as it is at `now` (UTC) as files of `per_file` Sager into `folder`, as a case system would."""
     folder.mkdir(parents=True, exist_ok=True)
-    standing = _Index(town).standing(now)
+    standing = _Index(town).find(now, [_Search(_BEGINNING, _END)])
     for at in range(0, len(standing), per_file):
         sager = "".join(_sag(each, town) for each in standing[at : at + per_file])
         text = (
@@ -60,6 +61,15 @@ def export(town: Town, now: datetime, folder: Path, per_file: int = 500) -> None
             "</q:ImporterSagDokumentIndeksInput>"
         )
         (folder / f"sager-{at // per_file:05}.xml").write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """One SoegSag: changed from `since` to `until`, and `part` (a role's UUID and an URN), if any is asked for."""
+
+    since: datetime
+    until: datetime
+    part: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +88,48 @@ def _sag(each: _Standing, town: Town) -> str:
     )
 
 
+def _when(each: _Standing) -> tuple[datetime, str]:
+    return each.time, each.case.uuid
+
+
+class _Moment:
+    """The cases as they stand, in order of registration, and by (role, URN) of their parts. A case that is deleted has
+    no parts."""
+
+    def __init__(self, changes: int, standing: Iterable[_Standing]) -> None:
+        self.changes = changes
+        self.standing = sorted(standing, key=_when)
+        self.by_part: dict[tuple[str, str], list[_Standing]] = {}
+        for each in self.standing:
+            if each.version.gone:
+                continue
+            if each.case.party is not None:
+                self.by_part.setdefault((ROLE["Primær part"], each.case.party.urn), []).append(each)
+            for other in each.case.others:
+                self.by_part.setdefault((ROLE["Sekundær part"], other.urn), []).append(each)
+
+
 class _Index:
-    """The cases in order of registration, for any moment; sorted again only when something has changed."""
+    """The cases at any moment; sorted again only when something has changed."""
 
     def __init__(self, town: Town) -> None:
         self._cases = cases(town)
         self._changes = sorted({version.changed for case in self._cases for version in case.versions})
-        self._kept: tuple[int, list[_Standing]] = (-1, [])
+        self._kept = _Moment(-1, ())
 
-    def standing(self, now: datetime) -> list[_Standing]:
+    def find(self, now: datetime, searches: Iterable[_Search]) -> list[_Standing]:
+        """What any of the searches finds, in order of registration."""
         changes = bisect_right(self._changes, now)
-        if self._kept[0] != changes:
-            found = sorted(self._at(now), key=lambda each: (each.time, each.case.uuid))
-            self._kept = (changes, found)
-        return self._kept[1]
+        if self._kept.changes != changes:
+            self._kept = _Moment(changes, self._at(now))
+        found: list[list[_Standing]] = []
+        for search in searches:
+            among = self._kept.standing if search.part is None else self._kept.by_part.get(search.part, [])
+            first = bisect_left(among, search.since, key=lambda each: each.time)
+            found.append(among[first : bisect_right(among, search.until, key=lambda each: each.time)])
+        if len(found) == 1:
+            return found[0]
+        return sorted({each.case.uuid: each for some in found for each in some}.values(), key=_when)
 
     def _at(self, now: datetime) -> Iterator[_Standing]:
         for case in self._cases:
@@ -106,10 +144,10 @@ class _RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
+    searches: tuple[_Search, ...]
     first: int
     most: int
-    since: datetime
-    until: datetime
+    newest: bool
     vis: frozenset[str]
 
 
@@ -136,9 +174,9 @@ class _Service:
             asked = _asked(operation)
         except _RefusedError as refused:
             return _fault(400, "Sender", str(refused))
-        standing = self._index.standing(self._clock.now())
-        times = [each.time for each in standing]
-        found = standing[bisect_left(times, asked.since) : bisect_right(times, asked.until)]
+        found = self._index.find(self._clock.now(), asked.searches)
+        if asked.newest:
+            found = found[::-1]
         page = found[asked.first : asked.first + min(asked.most, _MOST)]
         shown = [self._render(each.case, each.version, asked.vis) for each in page] if asked.vis else []
         return _envelope(len(found), asked, shown)
@@ -156,37 +194,71 @@ def _operation(body: bytes) -> etree._Element:
 
 
 def _asked(operation: etree._Element) -> _Asked:
-    """What a search asks for. Supported: one SoegSag with paging and SenestAendretInterval, SagVis, and sorting by
+    """What a search asks for. Supported: one SoegSag, or several joined by OR that are paged alike; SagVis; sorting by
     registration."""
-    searches = operation.findall(f"{_SDI}SoegUdtryk/{_SDI}SoegSag")
+    expressions = operation.findall(_SDI + "SoegUdtryk")
     known = {_SDI + "SoegUdtryk", _SDI + "Filter", _SDI + "Sortering"}
-    if len(searches) != 1 or any(each.tag not in known for each in operation):
-        raise _RefusedError("The town's index answers one SoegSag at a time, and nothing else")
-    search = searches[0]
+    searches = [each for expression in expressions for each in expression if each.tag == _SDI + "SoegSag"]
+    joined = [each.text for expression in expressions for each in expression if each.tag == _SDI + "operation"]
+    if (
+        len(expressions) != 1
+        or not searches
+        or len(searches) + len(joined) != len(expressions[0])
+        or any(each.tag not in known for each in operation)
+        or (len(searches) > 1 and joined != ["OR"])
+    ):
+        raise _RefusedError("The town's index answers SoegSag, one or several joined by OR, and nothing else")
+    orders = {
+        (each.findtext(_SDI + "Element"), each.findtext(_SDI + "Retning"))
+        for each in operation.iterfind(f"{_SDI}Sortering/{_SDI}SagSortering")
+    }
+    up, down = (("StsRegistreringstidspunkt", way) for way in ("Stigende", "Faldende"))
+    if len(orders) > 1 or not orders <= {up, down}:
+        raise _RefusedError("The town's index sorts by StsRegistreringstidspunkt only")
+    try:
+        paging = {
+            (
+                int(each.findtext(_SD + "FoersteResultatReference", "0")),
+                int(each.findtext(_SD + "MaksimalAntalKvantitet", str(_MOST))),
+            )
+            for each in searches
+        }
+        if len(paging) > 1:
+            raise _RefusedError("The searches of one request are not paged alike")
+        ((first, most),) = paging
+        return _Asked(
+            searches=tuple(_search(each) for each in searches),
+            first=first,
+            most=most,
+            newest=down in orders,
+            vis=frozenset(each.text or "" for each in operation.iterfind(f"{_SDI}Filter/{_SDI}SagVis/{_SDI}Vis")),
+        )
+    except ValueError as error:
+        raise _RefusedError("A number or a time in the search cannot be read") from error
+
+
+def _search(search: etree._Element) -> _Search:
     states, relations = search.find(_SAG + "TilstandListe"), search.find(_SAG + "RelationListe")
-    if states is None or relations is None or len(states) or len(relations):
-        raise _RefusedError("The town's index searches by SenestAendretInterval only")
-    for each in operation.iterfind(f"{_SDI}Sortering/{_SDI}SagSortering"):
-        if (each.findtext(_SDI + "Element"), each.findtext(_SDI + "Retning")) != (
-            "StsRegistreringstidspunkt",
-            "Stigende",
-        ):
-            raise _RefusedError("The town's index sorts by StsRegistreringstidspunkt, Stigende, only")
+    if states is None or relations is None or len(states) or len(relations) > 1:
+        raise _RefusedError("The town's index searches by SenestAendretInterval and by one Sagspart only")
     interval = (
         f"{_SAG}AttributListe/{_GD}LokalUdvidelseListe/{_INDEX}SoegEgenskaberLokalUdvidelse/"
         f"{_INDEX}SenestAendretInterval/{_GO}"
     )
     stamp = f"/{_SD}TidsstempelDatoTid"
-    try:
-        return _Asked(
-            first=int(search.findtext(_SD + "FoersteResultatReference", "0")),
-            most=int(search.findtext(_SD + "MaksimalAntalKvantitet", str(_MOST))),
-            since=_time(search.findtext(f"{interval}FraTidspunkt{stamp}"), _BEGINNING),
-            until=_time(search.findtext(f"{interval}TilTidspunkt{stamp}"), _END),
-            vis=frozenset(each.text or "" for each in operation.iterfind(f"{_SDI}Filter/{_SDI}SagVis/{_SDI}Vis")),
-        )
-    except ValueError as error:
-        raise _RefusedError("A number or a time in the search cannot be read") from error
+    return _Search(
+        since=_time(search.findtext(f"{interval}FraTidspunkt{stamp}"), _BEGINNING),
+        until=_time(search.findtext(f"{interval}TilTidspunkt{stamp}"), _END),
+        part=_part(relations[0]) if len(relations) else None,
+    )
+
+
+def _part(relation: etree._Element) -> tuple[str, str]:
+    role = relation.findtext(f"{_GD}Rolle/{_SD}UUIDIdentifikator")
+    urn = relation.findtext(f"{_GD}ReferenceID/{_SD}URNIdentifikator")
+    if relation.tag != _SAG + "Sagspart" or len(relation) != 2 or role is None or urn is None:
+        raise _RefusedError("The town's index searches by a Sagspart's Rolle and URN, and by no other relation")
+    return role.lower(), urn
 
 
 def _time(text: str | None, otherwise: datetime) -> datetime:

@@ -22,7 +22,7 @@ EVERYTHING = frozenset(
 )
 """The sections a search can ask for (SagVisFilterType) of those the town's cases have."""
 
-_ROLE = {
+ROLE = {
     "Ejer": "9e979b84-b846-4472-8622-58007dc63c7e",
     "Ansvarlig": "a1263342-d348-44ba-a566-233f37c4cb67",
     "Primær behandler": "bf1f93ed-9441-4af4-835b-baeb201f3076",
@@ -262,7 +262,7 @@ def _relation(
 ) -> str:
     return (
         f"{_virkning('g', since, until)}"
-        f"<g:Rolle><d:UUIDIdentifikator>{_ROLE[role]}</d:UUIDIdentifikator></g:Rolle>"
+        f"<g:Rolle><d:UUIDIdentifikator>{ROLE[role]}</d:UUIDIdentifikator></g:Rolle>"
         f"<g:Type><d:UUIDIdentifikator>{_TYPE[kind]}</d:UUIDIdentifikator></g:Type>"
         + (f"<g:Indeks>{place}</g:Indeks>" if place else "")
         + f"<g:ReferenceID>{reference}</g:ReferenceID>"

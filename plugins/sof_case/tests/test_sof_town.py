@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 from lxml import etree
-from tovholder_sof_case import SofAdapter, SofSettings, index, register_adapters, settings_model
+from tovholder_sof_case import SofAdapter, SofSettings, register_adapters, settings_model
+from tovholder_sof_case.search import Search
 
 import hub
 from hub.clock import SetClock
@@ -23,7 +24,7 @@ HEADERS = {"Content-Type": f'application/soap+xml; action="{sof.ACTION}fremsoeg"
 
 
 def _search(url: str, count: int = 1000, vis: frozenset[str] = EVERYTHING, first: int = 0) -> etree._Element:
-    body = index._request(url, index._Place(full=True, given=first + 1 if first else 0), count, tuple(sorted(vis)))
+    body = Search(count, tuple(sorted(vis)), first=first).envelope(url)
     answer = httpx.post(url, content=body.encode(), headers=HEADERS)
     assert answer.status_code == 200
     found = etree.fromstring(answer.content).find(f"{{{SOAP}}}Body")
@@ -131,16 +132,20 @@ def test_what_is_no_request_is_a_fault(sof_url: str, body: str) -> None:
 
 
 def test_action_must_be_that_of_the_search(sof_url: str) -> None:
-    body = index._request(sof_url, index._Place(full=True), 1, ())
+    body = Search(1).envelope(sof_url)
     assert httpx.post(sof_url, content=body, headers={"Content-Type": "application/soap+xml"}).status_code == 400
     assert httpx.get(sof_url).status_code == 405
 
 
 def test_unsupported_search_is_refused_not_ignored(sof_url: str) -> None:
-    body = index._request(sof_url, index._Place(full=True), 1, ())
+    body = Search(1).envelope(sof_url)
     for old, new in (
-        ("<s:RelationListe/>", "<s:RelationListe><s:Sagspart/></s:RelationListe>"),
-        (">Stigende<", ">Faldende<"),
+        ("<s:RelationListe>", "<s:RelationListe><s:Sagspart/>"),
+        ("<s:RelationListe>", "<s:RelationListe><s:Sagsaktoer/>"),
+        ("<s:TilstandListe/>", "<s:TilstandListe><s:Fremdrift/></s:TilstandListe>"),
+        ("<q:SoegUdtryk>", "<q:SoegUdtryk><q:NOT/>"),
+        ("<q:SoegUdtryk>", "<q:SoegUdtryk><q:operation>AND</q:operation><q:SoegSag/>"),
+        (">StsRegistreringstidspunkt<", ">Titel<"),
         (">0</d:Foerste", ">x</d:Foerste"),
     ):
         assert old in body

@@ -52,7 +52,7 @@ class SofAdapter:
             return self._take(element, position, children)
 
         if self._index is not None:
-            return self._index.pages(since, take, index.PRESENCE if children is None else index.CASE)
+            return self._index.presence(since, take) if children is None else self._index.cases(since, take, children)
         return folder.pages(self._settings, since, take)
 
     def _take(self, element: etree._Element, position: str, children: Set[str] | None) -> Taken:
@@ -60,7 +60,8 @@ class SofAdapter:
         sag = Sag(element, self._settings)
         listed = False
         try:
-            if children is not None and (persons := sag.persons) and persons.isdisjoint(children):
+            persons = sag.persons
+            if children is not None and persons.isdisjoint(children) and (persons or not sag.removed):
                 return Taken(None)  # about nobody who was asked for: not looked at any further
             if sag.removed:
                 return Taken(_gone(sag, children))

@@ -45,6 +45,11 @@ class Filling:
         key = object() if isinstance(record, hub.Unreadable) else record.source_id
         self._records[key] = record
 
+    def join(self, later: Filling) -> None:
+        self.seen += later.seen
+        self.ignored += later.ignored
+        self._records |= later._records
+
     def page(self, cursor: str, *, complete: bool = False) -> hub.Page:
         return hub.Page(tuple(self._records.values()), cursor, complete, self.ignored)
 

@@ -35,8 +35,6 @@ SAG_TAGS = (SAG + "Sag", SDI + "SagIndeks", SDI + "SagFiltreretOejebliksbillede"
 _DENMARK = ZoneInfo("Europe/Copenhagen")
 _LEVELS = frozenset({"IKKE_FORTROLIGE_DATA", "FORTROLIGE_PERSONOPLYSNINGER", "FOELSOMME_PERSONOPLYSNINGER"})
 _STATES = {"Opstaaet": hub.State.APPLIED, "Oplyst": hub.State.APPLIED, "Afsluttet": hub.State.CLOSED}
-_PERSON = ("urn:oio:cpr-nr:", "urn:oio:cpr:")
-"""The guidance writes the first; systems in use write the second too."""
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _ADVISERS = uuid.UUID("5f0a8a0e-0d5c-4c67-9c5e-6f2f2d2f4a11")
 """Namespace of the ids made from names."""
@@ -133,15 +131,24 @@ class Sag:
         """The CPR number of the Primær part; None where that is a company, nobody, or a person without a number. A
         Sekundær part (a parent, often) is not whom the case is about."""
         now = _holding(self._relations(self.registration, "Sagspart", self._settings.roles.primaer_part))
-        number = None if now is None else _number(now)
-        if number is not None and len(number) != 10:
+        number = None if now is None else self._number(now)
+        if now is None or number is None:
+            return None
+        if len(number) != 10:
             raise hub.BadRecord("the number of the Primær part does not have ten characters")
+        if self._settings.url is not None and _urn(now) not in {each + number for each in self._settings.persons}:
+            raise hub.BadRecord(
+                "the number of the Primær part is written in another way than the settings' `persons` say, so a search "
+                "for the child would not find the case: mend it in the index, or add what stands before the number"
+            )
         return number
 
     @property
     def persons(self) -> frozenset[str]:
         """The numbers of everybody who is, or has been, Primær part."""
-        found = (_number(each) for each in self._in_all_registrations("Sagspart", self._settings.roles.primaer_part))
+        found = (
+            self._number(each) for each in self._in_all_registrations("Sagspart", self._settings.roles.primaer_part)
+        )
         return frozenset(number for number in found if number is not None)
 
     @property
@@ -187,6 +194,13 @@ class Sag:
     def skeleton(self) -> bytes:
         """The case for quarantine: its structure, codes, times and UUIDs, without titles, texts, names and numbers."""
         return hub.raw(_bare(self._element))
+
+    def _number(self, relation: etree._Element) -> str | None:
+        urn = _urn(relation)
+        for prefix in self._settings.persons:
+            if urn.lower().startswith(prefix.lower()):
+                return urn[len(prefix) :].replace("-", "").strip().upper()
+        return None
 
     def _is_unit(self, relation: etree._Element) -> bool:
         kind = relation.findtext(f"{GD}Type/{SD}UUIDIdentifikator", "").lower()
@@ -267,12 +281,8 @@ def _subject(relation: etree._Element) -> str:
     return relation.findtext(path, "").strip()
 
 
-def _number(relation: etree._Element) -> str | None:
-    urn = relation.findtext(f"{GD}ReferenceID/{SD}URNIdentifikator", "").strip()
-    for prefix in _PERSON:
-        if urn.lower().startswith(prefix):
-            return urn[len(prefix) :].replace("-", "").strip().upper()
-    return None
+def _urn(relation: etree._Element) -> str:
+    return relation.findtext(f"{GD}ReferenceID/{SD}URNIdentifikator", "").strip()
 
 
 def _actor_name(relation: etree._Element) -> str | None:

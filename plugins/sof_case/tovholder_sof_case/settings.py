@@ -56,6 +56,11 @@ class SofSettings(hub.SourceSettings):
     running: frozenset[str] = frozenset({"Løbende"})
     """The index cannot say whether a decided case has a service that runs: `Afgjort` is all there is. A case system
     tells more in `Sagsstatus`, in its own words; a decided case with one of these words is open, any other decided."""
+    persons: tuple[str, ...] = Field(default=("urn:oio:cpr-nr:", "urn:oio:cpr:"), min_length=1)
+    """How the number of a person is written: what stands before its ten digits. The guidance writes the first, systems
+    in use the second too. A first read over HTTP asks the index for each, letter by letter."""
+    children_per_search: int = Field(default=50, ge=1, le=500)
+    """How many children a first read over HTTP asks for in one search; 1 where the index takes no `OR`."""
     overlap_seconds: int = Field(default=0, ge=0, le=86_400)
     """How long before the newest registration it knows a later read over HTTP starts (seconds): for an index that may
     show a registration later than another with a newer time. What was read already then comes again."""
