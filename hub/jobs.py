@@ -1,7 +1,7 @@
 """What runs in the background: each job a few lines that call one use case. Arguments are ids only.
 
 Procrastinate keeps, retries and schedules them in the same PostgreSQL. What a killed worker held is taken up again by
-`rescue`; a task claims its row first, so that a job which ran after all does nothing twice.
+the others; a task claims its row first, so that a job which ran after all does nothing twice.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from uuid import UUID
 
 import structlog
 from procrastinate import App, BaseRetryStrategy, PsycopgConnector, RetryDecision
+from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 from sqlalchemy.exc import OperationalError
 
@@ -29,9 +30,6 @@ log = structlog.get_logger()
 MATCH, LETTERS = "match", "letters"
 QUEUES = (MATCH, LETTERS)
 """`match` holds the lookup-token key; a worker without that queue does not."""
-
-_HEARTBEAT = 30.0
-"""Seconds without a sign of life after which a worker's jobs are taken up by another."""
 
 
 class Backoff(BaseRetryStrategy):
@@ -77,10 +75,6 @@ def build(ctx: Context) -> App:
     def sync_all(timestamp: int = 0) -> None:
         sync.sync(ctx)
 
-    @app.task(name="rescue", queue=LETTERS)
-    async def rescue(timestamp: int = 0) -> None:
-        await take_up(app)
-
     if ctx.settings.demo is None:  # the demo moves its own time and says when each is due
         for task, cron in (
             (compose_due, "* * * * *"),
@@ -90,7 +84,6 @@ def build(ctx: Context) -> App:
             (sync_all, "20 * * * *"),
         ):
             app.periodic(cron=cron)(task)
-    app.periodic(cron="* * * * *")(rescue)
     return app
 
 
@@ -105,27 +98,46 @@ def find_and_offer(ctx: Context) -> tuple[match.Match, list[custody.CustodyRead]
     return found, custody.read_custody(ctx, children), offers.place(ctx)
 
 
-async def take_up(app: App) -> int:
-    """Give the jobs of workers without a sign of life back to the queue. Gives how many."""
-    stalled = list(await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=_HEARTBEAT))
+async def take_up(app: App, heartbeat: float) -> int:
+    """Give the jobs of workers without a sign of life for `heartbeat` seconds back to the queue. Gives how many."""
+    stalled = list(await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=heartbeat))
     for job in stalled:
         await app.job_manager.retry_job(job)
     return len(stalled)
 
 
+async def _rescue(app: App, heartbeat: float) -> None:
+    """For as long as the worker runs, take up what others have left. Not a job itself: a worker whose hands are full
+    does it too."""
+    while True:
+        try:
+            await take_up(app, heartbeat)
+        except ConnectorException as error:
+            log.warning("the queue does not answer", error=type(error).__name__)
+        await asyncio.sleep(heartbeat / 3)
+
+
 def work(ctx: Context, queues: Sequence[str], concurrency: int) -> None:
-    """Run a worker until it is stopped; first take up what a killed one held."""
+    """Run a worker until it is stopped. What a killed one held is taken up within `worker.heartbeat_seconds` and a
+    third."""
+    heartbeat = ctx.settings.worker.heartbeat_seconds
 
     async def run() -> None:
         app = build(ctx)
         async with app.open_async():
-            await take_up(app)
-            await app.run_worker_async(
-                queues=list(queues),
-                concurrency=concurrency,
-                fetch_job_polling_interval=1.0,
-                delete_jobs="successful",
-                shutdown_graceful_timeout=20.0,
-            )
+            rescue = asyncio.create_task(_rescue(app, heartbeat))
+            try:
+                await app.run_worker_async(
+                    queues=list(queues),
+                    concurrency=concurrency,
+                    fetch_job_polling_interval=1.0,
+                    delete_jobs="successful",
+                    shutdown_graceful_timeout=20.0,
+                    update_heartbeat_interval=heartbeat / 3,
+                    stalled_worker_timeout=heartbeat,
+                )
+            finally:
+                rescue.cancel()
+                await asyncio.gather(rescue, return_exceptions=True)
 
     asyncio.run(run())

@@ -69,6 +69,11 @@ class Letters(_Section):
     """Where families answer and see the same as in the letter."""
 
 
+class Worker(_Section):
+    heartbeat_seconds: float = Field(default=30.0, ge=1, le=300)
+    """So long without a sign of life, and a worker's jobs are taken up by another."""
+
+
 class Api(_Section):
     """Who may call: bearer tokens (JWT, EdDSA or RS256) by `issuer` for `audience`, checked by the keys in `jwks`."""
 
@@ -93,6 +98,7 @@ class Settings(_Section):
     administrations: dict[str, Administration] = {}
     coordination: Coordination = Coordination()
     letters: Letters = Letters()
+    worker: Worker = Worker()
     api: Api = Api()
     demo: Demo | None = None
     plugins: dict[str, dict[str, Any]] = {}

@@ -19,6 +19,7 @@ import psycopg
 import structlog
 from psycopg.rows import namedtuple_row
 
+from hub import faults
 from hub.access.askers import KeyCache, PersonKeyPair
 from hub.access.log import VERSION, Asker, Disclosure, SealedEntry, seal_entry
 from hub.access.policy import Decision, Question, decide
@@ -220,7 +221,9 @@ class LookupQueue:
             decided = [self._decide(waiting, children.get(waiting.request.token), now) for waiting in batch]
             entries = [entry for entry, _coordinator in decided]
             await connection.execute(_INSERT, _columns(first, entries))
+            faults.point("lookup.entries")
             await connection.execute("COMMIT")
+        faults.point("lookup.committed")
         return [Disclosure(Answer(coordinator, sources), entry.id) for entry, coordinator in decided]
 
     def _decide(self, waiting: _Waiting, child: Any, now: datetime) -> tuple[SealedEntry, Coordinator | None]:

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import func, or_, select, text
 from sqlalchemy.orm import Session
 
+from hub import faults
 from hub.cases import events
 from hub.cases.custody import numbers_of
 from hub.cases.deadlines import add_working_days
@@ -56,7 +57,10 @@ def place(ctx: Context) -> Placed:
             ctx.settings.letters.window_working_days,
             [events.News(events.OFFERED, child, now.date().isoformat()) for child in placed],
         )
-        return Placed(len(placed), len(planned.waits), made)
+        result = Placed(len(placed), len(planned.waits), made)
+        faults.point("offers.placed")
+    faults.point("offers.placed.committed")
+    return result
 
 
 def _one_at_a_time(session: Session) -> None:

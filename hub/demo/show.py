@@ -282,9 +282,7 @@ def _compose(show: Show) -> None:
 
 
 def _wait_for_workers(show: Show) -> None:
-    waiting = text(
-        "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing') AND task_name <> 'rescue'"
-    )
+    waiting = text("SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')")
     while True:
         with show.ctx.database.begin() as session:
             left = session.execute(waiting).scalar_one()

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from hub import faults
 from hub.context import Context
 from hub.errors import GaveUp
 from hub.letters.frozen import freeze
@@ -60,6 +61,8 @@ def compose_due(ctx: Context, templates: Templates) -> Composed:
             if not bundles:
                 return result
             _compose(ctx, session, templates, bundles, result)
+            faults.point("letters.composed")
+        faults.point("letters.composed.committed")
 
 
 def _compose(

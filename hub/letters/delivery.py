@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, undefer
 
+from hub import faults
 from hub.cases import events, quarantine, sources
 from hub.clock import today
 from hub.context import Context
@@ -90,6 +91,7 @@ def _begin(ctx: Context, channel: str, letter_ids: Sequence[UUID]) -> dict[UUID,
         ]
         if rows:
             session.execute(insert(tables.Delivery), [row | {"result": BEGUN} for row in rows])
+    faults.point("letters.begun")
     return {row["letter_id"]: row["id"] for row in rows}
 
 
@@ -120,6 +122,7 @@ def _deliver(ctx: Context, channel: Channel, letter_id: UUID, attempt_id: UUID |
             result = Later(str(error), error.after_seconds)
         except GaveUp as error:
             result = Refused(str(error))
+        faults.point("letters.handed_over")
         now = ctx.clock.now()
         session.execute(
             update(tables.Delivery)
@@ -145,6 +148,7 @@ def _deliver(ctx: Context, channel: Channel, letter_id: UUID, attempt_id: UUID |
             case _:
                 assert_never(result)
         state = letter.state
+    faults.point("letters.sent")
     if isinstance(result, Later | Unsure):
         raise TryAgain(
             f"letter {letter_id}: {result.reason}",
@@ -247,6 +251,8 @@ def take_statuses(ctx: Context) -> Taken:
                 for page in sources.pages(channel.name, partial(channel.statuses, since)):
                     with ctx.database.begin() as session:
                         _take(ctx, session, channel.name, page, result)
+                        faults.point("statuses.page")
+                    faults.point("statuses.page.committed")
             except TovholderError as error:
                 failures.append(error)
                 with ctx.database.begin() as session:
