@@ -26,6 +26,7 @@ from hub.demo.servers import buf
 
 START = datetime(2026, 9, 1, 6, tzinfo=UTC)
 EXAMPLES = Path(__file__).parent / "examples"
+LISTS = Path(__file__).parent / "lists"
 KINDS = {"101001": hub.Kind(name="Specialskole"), "101002": hub.Kind(name="Specialskole")}
 
 ALMA, BO, CARL, DINA, ERIK = "0104149990", "0205139991", "0306129993", "6707159994", "0810119997"
@@ -204,6 +205,12 @@ def save_exports() -> Callable[[str, Path], None]:
 @pytest.fixture
 def examples() -> Path:
     return EXAMPLES
+
+
+@pytest.fixture
+def lists() -> Path:
+    """A folder with a case list made by hand."""
+    return LISTS
 
 
 @pytest.fixture(scope="session")

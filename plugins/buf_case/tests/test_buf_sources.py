@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,25 +37,120 @@ def test_of_two_exports_of_one_institution_the_newest_counts(from_folder: Make, 
     assert [record.cpr for record in found if isinstance(record, hub.Presence)] == ["0104149990", "6705159992"]
 
 
-def test_a_file_cut_short_is_tried_again_and_empties_nothing(from_folder: Make, examples: Path, tmp_path: Path) -> None:
-    whole = (examples / "101001.xml").read_bytes()
-    (tmp_path / "101001.xml").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(hub.TryAgain, match="institution 101001: not well-formed"):
-        list(from_folder(tmp_path, kinds=["101001"]).presence(None))
+def read_all(adapter: BufAdapter) -> tuple[list[str], dict[str, str], bool]:
+    """The numbers present, what could not be read and why, and whether the read was complete."""
+    pages = list(adapter.presence(None))
+    records = flat(iter(pages))
+    numbers = [record.cpr for record in records if isinstance(record, hub.Presence)]
+    told = {record.position: record.reason for record in records if isinstance(record, hub.Unreadable)}
+    return numbers, told, pages[-1].complete
 
 
-def test_a_foreign_file_stops_the_read_with_its_name(from_folder: Make, examples: Path, tmp_path: Path) -> None:
-    (tmp_path / "101001.xml").write_bytes((examples / "101001.xml").read_bytes())
-    (tmp_path / "noter.xml").write_text("<note/>", encoding="utf-8")
-    with pytest.raises(hub.GaveUp, match=r"noter\.xml: no wsieksport v7 export"):
-        list(from_folder(tmp_path, kinds=["101001"]).presence(None))
+def test_a_listed_institution_that_is_missing_is_told_and_closes_nothing(from_folder: Make, examples: Path) -> None:
+    numbers, told, complete = read_all(from_folder(examples, kinds=["101001", "101009"]))
+    assert numbers == ["0104149990", "6705159992"]
+    assert "no export of it" in told["institution 101009"]
+    assert not complete
+    health = from_folder(examples, kinds=["101001", "101009"]).health()
+    assert not health.ok
+    assert "institution 101009" in health.detail
 
 
-def test_a_listed_institution_without_an_export_is_not_read_as_empty(
+def test_while_something_is_missing_every_read_is_full(from_folder: Make, examples: Path, tmp_path: Path) -> None:
+    """So that the missing one is looked for each time, and what has left is gone as soon as it is back."""
+    shutil.copy(examples / "101001.xml", tmp_path)
+    adapter = from_folder(tmp_path, kinds=["101001", "group:Special*", "201001"])
+    first = list(adapter.presence(None))
+    assert list(adapter.presence(first[-1].cursor)) == first
+    shutil.copy(examples / "201001.xml", tmp_path)
+    again = list(adapter.presence(first[-1].cursor))
+    assert again[-1].complete
+    assert [page.records for page in adapter.presence(again[-1].cursor)] == [()]
+
+
+def test_a_read_that_missed_something_is_not_complete_when_it_goes_on(
     from_folder: Make, examples: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(hub.GaveUp, match="101009 is on the list of kinds"):
-        list(from_folder(examples, kinds=["101001", "101009"]).presence(None))
+    """The institution may be back by then, and lie before the place where the read goes on."""
+    shutil.copy(examples / "201001.xml", tmp_path)
+    adapter = from_folder(tmp_path, page_size=1, kinds=["101001", "group:Special*"])
+    cursor = next(adapter.presence(None)).cursor
+    shutil.copy(examples / "101001.xml", tmp_path)
+    assert not list(adapter.presence(cursor))[-1].complete
+
+
+def test_a_file_cut_short_is_told_and_the_others_are_read(from_folder: Make, examples: Path, tmp_path: Path) -> None:
+    shutil.copytree(examples, tmp_path, dirs_exist_ok=True)
+    whole = (examples / "101001.xml").read_bytes()
+    (tmp_path / "101001.xml").write_bytes(whole[: len(whole) // 2])
+    numbers, told, complete = read_all(from_folder(tmp_path, kinds=["101001", "group:Special*"]))
+    assert numbers == ["0909159991"]
+    assert told["institution 101001"].startswith("file 101001.xml: not well-formed XML at line")
+    assert not complete
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("noter.xml", b"<note/>", "neither a wsieksport v7 export nor a case list"),
+        ("side.xml", b"<html><body>Log ind</body></html>", "neither"),
+        (
+            "side.html",
+            b"<!DOCTYPE html><html lang=da><title>Log ind</title><p>Din session er slut.",
+            "copy or export it again",
+        ),
+        ("gammel.xml", b'<UNILoginExport xmlns="https://wsieksport.unilogin.dk/eksport/full"/>', "version 7"),
+        ("tom.xml", b"", "empty"),
+        ("tom.csv", b" \r\n\r\n", "empty"),
+        ("nul", b"\0" * 5000, "empty"),
+        ("pakket.xml.gz", gzip.compress(b"<note/>"), "unpack"),
+        ("liste.xlsx", b"PK\x03\x04....", "save it as CSV"),
+        ("brev.pdf", b"%PDF-1.7", "PDF"),
+        ("liste.txt", "Kære alle\r\nHer er listen\r\n".encode("cp1252"), "it is no case list"),
+        ("tilfældig", bytes(range(256)) * 20, "no case list"),
+    ],
+)
+def test_a_file_that_is_neither_is_told_and_stops_nothing(
+    name: str, content: bytes, reason: str, from_folder: Make, examples: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(examples, tmp_path, dirs_exist_ok=True)
+    (tmp_path / name).write_bytes(content)
+    numbers, told, complete = read_all(from_folder(tmp_path, kinds=["101001"]))
+    assert numbers == ["0104149990", "6705159992"]
+    assert reason in told[f"file {name}"]
+    assert not complete  # it may be what was left of an export
+
+
+def test_files_are_known_by_what_is_in_them(from_folder: Make, examples: Path, lists: Path, tmp_path: Path) -> None:
+    (tmp_path / "A-skolen").mkdir()
+    shutil.copy(examples / "101001.xml", tmp_path / "A-skolen" / "eksport_fuld-myndighed.bak")
+    shutil.copy(lists / "cases.csv", tmp_path / "liste.xml")
+    (tmp_path / ".DS_Store").write_bytes(b"\0\1")
+    (tmp_path / "~$liste.xlsx").write_bytes(b"x")
+    adapter = from_folder(tmp_path, kinds=["101001", "case:Specialundervisning*"])
+    numbers, _told, complete = read_all(adapter)
+    assert numbers[:2] == ["0104149990", "6705159992"]
+    assert len(numbers) > 2
+    assert complete
+    assert adapter.health() == hub.Health(True, "1 institutions, case list")
+
+
+def test_a_number_in_a_files_name_is_not_shown(from_folder: Make, tmp_path: Path) -> None:
+    (tmp_path / "elev 010414-9990.xml").write_bytes(b"<note/>")
+    _numbers, told, _complete = read_all(from_folder(tmp_path, kinds=[]))
+    assert list(told) == ["file elev ••••••••••.xml"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that opens and cannot be read")
+def test_a_file_that_cannot_be_read_is_told(from_folder: Make, examples: Path, tmp_path: Path) -> None:
+    shutil.copytree(examples, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "202002.xml").symlink_to("/proc/self/mem")
+    _numbers, told, complete = read_all(from_folder(tmp_path, kinds=["101001"]))
+    assert "cannot be read (OSError)" in told["file 202002.xml"]
+    assert not complete
+
+
+def test_nothing_at_all_is_for_a_person(from_folder: Make, tmp_path: Path) -> None:
     with pytest.raises(hub.GaveUp, match="no institution at all"):
         list(from_folder(tmp_path, kinds=[]).presence(None))
     with pytest.raises(hub.GaveUp, match="does not exist"):
@@ -114,8 +211,11 @@ def test_an_answer_about_another_institution_is_refused(serve: Serve, town: Town
 
         await real(scope, other, send)
 
-    with http(serve(mixed_up).url) as adapter, pytest.raises(hub.GaveUp, match="institution 101001"):
-        flat(adapter.presence(None))
+    with http(serve(mixed_up).url) as adapter:
+        numbers, told, complete = read_all(adapter)
+    assert "no export of this institution" in told["institution 101001"]
+    assert numbers == ["0306129993", "6707159994"]  # those of 101002, once
+    assert not complete
 
 
 def test_an_answer_cut_short_gives_what_came_before_and_is_tried_again(

@@ -1,11 +1,14 @@
-"""The adapter: from exports to pages, and how a read goes on where it was cut off.
+"""The adapter: from exports and case lists to pages, and how a read goes on where it was cut off.
 
-An export says how things are, not what has changed, and the adapter keeps nothing. So an incremental read looks at all
-exports: nothing changed since the cursor → one empty page; anything changed → a full read, whose last page says
-`complete`, so that the hub sees which pupils have left. The cursor of a finished read is one digest over all exports
-(without time, parents and addresses). The cursor of a page on the way names the institution, how many of its records
-have been given and its digest; an institution that has changed meanwhile is given again from its first record, and the
-digest over all then fits nothing, so that the next read is full again.
+Both say how things are, not what has changed, and the adapter keeps nothing. So an incremental read looks at all
+units: nothing changed since the cursor → one empty page; anything changed → a full read, whose last page says
+`complete`, so that the hub sees who has left. The cursor of a finished read is one digest over all units (without time,
+parents and addresses). The cursor of a page on the way names the unit, how many of its records have been given and its
+digest; a unit that has changed meanwhile is given again from its first record, and the digest over all then fits
+nothing, so that the next read is full again.
+
+One unit that cannot be read, or is not there, stops no other. What is wrong is told, the last page is then not
+`complete`, so that nothing which is missing counts as gone, and its cursor reads all the next time.
 """
 
 from __future__ import annotations
@@ -16,31 +19,39 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import astuple, dataclass
 
 import hub
-from tovholder_buf_case import wire
-from tovholder_buf_case.export import Export, Pupil, read_export
-from tovholder_buf_case.settings import BufSettings, wanted_institutions
+from tovholder_buf_case import units, wire
+from tovholder_buf_case.settings import BufSettings
+from tovholder_buf_case.unit import Found, Unit
+
+_IN_A_ROW = 2
+"""So many units without an answer, one after the other, are the source itself; the rest would only be waited for."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Cursor:
-    """`chain` covers the institutions before `institution`; without an institution the read is finished and it covers
-    all."""
+    """`chain` covers the units before `unit`; without a unit the read is finished and it covers all. `whole`: no unit
+    has been missed so far."""
 
     chain: str = ""
-    institution: str = ""
+    unit: str = ""
     digest: str = ""
     given: int = 0
+    whole: bool = True
 
     def __str__(self) -> str:
         return json.dumps(astuple(self), separators=(",", ":"))
 
 
+_READ_ALL = _Cursor(whole=False)
+"""The cursor of a read that has missed something: it fits nothing."""
+
+
 def _parse(since: str | None) -> _Cursor | None:
     """A cursor, or None to read all: also for one that this version did not write, since a full read is never wrong."""
     try:
-        chain, institution, digest, given = json.loads(since or "null")
-        return _Cursor(str(chain), str(institution), str(digest), int(given))
-    except (TypeError, ValueError):
+        chain, unit, digest, given, whole = json.loads(since or "null")
+        return _Cursor(str(chain), str(unit), str(digest), int(given), bool(whole))
+    except (TypeError, ValueError, RecursionError, OverflowError):
         return None
 
 
@@ -48,8 +59,17 @@ def _chain(before: str, digest: str) -> str:
     return hashlib.sha256(f"{before}{digest}".encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class _Missed:
+    """A unit that could not be read: `told` is the record that says so, or `error` what to raise when all is read."""
+
+    told: hub.Unreadable | None = None
+    error: hub.TryAgain | None = None
+
+
 class BufAdapter:
-    """Reads enrolments in special schools and special classes. See BufSettings for what passes."""
+    """Reads enrolments in special schools and special classes, and special education's list of cases. See BufSettings
+    for what passes."""
 
     name = "buf_case"
 
@@ -60,105 +80,113 @@ class BufAdapter:
         self.reads: Set[tuple[str, str]] = wire.READS if self._client else frozenset()
 
     def presence(self, since: str | None) -> Iterator[hub.Page]:
-        """Every enrolment is open: the format knows no other state, and who is only applied for is in no export."""
-
-        def records(export: Export) -> list[hub.Record]:
-            return [
-                hub.Presence(pupil.source_id, pupil.cpr, hub.State.OPEN) if isinstance(pupil, Pupil) else pupil
-                for pupil in export.pupils
-            ]
-
-        return self._pages(since, None, records)
+        return self._pages(since, None, lambda unit: unit.presences())
 
     def read(self, since: str | None, children: Set[str]) -> Iterator[hub.Page]:
-        """`opened` is the first day of the pupil's main group or special class, which may be the school year's; a
-        pupil without a readable number is presence's to tell of, since nobody knows whose it is."""
-
-        def records(export: Export) -> list[hub.Record]:
-            return [_case(export, pupil) for pupil in export.pupils if isinstance(pupil, Pupil)]
-
-        return self._pages(since, children, records)
+        return self._pages(since, children, lambda unit: unit.cases())
 
     def health(self) -> hub.Health:
+        """Not well also when the source answers and something on the list of kinds is missing or cannot be read."""
         try:
-            found = wire.exports(self.settings, self._client)
+            found = units.find(self.settings, self._client)
         except hub.TovholderError as error:
             return hub.Health(False, str(error))
-        return hub.Health(True, f"{len(found)} institutions")
+        if found.problems:
+            first = found.problems[0]
+            more = f" (and {len(found.problems) - 1} more)" if len(found.problems) > 1 else ""
+            return hub.Health(False, f"{first.position}: {first.reason}{more}")
+        institutions = len(found.units.keys() - {units.CASE_LIST})
+        lists = ", case list" if units.CASE_LIST in found.units else ""
+        return hub.Health(True, f"{institutions} institutions{lists}")
 
     def close(self) -> None:
         if self._client is not None:
             self._client.close()
 
     def _pages(
-        self, since: str | None, children: Set[str] | None, records: Callable[[Export], list[hub.Record]]
+        self, since: str | None, children: Set[str] | None, records: Callable[[Unit], list[hub.Record]]
     ) -> Iterator[hub.Page]:
         start = _parse(since)
-        if start is None or start.institution:
-            yield from self._full(self._exports(start, children), start or _Cursor(), records)
+        found = units.find(self.settings, self._client)
+        if start is None or start.unit:
+            yield from self._full(found, self._units(found, start, children), start or _Cursor(), records)
             return
-        # Held in memory: the listed pupils only, some thousand in the largest municipality.
-        found = list(self._exports(None, children))
+        # Held in memory: the listed children only, some thousand in the largest municipality.
+        read = list(self._units(found, None, children))
         now = ""
-        for export in found:
-            now = _chain(now, export.digest)
-        if now == start.chain:
+        for _name, unit in read:
+            now = _chain(now, "missed" if isinstance(unit, _Missed) else unit.digest)
+        as_before = not found.problems and not any(isinstance(unit, _Missed) for _name, unit in read)
+        if as_before and start.whole and now == start.chain:
             yield hub.Page((), since)
         else:
-            yield from self._full(iter(found), _Cursor(), records)
+            yield from self._full(found, iter(read), _Cursor(), records)
 
     def _full(
-        self, exports: Iterator[Export], start: _Cursor, records: Callable[[Export], list[hub.Record]]
+        self,
+        found: Found,
+        read: Iterator[tuple[str, Unit | _Missed]],
+        start: _Cursor,
+        records: Callable[[Unit], list[hub.Record]],
     ) -> Iterator[hub.Page]:
-        chain, batch, ignored = start.chain, list[hub.Record](), 0
+        chain, whole, batch, ignored = start.chain, start.whole and not found.problems, list[hub.Record](), 0
+        failed: hub.TryAgain | None = None
         # Where the last read was cut off, until that place is found again. If it is not, or has changed, what was given
         # of the old state must not count as seen for ever: one more link spoils the chain, and the next read is full.
-        pending = start.institution
-        for export in exports:
-            resumed = bool(pending) and (export.number, export.digest) == (pending, start.digest)
+        pending = start.unit
+        for name, unit in read:
+            if isinstance(unit, _Missed):
+                whole, failed = False, failed or unit.error
+                given: list[hub.Record] = [] if unit.told is None else [unit.told]
+                digest = ""
+            else:
+                whole = whole and unit.whole
+                given, digest = records(unit), unit.digest
+            resumed = bool(pending) and (name, digest) == (pending, start.digest)
             if pending and not resumed:
                 chain = _chain(chain, start.digest)
             pending = ""
-            ignored += 0 if resumed else export.ignored
+            ignored += 0 if resumed or isinstance(unit, _Missed) else unit.ignored
             skip = start.given if resumed else 0
-            for place, record in enumerate(records(export)[skip:], start=skip + 1):
+            for place, record in enumerate(given[skip:], start=skip + 1):
                 batch.append(record)
                 if len(batch) == self.settings.page_size:
-                    here = _Cursor(chain, export.number, export.digest, place)
-                    yield hub.Page(tuple(batch), str(here), ignored=ignored)
+                    yield hub.Page(tuple(batch), str(_Cursor(chain, name, digest, place, whole)), ignored=ignored)
                     batch, ignored = [], 0
-            chain = _chain(chain, export.digest)
+            chain = _chain(chain, digest)
         if pending:
             chain = _chain(chain, start.digest)
-        yield hub.Page(tuple(batch), str(_Cursor(chain)), complete=True, ignored=ignored)
+        # Last, and so exactly once also in a read that was cut off.
+        batch += found.problems
+        yield hub.Page(tuple(batch), str(_Cursor(chain) if whole else _READ_ALL), complete=whole, ignored=ignored)
+        if failed is not None:
+            raise failed
 
-    def _exports(self, start: _Cursor | None, children: Set[str] | None) -> Iterator[Export]:
-        """The exports from where `start` is on, each read whole before it is given."""
-        openers = wire.exports(self.settings, self._client)
-        missing = sorted(wanted_institutions(self.settings.kinds) - set(openers))
-        if missing:
-            # Going on would tell the hub that all its pupils have left.
-            raise hub.GaveUp(
-                f"institution {missing[0]} is on the list of kinds, and the source has no export of it: approve its "
-                "data agreement, put its export into the folder, or take it off the list"
-            )
-        for number, opener in openers.items():
-            if start is not None and number < start.institution:
+    def _units(
+        self, found: Found, start: _Cursor | None, children: Set[str] | None
+    ) -> Iterator[tuple[str, Unit | _Missed]]:
+        """The units from where `start` is on, each read whole before it is given.
+
+        Raises TryAgain when several in a row do not answer, GaveUp when we are refused."""
+        silent = 0
+        for name, read in found.units.items():
+            if start is not None and name < start.unit:
                 continue
-            with opener() as stream:
-                export = read_export(stream, number, self.settings, children)
-            yield export
+            try:
+                unit: Unit | _Missed = read(children)
+            except hub.BadRecord as error:
+                unit = _Missed(told=hub.Unreadable(_position(name), str(error)))
+            except hub.TryAgain as error:
+                silent += 1
+                told = hub.TryAgain(f"{_position(name)}: {error}", after_seconds=error.after_seconds)
+                told.__cause__ = error
+                if silent == _IN_A_ROW:
+                    raise told from error
+                unit = _Missed(error=told)
+            else:
+                silent = 0
+            yield name, unit
 
 
-def _case(export: Export, pupil: Pupil) -> hub.Record:
-    group = pupil.enrolled_by
-    if group is not None and group.flaw:
-        return hub.Unreadable(pupil.position, group.flaw)
-    return hub.CaseRecord(
-        source_id=pupil.source_id,
-        cpr=pupil.cpr,
-        kind=pupil.kind,
-        state=hub.State.OPEN,
-        opened=None if group is None else group.opened,
-        adviser=export.adviser(pupil),
-    )
+def _position(name: str) -> str:
+    return name if name == units.CASE_LIST else f"institution {name}"

@@ -1,8 +1,9 @@
 """One institution's export, read in a stream: its pupils of a listed kind, and who is their contact.
 
 An export is a whole school. Of it are kept the listed pupils (number, enrolment) and the employees who may be a
-contact; everything else is counted or passed over. Contact persons (parents), addresses and private phone numbers are
-cut off each person before anything of it is looked at, so that they cannot reach a record, a quarantine or a digest.
+contact; everything else is counted or passed over. Each person is cut down to what the hub needs before anything of it
+is looked at: contact persons (parents, with custody or without), addresses, phones, photographs and whatever a new
+version may add cannot reach a record, a quarantine or a digest. Custody is for CPR to tell.
 """
 
 from __future__ import annotations
@@ -15,17 +16,28 @@ from datetime import date
 from lxml import etree
 
 import hub
+from tovholder_buf_case.person import (
+    cpr_of,
+    cut_employee,
+    cut_pupil,
+    group_ids_of,
+    source_id_of,
+    staff_of,
+    text_of,
+    titles_of,
+    unreadable,
+    user_id_of,
+)
 from tovholder_buf_case.settings import BufSettings, kind_of
-from tovholder_buf_case.wire import BPI, COMMON, VARIANTS, Stream, written_at
+from tovholder_buf_case.unit import Budget
+from tovholder_buf_case.wire import COMMON, SMALL, VARIANTS, Stream, written_at
 
 _NUMBER, _NAME, _GROUP = (f"{{{COMMON}}}{name}" for name in ("InstitutionNumber", "InstitutionName", "Group"))
-_GROUP_ID = f"{{{BPI}}}GroupId"
 _PERSONS = tuple(f"{{{variant}}}InstitutionPerson" for variant in VARIANTS)
-_CUT = (
-    *(f"{{{variant}}}ContactPerson" for variant in VARIANTS),
-    *(f"{{{COMMON}}}{name}" for name in ("Address", "HomePhoneNumber", "MobilePhoneNumber", "PhotoId")),
-)
-_NUMBER_TYPES = {"CPR_VERIFIED", "CPR_UNVERIFIED", "CPR_REPLACEMENT_ID"}
+
+
+_WHOLE_SCHOOL = ""
+"""Where a contact without groups stands; no group has this id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,43 +78,64 @@ class Export:
     number: str = ""
     name: str = ""
     pupils: list[Pupil | hub.Unreadable] = field(default_factory=list)
-    contacts: list[Contact] = field(default_factory=list)
+    contacts: dict[str, Contact] = field(default_factory=dict)
+    """The best of each group."""
     ignored: int = 0
     digest: str = ""
-    """Changes when anything changes that may change a record; says nothing by itself."""
+    whole: bool = True
+
+    def presences(self) -> list[hub.Record]:
+        """Every enrolment is open: the format knows no other state, and who is only applied for is in no export."""
+        return [
+            hub.Presence(pupil.source_id, pupil.cpr, hub.State.OPEN) if isinstance(pupil, Pupil) else pupil
+            for pupil in self.pupils
+        ]
+
+    def cases(self) -> list[hub.Record]:
+        """`opened` is the first day of the pupil's main group or special class, which may be the school year's."""
+        return [self._case(pupil) if isinstance(pupil, Pupil) else pupil for pupil in self.pupils]
+
+    def _case(self, pupil: Pupil) -> hub.Record:
+        group = pupil.enrolled_by
+        if group is not None and group.flaw:
+            return hub.Unreadable(pupil.position, group.flaw, source_id=pupil.source_id)
+        return hub.CaseRecord(
+            source_id=pupil.source_id,
+            cpr=pupil.cpr,
+            kind=pupil.kind,
+            state=hub.State.OPEN,
+            opened=None if group is None else group.opened,
+            adviser=self.adviser(pupil),
+        )
+
+    def add(self, contact: Contact) -> None:
+        """Keep a contact where it is the best of a group, or of the whole school."""
+        for group in contact.groups or (_WHOLE_SCHOOL,):
+            best = self.contacts.get(group)
+            if best is None or (contact.rank, contact.user_id) < (best.rank, best.user_id):
+                self.contacts[group] = contact
 
     def adviser(self, pupil: Pupil) -> hub.StaffRecord | None:
         """The pupil's contact at the school: an employee of a listed occupation who belongs to the pupil's main group,
         else to another of their groups (in the order the export gives them), else to no group at all and so to the
         whole school. Among equals the occupation that stands first on the list, then the lowest user id, so that the
         answer stays the same from one export to the next."""
-        near = []
-        for contact in self.contacts:
-            shared = [place for place, group in enumerate(pupil.groups) if group in contact.groups]
-            if shared:
-                near.append((shared[0], contact.rank, contact.user_id, contact.record))
-            elif not contact.groups:
-                near.append((len(pupil.groups), contact.rank, contact.user_id, contact.record))
-        return min(near, key=lambda found: found[:3])[3] if near else None
+        for group in (*pupil.groups, _WHOLE_SCHOOL):
+            if group in self.contacts:
+                return self.contacts[group].record
+        return None
 
 
 def read_export(stream: Stream, expected: str, settings: BufSettings, children: Set[str] | None) -> Export:
     """Read the export of institution `expected` to its end.
 
-    `children`: None for all pupils; else only those with these numbers, and no Unreadable, since nobody can tell whose
-    it is. Raises TryAgain (cut short, not well-formed), GaveUp (another institution, or no export)."""
+    `children`: None for all pupils; else those with these numbers, and those whose number cannot be read, so that the
+    hub knows that they are there still. Raises TryAgain (cut short, not well-formed), BadRecord (another institution,
+    or no export with numbers)."""
     reader = _Reader(settings, children)
-    try:
-        for element in hub.xml_elements(stream, _NUMBER, _NAME, _GROUP, *_PERSONS):
-            reader.take(element)
-    except hub.TryAgain as error:
-        raise hub.TryAgain(f"institution {expected}: {error}", after_seconds=error.after_seconds) from error
-    if reader.export.number != expected:
-        raise hub.GaveUp(
-            f"institution {expected}: the answer holds no export of this institution in a variant with numbers "
-            "(FullMyndighed, Full, Medium): look at its data agreement"
-        )
-    return reader.finish()
+    for element in hub.xml_elements(stream, _NUMBER, _NAME, _GROUP, *_PERSONS):
+        reader.take(element)
+    return reader.finish(expected)
 
 
 class _Reader:
@@ -115,10 +148,13 @@ class _Reader:
         self._occupations = {name.casefold(): place for place, name in enumerate(settings.contact_occupations)}
         self._groups: dict[str, Group] = {}
         self._seen: dict[str, str] = {}
+        self._given: set[str] = set()
         self._persons = 0
+        self._budget = Budget()
+        self._small = False
         self._day: date | None = None
         # The settings decide what comes out too: with another list the same export is to be read anew.
-        rules = repr(("1", list(settings.kinds), settings.contact_occupations))
+        rules = repr(("2", list(settings.kinds), settings.contact_occupations))
         self._hash = hashlib.sha256(rules.encode())
         for cpr in sorted(children or ()):
             self._hash.update(cpr.encode())
@@ -127,29 +163,43 @@ class _Reader:
         if element.tag == _NUMBER:
             self._begin(element)
         elif element.tag == _NAME:
-            self.export.name = _text(element)
+            self.export.name = text_of(element)
             self._hash.update(self.export.name.encode())
         elif element.tag == _GROUP:
             self._group(element)
         else:
             self._person(element)
 
-    def finish(self) -> Export:
+    def finish(self, expected: str) -> Export:
+        if self._small:
+            raise hub.BadRecord(
+                "it is of the variant Lille, which has no CPR numbers: export Mellem, Fuld or FuldMyndighed instead"
+            )
+        if self.export.number != expected:
+            raise hub.BadRecord(
+                "there is no export of this institution in a variant with numbers (FuldMyndighed, Fuld, Mellem): "
+                "look at its data agreement"
+            )
         self.export.digest = self._hash.hexdigest()
         return self.export
 
     def _begin(self, number: etree._Element) -> None:
         institution = number.getparent()
-        if institution is None or etree.QName(institution).namespace not in VARIANTS:
+        variant = None if institution is None else etree.QName(institution).namespace
+        self._small = self._small or variant == SMALL
+        if variant not in VARIANTS:
             return
-        self.export.number = _text(number)
+        if self.export.number:
+            raise hub.BadRecord("there is more than one institution in one export: export each by itself")
+        self.export.number = text_of(number)
         self._hash.update(self.export.number.encode())
         try:
             self._day = written_at(number).date()
         except ValueError as error:
-            raise hub.GaveUp(f"institution {self.export.number}: exportDateTime is missing or no time") from error
+            raise hub.BadRecord("exportDateTime is missing or no time: export it again") from error
 
     def _group(self, element: etree._Element) -> None:
+        self._budget.record()
         flaw, dates = "", []
         for name in ("FromDate", "ToDate"):
             text = element.findtext(f"{{{COMMON}}}{name}", "").strip()
@@ -160,30 +210,24 @@ class _Reader:
                 flaw = f"{name} of the pupil's group is no date: correct it in the school's system"
         opened, closed = dates
         current = not self._day or ((opened or self._day) <= self._day <= (closed or self._day))
-        number = _text(element.find(f"{{{COMMON}}}GroupId"))
-        name = _text(element.find(f"{{{COMMON}}}GroupName")) or number
+        number = text_of(element.find(f"{{{COMMON}}}GroupId"))
+        name = text_of(element.find(f"{{{COMMON}}}GroupName")) or number
         self._groups[number] = Group(name, opened, current, flaw)
         self._hash.update(etree.tostring(element, with_tail=False) + (b"1" if current else b"0"))
 
     def _person(self, element: etree._Element) -> None:
+        if not self.export.number:
+            raise hub.BadRecord("persons come before the institution's number, so that nobody knows whose they are")
         self._persons += 1
-        etree.strip_elements(element, *_CUT)
-        self._hash.update(etree.tostring(element, with_tail=False))
-        variant = etree.QName(element).namespace
-        person = element.find(f"{{{variant}}}Person")
-        student = element.find(f"{{{variant}}}Student")
-        employee = element.find(f"{{{COMMON}}}Employee")
-        if student is not None:
-            self._student(element, person, student)
-        elif employee is not None and person is not None:
-            self._employee(element, person, employee)
+        if (pupil := cut_pupil(element)) is not None:
+            self._hash.update(etree.tostring(element, with_tail=False))
+            self._student(element, *pupil)
+        elif (employee := cut_employee(element)) is not None:
+            self._hash.update(etree.tostring(element, with_tail=False))
+            self._employee(element, *employee)
 
     def _student(self, element: etree._Element, person: etree._Element | None, student: etree._Element) -> None:
-        cpr = _cpr(person)
-        if self._children is not None and cpr not in self._children:
-            return
-        main = _text(student.find(f"{{{COMMON}}}MainGroupId"))
-        groups = tuple(dict.fromkeys(group for group in (main, *_group_ids(student)) if group))
+        groups = group_ids_of(student)
         known = [self._groups[group] for group in groups if group in self._groups]
         current = [group for group in known if group.current]
         kind = kind_of(self._settings.kinds, self.export.number, (group.name for group in current))
@@ -191,14 +235,19 @@ class _Reader:
             self.export.ignored += 1
             return
         position = f"institution {self.export.number}, InstitutionPerson {self._persons}"
-        user_id = _text(None if person is None else person.find(f"{{{COMMON}}}UserId"))
-        # A user id begins with letters of the name, which has no place in an id.
-        source_id = f"{self.export.number}:{hashlib.sha256(user_id.encode()).hexdigest()[:16]}"
-        reason = _unreadable(person, user_id, cpr) or self._clash(source_id, cpr)
-        if reason:
-            self.export.pupils.append(hub.Unreadable(position, reason, hub.raw(element)))
-        elif source_id not in self._seen:
-            self._seen[source_id] = cpr
+        cpr, source_id = cpr_of(person), source_id_of(self.export.number, person, student)
+        reason = unreadable(person, source_id, cpr)
+        if not reason and source_id is not None and self._seen.setdefault(source_id, cpr) != cpr:
+            # The id is another's, so it says nothing of this one.
+            reason = "another pupil of the institution has the same UserId and another number: correct it in the source"
+            source_id = None
+        if reason or source_id is None:
+            self._budget.record()
+            raw = self._budget.raw(hub.raw(element))
+            self.export.pupils.append(hub.Unreadable(position, reason, raw, source_id))
+        elif (self._children is None or cpr in self._children) and source_id not in self._given:
+            self._budget.record()
+            self._given.add(source_id)
             by = self._enrolled_by(kind, known, current)
             self.export.pupils.append(Pupil(source_id, cpr, kind, groups, by, position))
 
@@ -208,77 +257,11 @@ class _Reader:
             return known[0] if known else None
         return next((group for group in current if kind_of([kind], "", [group.name])), None)
 
-    def _clash(self, source_id: str, cpr: str) -> str:
-        if self._seen.get(source_id, cpr) == cpr:
-            return ""
-        return "another pupil of the institution has the same UserId and another number: correct it in the source"
-
     def _employee(self, element: etree._Element, person: etree._Element, employee: etree._Element) -> None:
-        titles = [_text(employee.find(f"{{{COMMON}}}Occupation"))]
-        titles += [_text(role) for role in employee.iterfind(f"{{{COMMON}}}Role")]
-        ranks = [self._occupations[title.casefold()] for title in titles if title.casefold() in self._occupations]
-        user_id = _text(person.find(f"{{{COMMON}}}UserId"))
-        name = _staff_name(person)
-        if not ranks or not user_id or not name:
-            return
-        local = _text(element.find(f"{{{BPI}}}LocalPersonId"))
-        phone = person.find(f"{{{COMMON}}}WorkPhoneNumber")
-        record = hub.StaffRecord(
-            # Some schools' systems use the CPR number as their own id of a person.
-            source_id=local if local and not _like_a_number(local) else user_id,
-            name=name,
-            email=_text(person.find(f"{{{COMMON}}}EmailAddress")) or None,
-            phone=_text(phone) or None if phone is not None and not _yes(phone.get("protected")) else None,
-            unit=self.export.name or self.export.number,
-        )
-        self.export.contacts.append(Contact(min(ranks), user_id, frozenset(_group_ids(employee)), record))
-
-
-def _unreadable(person: etree._Element | None, user_id: str, cpr: str) -> str:
-    """Why the hub cannot use this pupil, or nothing. A pupil whom nobody can match is not one to pass over."""
-    if person is None:
-        return "the pupil has no Person, and so no CPR number: correct it in the school's system"
-    if not user_id:
-        return "the pupil has no UserId, so that the enrolment cannot be known again: correct it in the school's system"
-    kind = _text(person.find(f"{{{COMMON}}}CivilRegistrationNumberType"))
-    if not cpr:
-        return "the pupil has no CPR number and cannot be matched: look at cprFilter and the school's system"
-    if kind and kind not in _NUMBER_TYPES:
-        return "the source does not know what type of number the pupil has: correct it in the school's system"
-    return ""
-
-
-def _cpr(person: etree._Element | None) -> str:
-    number = _text(None if person is None else person.find(f"{{{COMMON}}}CivilRegistrationNumber"))
-    return number.replace("-", "").replace(" ", "")
-
-
-def _like_a_number(text: str) -> bool:
-    digits = text.replace("-", "").replace(" ", "")
-    return len(digits) == 10 and digits.isdigit()
-
-
-def _staff_name(person: etree._Element) -> str:
-    """The name an employee goes by: the alias where there is one (FullMyndighed only). Somebody whose name is
-    protected is named by alias or not at all."""
-    variant = etree.QName(person).namespace
-    first, last = (
-        _text(person.find(f"{{{variant}}}AliasFirstName")),
-        _text(person.find(f"{{{variant}}}AliasFamilyName")),
-    )
-    if not _yes(person.get("protected")):
-        first = first or _text(person.find(f"{{{COMMON}}}FirstName"))
-        last = last or _text(person.find(f"{{{COMMON}}}FamilyName"))
-    return f"{first} {last}".strip()
-
-
-def _group_ids(element: etree._Element) -> list[str]:
-    return [_text(group) for group in element.iterfind(_GROUP_ID)]
-
-
-def _text(element: etree._Element | None) -> str:
-    return "" if element is None else " ".join((element.text or "").split())
-
-
-def _yes(text: str | None) -> bool:
-    return (text or "").strip() in ("true", "1")
+        titles = [title.casefold() for title in titles_of(employee)]
+        ranks = [self._occupations[title] for title in titles if title in self._occupations]
+        record = staff_of(element, person, self.export.name or self.export.number) if ranks else None
+        if record is not None:
+            self._budget.record()
+            groups = frozenset(group_ids_of(employee))
+            self.export.add(Contact(min(ranks), user_id_of(person), groups, record))
