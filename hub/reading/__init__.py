@@ -4,8 +4,10 @@ tables with the limits that keep a hostile or broken answer from taking the hub 
 Part of the public face `hub`, so that an author writes what is particular to a source and nothing else.
 """
 
-from hub.reading.client import ByteStream, ReadOnlyClient
-from hub.reading.files import RAW_LIMIT, files
+from hub.reading.body import ByteStream
+from hub.reading.client import ReadOnlyClient
+from hub.reading.files import RAW_LIMIT, Readable, files, opened
+from hub.reading.json import json_value
 from hub.reading.settings import Kind, SourceSettings
 from hub.reading.tables import CsvRow, csv_rows, danish_date, danish_number
 from hub.reading.xml import raw, xml_elements
@@ -16,11 +18,14 @@ __all__ = [
     "CsvRow",
     "Kind",
     "ReadOnlyClient",
+    "Readable",
     "SourceSettings",
     "csv_rows",
     "danish_date",
     "danish_number",
     "files",
+    "json_value",
+    "opened",
     "raw",
     "xml_elements",
 ]

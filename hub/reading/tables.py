@@ -13,12 +13,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Protocol
 
 from hub.contract import Unreadable
 from hub.errors import BadRecord, GaveUp, TryAgain
 from hub.reading.encodings import Decoder
-from hub.reading.files import RAW_LIMIT
+from hub.reading.files import RAW_LIMIT, Readable
 
 LINE_LIMIT = 1024 * 1024
 """The longest line (bytes), and the longest row with line breaks in quotes (characters)."""
@@ -28,12 +27,6 @@ _PIECE = 64 * 1024
 _DELIMITERS = ";\t,|"
 _DATE = re.compile(r"(?:(\d{4})-(\d\d)-(\d\d)|(\d\d?)[-./](\d\d?)[-./](\d{4}))(?:[T ]\d\d?[:.]\d\d(?:[:.]\d\d)?\S*)?")
 _NUMBER = re.compile(r"([-+]?)(\d{1,3}(?:\.\d{3})+|\d+)(?:,(\d+))?")
-
-
-class Readable(Protocol):
-    """A file opened in binary, or a `ByteStream`."""
-
-    def read(self, size: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
