@@ -83,6 +83,7 @@ BEFORE_YES = {
     "letter_child": {"letter_id", "child_id"},
     "delivery": {"id", "letter_id", "channel", "attempt", "at", "result", "reason", "transmission"},
     "log_head": {"id", "size"},
+    "sender": {"id", "place", "since"},  # which database letters leave from
     "alembic_version": {"version_num"},
 }  # fmt: skip
 QUEUE = "procrastinate_"

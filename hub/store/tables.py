@@ -383,6 +383,25 @@ class Task(Base):
     done_at: Mapped[datetime | None]
 
 
+class Sender(Base):
+    """The database that letters leave from, as it says of itself: hub.store.home. In a copy the row names another."""
+
+    __tablename__ = "sender"
+    __table_args__ = (CheckConstraint("id = 1", name="one"),)
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    place: Mapped[str]
+    since: Mapped[datetime]
+
+
+class Told(Base):
+    """What a letter told that this database does not know of, because it was restored to an earlier moment. `said` is
+    a keyed digest of the news and of whom it was for; it keeps the same from being told again, once."""
+
+    __tablename__ = "told"
+    said: Mapped[bytes] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
+
+
 class LogHead(Base):
     """The log's head: its row lock puts all entries in one gapless order."""
 

@@ -24,6 +24,20 @@ CREATE TABLE log_head (
     CONSTRAINT ck_log_head_one CHECK (id = 1)
 );
 
+CREATE TABLE sender (
+    id INTEGER NOT NULL,
+    place TEXT NOT NULL,
+    since TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_sender PRIMARY KEY (id),
+    CONSTRAINT ck_sender_one CHECK (id = 1)
+);
+
+CREATE TABLE told (
+    said BYTEA NOT NULL,
+    until TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_told PRIMARY KEY (said)
+);
+
 CREATE TABLE person_key (
     id UUID NOT NULL,
     version INTEGER NOT NULL,
