@@ -186,8 +186,8 @@ TAKEN = b"<kombi_response><Result>true</Result><TransmissionID>t-1</Transmission
         (200, RECEIPT % b"memo.invalid", {}, hub.Refused("memo.invalid")),
         (500, b"", {}, hub.Unsure("the platform answered 500")),
         (502, b"", {}, hub.Unsure("the platform answered 502")),
-        (200, b"<html>", {}, hub.Unsure("the platform answered 200 with something that is not a kombi_response")),
-        (200, b"", {}, hub.Unsure("the platform answered 200 with something that is not a kombi_response")),
+        (200, b"<html>", {}, hub.Unsure("the platform answered 200 with something that is no answer to a sending")),
+        (200, b"", {}, hub.Unsure("the platform answered 200 with something that is no answer to a sending")),
     ],
 )
 def test_what_the_platform_says_is_what_the_hub_gets(
@@ -324,7 +324,6 @@ def test_status_of_an_unknown_letter_is_passed_on_and_a_bad_one_stops_nobody(ser
 @pytest.mark.parametrize(
     "page",
     [
-        b"<html>",
         b"[]",
         b'{"beskeder": 1, "next": "1"}',
         b'{"beskeder": [], "next": 1}',

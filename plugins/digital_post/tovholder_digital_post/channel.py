@@ -1,34 +1,24 @@
-"""The channel: asks whether a person is registered for Digital Post, sends there or to print (SF1601), and reads what
-became of letters (SF1461).
+"""The channel by KOMBIT's platform: Digital Post and print (SF1601), and what became of letters (SF1461). What an
+answer to a sending means stands in `answers`.
 
-What a send gives back:
-
-| the platform | result |
-|---|---|
-| 200, Result true | `Sent`; the platform having the messageUUID already counts too |
-| an error receipt (HTTP 400, 413, 422, or Result false) | `Refused`, with the error's code |
-| 409, or an error code that says duplicate | `Sent`: the platform has it already |
-| 429, 503 | `Later`, when it says |
-| 401, 403, 407; 404 and others without an error receipt; 3xx | `Later`: our access is wrong, not the letter |
-| no connection | `Later` |
-| time-out, broken connection, 500, 502, 504, an answer that cannot be read | `Unsure` |
+Who chooses between Digital Post and print is a setting. `ask`: PostForespoerg is asked, and one of the two is sent.
+`platform`: both are sent, and the platform chooses ("Automatisk Valg"); no number stands in an address then, and nobody
+can become exempt between question and letter.
 
 The key is the messageUUID, also in print (AfsendelseIdentifikator), and the same at every try, so that the platform can
 see that it has the letter. `Sent` only means accepted: `statuses` tells what came of it.
 
 Receipts: Beskedfordeler delivers by push or by an AMQP queue where a message is gone once taken. Between it and the
-hub stands a gateway of the municipality's that keeps them: `GET {url}/beskeder?after=CURSOR&max=N` answers
+hub stands a gateway of the municipality's that keeps them: `GET {receipts_url}/beskeder?after=CURSOR&max=N` answers
 `{"beskeder": [ENVELOPE, …], "next": CURSOR}` in JSON, each envelope the XML as it came, in a string of its own so that
 a damaged one harms no other; oldest first; `after` left out reads from the start; `next` is what to give as `after` to
 go on; an empty list means that there is no more now.
-
-Signing in at the platform itself (a token for a certificate, README of SF1601) is the gateway's too.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import httpx2 as httpx
 from lxml import etree
@@ -39,23 +29,29 @@ from hub import (
     Health,
     Later,
     Letter,
+    ReadOnlyClient,
     Recipient,
     Refused,
     SendResult,
-    Sent,
     Status,
     StatusPage,
+    TovholderError,
     TryAgain,
     Unreadable,
     Unsure,
 )
-from tovholder_digital_post import fjernprint, memo, receipts
+from tovholder_digital_post import access, address, fjernprint, memo, receipts
+from tovholder_digital_post.access import as_json
+from tovholder_digital_post.address import Address
+from tovholder_digital_post.answers import Said, is_number, parse, refused_unseen, result, too_large
 from tovholder_digital_post.platform import NotSentError, PerhapsSentError, Platform, retry_after
 from tovholder_digital_post.settings import DigitalPostSettings
 
 _ASK = "/service/PostForespoerg_1/digitalpost"
 _SEND = "/service/KombiPostAfsend_1/kombi"
 _XML = {"Content-Type": "application/xml", "Accept": "application/xml"}
+CHOICES = {"digital": "Digital Post", "print": "Fysisk Post", "platform": "Automatisk Valg"}
+"""KombiValgKode."""
 
 
 class DigitalPost:
@@ -65,45 +61,97 @@ class DigitalPost:
 
     def __init__(self, settings: DigitalPostSettings) -> None:
         self._settings = settings
-        self._platform = Platform(str(settings.url), settings.timeout_seconds)
+        self._platform = Platform(str(settings.url), settings)
+        self._gateway = Platform(str(settings.receipts_url), settings) if settings.receipts_url else self._platform
+        self._tokens = access.Tokens(self._platform, settings) if settings.sts_url else None
+        self._cpr = (
+            ReadOnlyClient(str(settings.cpr_url), address.READS, timeout_seconds=settings.timeout_seconds)
+            if settings.cpr_url
+            else None
+        )
 
     def reaches(self, recipient: Recipient) -> bool:
         """True for anybody with a civil registration number: who is not registered for Digital Post gets paper, and
-        which of the two is asked when the letter is sent. False for other numbers (X-eCPR, 0000000000)."""
-        return _is_number(recipient.cpr)
+        which of the two is found out when the letter is sent. False for other numbers (X-eCPR, 0000000000)."""
+        return is_number(recipient)
 
     def send(self, letter: Letter, key: str) -> SendResult:
-        if not _is_number(letter.recipient.cpr):
-            return Refused("the recipient has no civil registration number, and can be reached neither way")
-        registered = self._registered(letter.recipient.cpr)
-        if not isinstance(registered, bool):
-            return registered
-        route = "digital" if registered else "print"
+        refused = refused_unseen(letter, self._settings)
+        if refused:
+            return refused
+        route = "platform"
+        if self._settings.choice == "ask":
+            registered = self._registered(letter.recipient.cpr)
+            if not isinstance(registered, bool):
+                return registered
+            route = "digital" if registered else "print"
         try:
-            body = kombi_request(letter, key, route, self._settings)
+            where = self._address(letter.recipient.cpr) if route != "digital" else None
+            body = kombi_request(letter, key, route, self._settings, where)
         except BadRecord as error:
             return Refused(str(error))
+        except TovholderError as error:
+            # CPR does not answer, or refuses us: our access is wrong, not the letter.
+            after = error.after_seconds if isinstance(error, TryAgain) else None
+            return Later(f"where the recipient lives could not be asked: {error}", after)
+        # Of both payloads together, the message is what the limit is about.
+        printed = len(letter.pdf) * 4 // 3 if route == "platform" else 0
+        refused = too_large(len(body) - printed, self._settings)
+        if refused:
+            return refused
         transaction = str(uuid.uuid4())
         try:
-            response = self._platform.send("POST", _SEND, body=body, headers=_XML, transaction=transaction)
+            response = self._call("POST", _SEND, access.POST, body=body, headers=_XML, transaction=transaction)
         except NotSentError as error:
             return Later(str(error))
         except PerhapsSentError as error:
             return Unsure(str(error))
-        return _result(response, route, transaction)
+        said = _said(response.content)
+        if route == "platform":
+            # The platform names a sending in Digital Post, and has no name for one in print.
+            route = "digital" if said.transmission else "print"
+        return result(response, said, transaction, route)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        service: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        transaction: str | None = None,
+    ) -> httpx.Response:
+        """One request to a service of the platform, signed in where the settings say how. Raises as `Platform.send`."""
+        if self._tokens is None:
+            return self._platform.send(method, path, query=query, body=body, headers=headers, transaction=transaction)
+        token = self._tokens.header(service)
+        for last in (False, True):
+            signed = {**(headers or {}), "Authorization": token}
+            response = self._platform.send(
+                method, path, query=query, body=body, headers=signed, transaction=transaction
+            )
+            if response.status_code != 401 or last:
+                break
+            token = self._tokens.header(service, refused=token)
+        return response
 
     def _registered(self, cpr: str) -> bool | Later | Refused:
         try:
-            response = self._platform.send("GET", _ASK, query={"cprNumber": cpr})
+            response = self._call("GET", _ASK, access.ASK, query={"cprNumber": cpr})
         except (NotSentError, PerhapsSentError) as error:
             return Later(f"whether the recipient is registered could not be asked: {error}")
         if response.status_code == 400:
             return Refused("PostForespoerg does not take the recipient's number")
-        answer = _json(response) if response.status_code == 200 else None
-        result = answer.get("result") if isinstance(answer, dict) else None
-        if not isinstance(result, bool):
+        answer = as_json(response) if response.status_code == 200 else None
+        registered = answer.get("result") if isinstance(answer, dict) else None
+        if not isinstance(registered, bool):
             return Later(f"PostForespoerg answered {response.status_code} without a result", retry_after(response))
-        return result
+        return registered
+
+    def _address(self, cpr: str) -> Address | None:
+        return address.lookup(self._cpr, cpr) if self._cpr else None
 
     def statuses(self, since: str | None) -> Iterator[StatusPage]:
         """Pages of what the gateway has kept after `since`. Raises TryAgain (no answer, 429, 5xx), GaveUp (another
@@ -127,92 +175,72 @@ class DigitalPost:
 
     def _beskeder(self, after: str | None) -> tuple[list[object], str]:
         query = {"max": str(self._settings.page_size)} | ({} if after is None else {"after": after})
-        try:
-            response = self._platform.send("GET", "/beskeder", query=query)
-        except (NotSentError, PerhapsSentError) as error:
-            raise TryAgain(str(error)) from error
-        code = response.status_code
-        if code == 429 or code >= 500:
-            raise TryAgain(f"the gateway for receipts answered {code}", after_seconds=retry_after(response))
-        if code != 200:
-            raise GaveUp(f"the gateway for receipts answered {code}; look at its address and our access")
-        answer = _json(response)
+        answer = asked(self._gateway, "/beskeder", query, "the gateway for receipts")
         envelopes = answer.get("beskeder") if isinstance(answer, dict) else None
         following = answer.get("next") if isinstance(answer, dict) else None
         if not isinstance(envelopes, list) or not isinstance(following, str):
-            raise GaveUp("the gateway for receipts did not answer with beskeder and next; is url right?")
+            raise GaveUp("the gateway for receipts did not answer with beskeder and next; is its address right?")
         return envelopes, following
 
     def health(self) -> Health:
         """Whether PostForespoerg answers; asked about nobody, so that 400 is a good answer."""
         try:
-            code = self._platform.send("GET", _ASK).status_code
+            code = self._call("GET", _ASK, access.ASK).status_code
         except (NotSentError, PerhapsSentError) as error:
             return Health(False, str(error))
         return Health(code in (200, 400), f"PostForespoerg answered {code}")
 
     def close(self) -> None:
-        self._platform.close()
+        for one in (self._platform, self._gateway, self._tokens, self._cpr):
+            if one is not None:
+                one.close()
 
 
-def _is_number(cpr: str) -> bool:
-    return len(cpr) == 10 and cpr.isascii() and cpr.isdigit() and cpr != "0000000000"
+def asked(
+    platform: Platform, path: str, query: Mapping[str, str], who: str, headers: Mapping[str, str] | None = None
+) -> object:
+    """What somebody who keeps receipts answers, in JSON.
 
-
-def kombi_request(letter: Letter, key: str, route: str, settings: DigitalPostSettings) -> bytes:
-    """The body of a send, in UTF-8. `route` is `digital` or `print`. Raises BadRecord when the letter cannot go."""
-    root = etree.Element("kombi_request")
-    choice = etree.SubElement(root, "KombiValgKode")
-    if route == "digital":
-        choice.text = "Digital Post"
-        root.append(memo.build(letter, key, settings))
-    else:
-        choice.text = "Fysisk Post"
-        root.append(fjernprint.build(letter, key, settings))
-    return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8"))
-
-
-def _json(response: httpx.Response) -> object:
+    Raises TryAgain (no answer, 429, 5xx, no JSON), GaveUp (another error)."""
     try:
-        answer: object = response.json()
-    except ValueError:
-        return None
+        response = platform.send("GET", path, query=query, headers=headers)
+    except (NotSentError, PerhapsSentError) as error:
+        raise TryAgain(str(error)) from error
+    code = response.status_code
+    if code == 429 or code >= 500:
+        raise TryAgain(f"{who} answered {code}", after_seconds=retry_after(response))
+    if code != 200:
+        raise GaveUp(f"{who} answered {code}; look at its address and our access")
+    answer = as_json(response)
+    if answer is None:
+        raise TryAgain(f"{who} answered with something that is not JSON, or is cut short")
     return answer
 
 
-def _result(response: httpx.Response, route: str, transaction: str) -> SendResult:
-    code = response.status_code
-    if code in (429, 503):
-        return Later(f"the platform answered {code}", retry_after(response))
-    if code >= 500:
-        return Unsure(f"the platform answered {code}")
-    if code in (401, 403, 407):
-        return Later(f"the platform answered {code}: look at our certificate and our access")
-    said = _values(response.content)
-    accepted = said.get("result", "").casefold()
-    error = said.get("fejlid") or said.get("fejlkode") or ""
-    if code == 409 or (error and "duplicate" in error.casefold()) or (code == 200 and accepted == "true"):
-        return Sent(said.get("transmissionid") or transaction, route)
-    if error or accepted == "false":
-        return Refused(receipts.error_reason(error, said.get("fejltekst", "")))
-    if code in (400, 413, 422):
-        return Refused(f"the platform refused the letter ({code}) and gave no error code")
-    if code >= 300:
-        return Later(f"the platform answered {code}: look at its address")
-    return Unsure(f"the platform answered {code} with something that is not a kombi_response")
+def kombi_request(
+    letter: Letter, key: str, route: str, settings: DigitalPostSettings, where: Address | None = None
+) -> bytes:
+    """The body of a send, in UTF-8. `route` is `digital`, `print`, or `platform` for both. Raises BadRecord when the
+    letter cannot go."""
+    root = etree.Element("kombi_request")
+    etree.SubElement(root, "KombiValgKode").text = CHOICES[route]
+    if route != "print":
+        memo.build(letter, key, settings, root)
+    if route != "digital":
+        fjernprint.build(letter, key, settings, where, root)
+    return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8"))
 
 
-def _values(document: bytes) -> dict[str, str]:
-    """The texts of an answer by element name in lower case; empty when it is not XML."""
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-    try:
-        root = etree.fromstring(document, parser)
-    except (etree.XMLSyntaxError, ValueError):
-        return {}
+def _said(document: bytes) -> Said:
+    """What a kombi_response says; nothing when it is none."""
+    root = parse(document)
     if root is None:
-        return {}
-    return {
+        return Said()
+    found = {
         etree.QName(element).localname.casefold(): element.text.strip()
         for element in root.iter(etree.Element)
         if element.text and element.text.strip()
     }
+    accepted = {"true": True, "false": False}.get(found.get("result", "").casefold())
+    error = found.get("fejlid") or found.get("fejlkode") or ""
+    return Said(accepted, found.get("transmissionid", ""), error, found.get("fejltekst", ""))

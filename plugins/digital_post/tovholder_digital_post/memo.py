@@ -1,5 +1,8 @@
-"""A letter as a MeMo 1.2 message (Digital Post's format, Digitaliseringsstyrelsen), and the rules a message must keep
-beyond its schema.
+"""A letter as a MeMo message, version 1.1 or 1.2 (Digital Post's format, Digitaliseringsstyrelsen), and the rules a
+message must keep beyond its schema.
+
+The versions differ, for what we send, in the root only: 1.1 wants the attribute memoSchVersion, 1.2 forbids it.
+`mandatory` and `legalNotification`, which 1.2 lets a sender leave out, are always there.
 
 Elements stand in the order the schema demands, always with the literal prefix `memo:`, which KOMBIT's platform once
 insisted on. Nothing says what the letter is about: no CPRdata, no KLEdata, no case number, and no notification text, so
@@ -23,6 +26,8 @@ from tovholder_digital_post.settings import DigitalPostSettings
 
 MEMO = "https://DigitalPost.dk/MeMo-1"
 _M = f"{{{MEMO}}}"
+
+_VERSION = {"1.1": {"memoVersion": "1.1", "memoSchVersion": "1.1.0"}, "1.2": {"memoVersion": "1.2"}}
 
 TEXT_MAX = 256
 _MAX = {"notification": 150, "comment": 512, "content": None}
@@ -88,11 +93,21 @@ def _flag(value: bool) -> str:
     return "true" if value else "false"
 
 
-def build(letter: Letter, key: str, settings: DigitalPostSettings) -> etree._Element:
-    """The letter as a `memo:Message` that keeps every rule; `key` becomes the messageUUID.
+def build(
+    letter: Letter, key: str, settings: DigitalPostSettings, parent: etree._Element | None = None
+) -> etree._Element:
+    """The letter as a `memo:Message` that keeps every rule, below `parent` where one is given; `key` becomes the
+    messageUUID.
 
     Raises BadRecord when the letter cannot become one, without repeating what the letter says."""
-    message = etree.Element(_M + "Message", {"memoVersion": "1.2"}, nsmap={"memo": MEMO})
+    space = {"memo": MEMO}
+    message = (
+        etree.Element(_M + "Message", nsmap=space)
+        if parent is None
+        else etree.SubElement(parent, _M + "Message", nsmap=space)
+    )
+    for name, value in _VERSION[settings.memo_version].items():
+        message.set(name, value)
     header = _add(message, "MessageHeader")
     _add(header, "messageType", "DIGITALPOST")
     _add(header, "messageUUID", one_line(key, "key"))

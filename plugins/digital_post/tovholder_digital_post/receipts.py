@@ -1,7 +1,8 @@
 """What became of a letter: Beskedfordeler's envelope (urn:oio:besked:kuvert:1.0), in it a PKO_PostStatus (SF1461).
 
 The envelope says which letter (ObjektId) and which status (ObjektHandling, a UUID); the PKO_PostStatus inside, in
-base64, says the same in words, and why a letter failed. The UUID counts; where it is not known, the words do.
+base64, says the same in words, and why a letter failed. The UUID counts; where it is not known, the words do. A
+PKO_PostStatus without an envelope is read too: some gateways unpack it.
 
 From status to what the hub calls it:
 
@@ -14,6 +15,7 @@ From status to what the hub calls it:
 | Modtaget Post Danmark | delivered | handed to the postal service; nobody tells of the letter box itself |
 | Opdatering fra Post Danmark | returned | return mail |
 | Tilbagekaldt, Fejlet | failed | |
+| Fejlet, with a code that says duplicate | received | a second try of ours met the first: the letter is there |
 | anything else | unknown | the status is kept with its UUID in the reason, for a person to look at |
 """
 
@@ -29,6 +31,7 @@ from zoneinfo import ZoneInfo
 from lxml import etree
 
 from hub import RAW_LIMIT, DeliveryStatus, Status, Unreadable
+from tovholder_digital_post.answers import error_reason, parse, says_duplicate
 
 POST_STATUS = "d2bed63c-4853-4008-b6e0-a74c15b15fbf"
 """The Beskedtype of a PKO_PostStatus; Beskedfordeler carries other kinds too."""
@@ -60,17 +63,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CREDENTIALS = re.compile(
     rb"<(?:[\w.-]+:)?KildesystemAkkreditiver\b.*?(?:</(?:[\w.-]+:)?KildesystemAkkreditiver\s*>|\Z)", re.DOTALL
 )
-_CODE = re.compile(r"[A-Za-z][A-Za-z.-]{0,60}|[0-9]{1,6}")
-_WRONG_TAG = re.compile(r'tag name "(\w{1,40})" is not allowed')
 _DENMARK = ZoneInfo("Europe/Copenhagen")
-
-
-def error_reason(code: str, text: str) -> str:
-    """Why something was refused, in what is sure to hold no personal data: the error's code, and the name of the
-    element where the text names one. The rest of the text may repeat what the letter says, and is left out."""
-    said = code if _CODE.fullmatch(code) else "an error without a readable code"
-    tag = _WRONG_TAG.search(text)
-    return f"{said}: element {tag[1]} is not allowed where it stands" if tag else said
 
 
 def read(envelope: bytes, position: str) -> Status | Unreadable | None:
@@ -87,15 +80,9 @@ class _CannotReadError(Exception):
 
 
 def _parse(document: bytes, what: str) -> etree._Element:
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-    try:
-        root = etree.fromstring(document, parser)
-    except etree.XMLSyntaxError as error:
-        raise _CannotReadError(
-            f"the {what} is not well-formed XML (line {error.lineno}); ask the platform for it again"
-        ) from error
+    root = parse(document)
     if root is None:
-        raise _CannotReadError(f"the {what} is empty")
+        raise _CannotReadError(f"the {what} is not well-formed XML without a DOCTYPE; ask the platform for it again")
     return root
 
 
@@ -113,6 +100,8 @@ def _text(element: etree._Element, *path: str) -> str:
 
 def _read(envelope: bytes) -> Status | None:
     root = _parse(envelope, "envelope")
+    if etree.QName(root).localname == "PKO_PostStatus":
+        return _status(root, "", "", "")
     event = root if etree.QName(root).localname == "Haendelsesbesked" else _find(root, "Haendelsesbesked")
     filtering = None if event is None else _find(event, "Beskedkuvert", "Filtreringsdata")
     if event is None or filtering is None:
@@ -120,11 +109,18 @@ def _read(envelope: bytes) -> Status | None:
     if _text(filtering, "Beskedtype", "UUIDIdentifikator").lower() != POST_STATUS:
         return None
     told = _find(filtering, "ObjektRegistrering")
-    handling = "" if told is None else _text(told, "ObjektHandling", "UUIDIdentifikator").lower()
-    about = "" if told is None else _text(told, "ObjektId", "UUIDIdentifikator")
-    when = "" if told is None else _text(told, "Registreringstidspunkt", "TidsstempelDatoTid")
+    if told is None:
+        return _status(_post_status(event), "", "", "")
+    return _status(
+        _post_status(event),
+        _text(told, "ObjektHandling", "UUIDIdentifikator").lower(),
+        _text(told, "ObjektId", "UUIDIdentifikator"),
+        _text(told, "Registreringstidspunkt", "TidsstempelDatoTid"),
+    )
 
-    inner = _post_status(event)
+
+def _status(inner: etree._Element, handling: str, about: str, when: str) -> Status:
+    """What a PKO_PostStatus says, and its envelope: the status's UUID, the letter's, and when."""
     key = next(
         (
             found.lower()
@@ -135,17 +131,18 @@ def _read(envelope: bytes) -> Status | None:
     )
     if key is None:
         raise _CannotReadError("the receipt does not say which letter it is about (MessageUUID, ObjektId)")
-    words = _text(inner, "TransaktionsStatusKode")
-    meaning = MEANINGS.get(handling) or _BY_WORDS.get(words.casefold())
+    meaning = MEANINGS.get(handling) or _BY_WORDS.get(_text(inner, "TransaktionsStatusKode").casefold())
     time = _time(_text(inner, "TransaktionsDatoTid") or when)
     if meaning is None:
         named = handling if _UUID.fullmatch(handling) else "none"
         return Status(key, DeliveryStatus.UNKNOWN, time, _route(inner), f"a status that is not known, UUID {named}")
-    reason = "" if meaning.status in (DeliveryStatus.RECEIVED, DeliveryStatus.DELIVERED) else meaning.words
+    status = meaning.status
+    reason = "" if status in (DeliveryStatus.RECEIVED, DeliveryStatus.DELIVERED) else meaning.words
     code = _text(inner, "FejlDetaljer", "FejlKode")
     if code:
         reason = error_reason(code, _text(inner, "FejlDetaljer", "FejlTekst"))
-    return Status(key, meaning.status, time, meaning.route or _route(inner), reason)
+        status = DeliveryStatus.RECEIVED if status is DeliveryStatus.FAILED and says_duplicate(code) else status
+    return Status(key, status, time, meaning.route or _route(inner), reason)
 
 
 def _post_status(event: etree._Element) -> etree._Element:
@@ -170,8 +167,17 @@ def _route(inner: etree._Element) -> str | None:
 
 def _time(text: str) -> datetime:
     try:
-        time = datetime.fromisoformat(text)
+        return utc(text)
     except ValueError as error:
         raise _CannotReadError("the receipt's time is not a time (TransaktionsDatoTid)") from error
-    # A time without a zone is local: the systems behind the platform are Danish.
-    return (time if time.tzinfo else time.replace(tzinfo=_DENMARK)).astimezone(UTC)
+
+
+def utc(text: str) -> datetime:
+    """A time as receipts write it, in UTC. One without a zone is local: the systems behind the platform are Danish.
+
+    Raises ValueError."""
+    time = datetime.fromisoformat(text)
+    try:
+        return (time if time.tzinfo else time.replace(tzinfo=_DENMARK)).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time that has no place in UTC") from error
