@@ -94,6 +94,8 @@ class Settings(_Section):
     database_url: str | None = Field(default=None, repr=False)  # may hold a password
     owner_database_url: str | None = Field(default=None, repr=False)
     keys: Path | None = None
+    journal: Path | None = None
+    """A folder on another disk than the database's, where what a restore needs to know is kept (docs/operations.md)."""
     municipality: Municipality = Municipality()
     administrations: dict[str, Administration] = {}
     coordination: Coordination = Coordination()
