@@ -17,10 +17,12 @@ from sqlalchemy.orm import Session
 from hub.cases import apart
 from hub.contract import Adapter
 from hub.errors import GaveUp, TovholderError, TryAgain
+from hub.reading.paging import HasCursor, onward
 from hub.store.database import Database
 from hub.store.tables import SourceState
 
 T = TypeVar("T")
+P = TypeVar("P", bound=HasCursor)
 PATIENCE = timedelta(minutes=30)
 """How long a plugin may take for one page. Its own time-outs are shorter; this is for one that has none."""
 PRESENCE, CASES, CUSTODY, NAME, STATUSES = "presence", "cases", "custody", "name", "statuses"
@@ -69,11 +71,12 @@ def failed(session: Session, source: str, purpose: str, now: datetime, why: str)
     row.failed_at, row.failure = now, why
 
 
-def pages(name: str, ask: Callable[[], Iterable[T]]) -> Iterator[T]:
+def pages(name: str, ask: Callable[[], Iterable[P]]) -> Iterator[P]:
     """What a plugin answers, page by page. An error that is none of the hub's own is a fault in the plugin: GaveUp with
-    the kind of error alone, since its words may hold a record. TryAgain when it says nothing for PATIENCE."""
+    the kind of error alone, since its words may hold a record; also when its pages lead in a circle. TryAgain when it
+    says nothing for PATIENCE."""
     try:
-        yield from apart.ahead(name, ask, PATIENCE.total_seconds())
+        yield from onward(apart.ahead(name, ask, PATIENCE.total_seconds()))
     except TovholderError:
         raise
     except Empty as error:

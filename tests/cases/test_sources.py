@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from hub import Adapter, Channel, GaveUp, StaffRecord, TryAgain, Unreadable
+from hub import Adapter, Channel, GaveUp, Page, StaffRecord, TryAgain, Unreadable
 from hub.cases import quarantine, sources
 from hub.cases.advisers import StaffKeeper, keep_staff
 from hub.store import tables
@@ -92,7 +92,7 @@ def test_a_killed_readers_place_is_free_at_once(world):
 
 def test_a_plugins_own_errors_pass_and_its_faults_say_no_more_than_their_kind():
     def pages(error: BaseException):
-        yield 1
+        yield Page((), None)
         raise error
 
     with pytest.raises(TryAgain, match="busy"):
