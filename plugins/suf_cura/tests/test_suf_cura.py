@@ -61,8 +61,11 @@ def test_cases_are_of_the_children_asked_for(make: Make, who: SimpleNamespace) -
 
 
 def test_http_and_folder_give_the_same(over_http: Make, from_folder: Make, who: SimpleNamespace) -> None:
-    assert list(over_http(page_size=4).presence(None)) == list(from_folder(page_size=4).presence(None))
-    assert list(over_http().read(None, who.children)) == list(from_folder().read(None, who.children))
+    def pages(make: Make, **settings: Any) -> list[tuple[tuple[hub.Record, ...], bool]]:
+        both = [*make(**settings).presence(None), *make(**settings).read(None, who.children)]
+        return [(page.records, page.complete) for page in both]
+
+    assert pages(over_http, page_size=4) == pages(from_folder, page_size=4)
 
 
 def test_every_page_can_be_resumed(make: Make, who: SimpleNamespace) -> None:
@@ -95,17 +98,15 @@ def test_changes_are_told_as_they_come(
     for _ in range(3):
         clock.move(timedelta(days=3))
         dump(folder)
-        both = []
-        for make in (over_http, from_folder):
-            pages = list(make().presence(cursors[make]))
-            assert not any(page.complete for page in pages)
-            cursors[make] = pages[-1].cursor
-            more = list(make().read(cases[make], who.children))
-            cases[make] = more[-1].cursor
-            both.append((records(pages), records(more)))
-        assert both[0] == both[1]
-        told += both[0][0]
-        read += both[0][1]
+        pages = list(over_http().presence(cursors[over_http]))
+        more = list(over_http().read(cases[over_http], who.children))
+        assert not any(page.complete for page in pages + more)
+        cursors[over_http], cases[over_http] = pages[-1].cursor, more[-1].cursor
+        told += records(pages)
+        read += records(more)
+        # A folder in which a file has changed is told whole.
+        assert list(from_folder().presence(cursors[from_folder])) == list(from_folder().presence(None))
+        assert list(from_folder().read(cases[from_folder], who.children))[-1].complete
     at = [who.start + timedelta(days=days) for days in (3, 6, 9)]
     ids = who.ids
     assert told == [
@@ -128,15 +129,33 @@ def test_a_foreign_cursor_reads_all(make: Make) -> None:
 
 
 def test_others_at_the_same_moment_are_not_lost(tmp_path: Path) -> None:
-    """A report that arrives late with a time already told of: all of that moment is told again."""
+    """A report that arrives late with a time already told of: all of that moment is told again. Files that come late
+    with reports of long ago are read too."""
 
-    def write(name: str, number: int) -> None:
-        (tmp_path / f"{name}.json").write_text(json.dumps(report(f"0{number}01159990", f"p{number}")), encoding="utf-8")
+    def write(name: str, number: int, day: int = 1) -> None:
+        one = report(f"0{number}01159990", f"p{number}") | {"timestamp": f"2026-01-0{day}T08:00:00Z"}
+        (tmp_path / f"{name}.json").write_text(json.dumps(one), encoding="utf-8")
+
+    def told(since: str | None) -> list[str]:
+        return [record.source_id for record in records(adapter.presence(since)) if isinstance(record, hub.Presence)]
 
     adapter = SufAdapter(SufSettings(folder=tmp_path, kinds={"care": {"name": "Pleje"}}))
-    write("b", 2)
+    write("b", 2, day=2)
     done = list(adapter.presence(None))[-1].cursor
-    write("a", 1)
+    assert told(done) == []
+    write("a", 1, day=2)
+    assert told(done) == ["p1", "p2"]
+    done = list(adapter.presence(None))[-1].cursor
+    write("c", 3, day=1)
+    assert told(done) == ["p3", "p1", "p2"]
+
+
+def test_others_at_the_same_moment_are_not_lost_over_http(serve: Callable[[Any], str], over_http: Make) -> None:
+    reports = [report("0201159990", "p2")]
+    adapter = over_http(url=serve(answering(lambda: searchset(*reports))))
+    done = list(adapter.presence(None))[-1].cursor
+    assert records(adapter.presence(done)) == []
+    reports.append(report("0101159990", "p1"))
     late = [record.source_id for record in records(adapter.presence(done)) if isinstance(record, hub.Presence)]
     assert late == ["p1", "p2"]
 
@@ -179,13 +198,14 @@ def test_it_can_send_nothing_but_the_search(over_http: Make, url: str) -> None:
     assert httpx.post(url + "/Bundle", json={}).status_code == 405  # nor would the town's Cura take it
 
 
-def answering(*bodies: bytes, status: int = 200) -> Any:
+def answering(*bodies: bytes | Callable[[], bytes], status: int = 200) -> Any:
     """A server that gives one body after the other, the last for ever. `BASE` in a body is its own address."""
     left = list(bodies)
 
     async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await receive()
         body = left.pop(0) if len(left) > 1 else left[0]
+        body = body if isinstance(body, bytes) else body()
         host = dict(scope["headers"])[b"host"]
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": body.replace(b"BASE", b"http://" + host)})
@@ -235,14 +255,15 @@ def test_a_source_that_answers_wrongly_fails_the_read(
 
 
 def test_bad_report_is_unreadable_alone(serve: Callable[[Any], str], over_http: Make) -> None:
-    bad = report("0101159994", "p2") | {"timestamp": "yesterday"}
+    own = "5d1e2c7a-0000-4000-8000-000000000001"
+    bad = report("0101159994", "p2") | {"timestamp": "yesterday", "id": own}
     nothing = {"resourceType": "OperationOutcome"}
     first = searchset(report("0202129993", "p1"), bad, nothing, following="BASE/Bundle?page=2")
     adapter = over_http(url=serve(answering(first, searchset(report("0303109992", "p3")))))
     found = records(adapter.presence(None))
     assert [record.source_id for record in found if isinstance(record, hub.Presence)] == ["p1", "p3"]
     (unreadable,) = [record for record in found if isinstance(record, hub.Unreadable)]
-    assert (unreadable.position, unreadable.reason) == ("report r-p2", "a time of the report is no FHIR instant")
+    assert (unreadable.position, unreadable.reason) == (f"report {own}", "a time of the report is no FHIR instant")
     assert b"0101159994" in unreadable.raw  # sealed by the hub: a person must find it
     assert b"CarePlan" in unreadable.raw
 
@@ -258,10 +279,10 @@ def test_somebody_elses_bad_report_is_not_read(tmp_path: Path) -> None:
 def test_a_number_in_a_name_or_an_id_is_not_told(tmp_path: Path) -> None:
     bad = report("0101159994", "p1") | {"timestamp": "yesterday", "id": "0101159994"}
     (tmp_path / "010115-9994.json").write_text(json.dumps(bad), encoding="utf-8")
+    (tmp_path / "b.json").write_text(json.dumps(bad | {"id": "AnnaPrøve"}), encoding="utf-8")
     adapter = SufAdapter(SufSettings(folder=tmp_path, kinds={"care": {"name": "Pleje"}}))
-    (found,) = records(adapter.presence(None))
-    assert isinstance(found, hub.Unreadable)
-    assert found.position == "file 1"
+    found = [record for record in records(adapter.presence(None)) if isinstance(record, hub.Unreadable)]
+    assert [record.position for record in found] == ["b.json", "file 1"]
 
 
 def test_health_says_whether_it_answers(make: Make, from_folder: Make, over_http: Make, tmp_path: Path) -> None:

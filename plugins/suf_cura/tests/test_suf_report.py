@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Any
 
@@ -31,7 +32,9 @@ def contact(status: str, start: str | None, **more: Any) -> dict[str, Any]:
 
 
 def read(*resources: dict[str, Any], **outer: Any) -> report.Report:
-    return report.read(OUTER | outer, [{"resource": resource} for resource in resources])
+    found = report.read(OUTER | outer, [{"resource": resource} for resource in resources])
+    assert found is not None, "the report is about parents alone"
+    return found
 
 
 def case(*resources: dict[str, Any], **outer: Any) -> hub.CaseRecord | hub.Gone | None:
@@ -68,6 +71,39 @@ def test_parent_is_never_the_citizen(resources: list[dict[str, Any]]) -> None:
     assert read(*resources).cpr == CHILD
 
 
+CHILDRENS_GUIDE = {
+    "meta": {"profile": ["http://fhir.kl.dk/children/StructureDefinition/klgateway-children-delivery-report"]}
+}
+OF_MOTHER = {"identifier": [{"system": CPR, "value": MOTHER}]}
+
+
+@pytest.mark.parametrize(
+    ("resources", "outer"),
+    [
+        ([patient("mother", MOTHER, **LINKED), RELATED], {}),  # the child is not in it
+        ([patient("mother", MOTHER), RELATED | OF_MOTHER], {}),  # the RelatedPerson has her number
+        ([patient("mother", MOTHER), contact("planned", "2026-04-01", subject={"reference": "Patient/mother"})],
+         CHILDRENS_GUIDE),  # before the birth: grown up, in the children's guide
+        ([patient("mother", "x", birthDate="1985-04-04")], CHILDRENS_GUIDE),
+    ],
+)  # fmt: skip
+def test_report_about_parents_alone_is_about_nobody(resources: list[dict[str, Any]], outer: dict[str, Any]) -> None:
+    assert report.read(OUTER | outer, [{"resource": resource} for resource in resources]) is None
+
+
+@pytest.mark.parametrize(("number", "adult"), [("1003089994", True), ("1103089994", False), ("10030", False)])
+def test_childrens_guide_is_about_those_under_18(number: str, adult: bool) -> None:
+    """The report is of 10 March 2026."""
+    entries = [{"resource": patient(cpr=number)}]
+    assert (report.read(OUTER | CHILDRENS_GUIDE, entries) is None) is adult
+
+
+def test_mother_and_child_are_told_apart_by_age_in_the_childrens_guide() -> None:
+    assert read(patient("mother", MOTHER), patient(), **CHILDRENS_GUIDE).cpr == CHILD
+    with pytest.raises(hub.BadRecord, match="exactly one citizen"):
+        read(patient("mother", MOTHER), patient())
+
+
 def test_parents_plan_is_not_the_childs_course() -> None:
     assert case(patient(), patient("mother", MOTHER, **LINKED), plan("active", "Patient/mother")) is None
 
@@ -78,7 +114,6 @@ def test_parents_plan_is_not_the_childs_course() -> None:
         [],
         [plan()],
         [patient(), patient("twin", "0101159995")],
-        [patient("mother", MOTHER, **LINKED), RELATED],
         [patient("mother", MOTHER), plan("active", "Patient/child")],  # the child itself is missing
         [patient(), patient("twin", "0101159995"), plan(), plan("active", "Patient/twin", id="other")],
     ],
@@ -331,12 +366,145 @@ def test_later_reports_take_the_place_of_earlier_ones_in_any_order() -> None:
 
 def test_what_is_kept_of_an_unreadable_report_holds_no_health_content() -> None:
     secret = "Opdigtet diagnose"
+    child = patient() | {"name": [{"text": "Anna Prøve"}], "address": [{"text": "Vejen 1"}]}
+    mother = patient("mother", MOTHER, **LINKED)
     resources = [
-        patient() | {"name": [{"text": "Anna Prøve"}], "address": [{"text": "Vejen 1"}]},
+        child,
+        mother,
         plan(description=secret, activity=[{"detail": {"code": {"text": secret}}}]),
         {"resourceType": "Condition", "id": "c", "code": {"text": secret}},
     ]
-    kept = report.skeleton(OUTER | {"text": secret}, [{"resource": resource} for resource in resources]).decode()
+    kept = report.skeleton(OUTER | {"text": secret}, resources, [child]).decode()
     assert CHILD in kept
-    for word in (secret, "Condition", "Anna", "Vejen"):
+    for word in (secret, "Condition", "Anna", "Vejen", MOTHER, "mother"):
         assert word not in kept
+    assert CHILD not in report.skeleton(OUTER, resources, [child, mother]).decode()  # about whom nobody knows
+
+
+def request(status: str = "active", **more: Any) -> dict[str, Any]:
+    common = {"resourceType": "ServiceRequest", "id": "asked", "status": status, "authoredOn": "2026-02-01"}
+    return common | {"subject": {"reference": "Patient/child"}} | more
+
+
+@pytest.mark.parametrize(
+    ("resources", "state", "opened"),
+    [
+        ([request()], hub.State.APPLIED, date(2026, 2, 1)),
+        ([request("draft")], hub.State.APPLIED, date(2026, 2, 1)),
+        ([request(), plan()], hub.State.OPEN, None),  # granted
+        ([request(), contact("planned", "2026-04-01")], hub.State.OPEN, date(2026, 2, 1)),
+        ([request(), plan("completed")], hub.State.CLOSED, None),  # nobody closes the referral
+        ([request("revoked")], hub.State.CLOSED, date(2026, 2, 1)),
+    ],
+)
+def test_referral_alone_is_applied_for(resources: list[dict[str, Any]], state: hub.State, opened: date | None) -> None:
+    """The rehabilitation guide's ServiceRequest: applied for until there is a plan."""
+    found = told(patient(), *resources)
+    assert (found.state, found.opened) == (state, opened)
+
+
+def test_referral_by_mistake_is_gone() -> None:
+    assert isinstance(case(patient(), request("entered-in-error")), hub.Gone)
+
+
+def replaced(old: str = "old", new: str = "child") -> list[dict[str, Any]]:
+    """A child with another number now, as dk-core says it: both patients, each linked to the other."""
+    by = [{"type": "replaced-by", "other": {"reference": f"Patient/{new}"}}]
+    of = [{"type": "replaces", "other": {"reference": f"Patient/{old}"}}]
+    return [patient(old, "0101159995", link=by), patient(new, CHILD, link=of)]
+
+
+def test_new_number_is_the_child_and_the_old_is_gone() -> None:
+    for resources in (replaced(), replaced()[::-1]):
+        found = read(*resources, plan("active", "Patient/old"), plan("draft", id="other"))
+        assert (found.citizen, found.cpr, found.active) == ("child", CHILD, True)
+        assert [part.id for part in found.parts] == ["plan", "other"]
+        assert found.replaced == (("old", "child"),)
+
+
+def test_one_link_of_the_two_is_enough() -> None:
+    old, new = replaced()
+    for resources in ([old, new | {"link": []}], [old | {"link": []}, new]):
+        assert read(*resources).cpr == CHILD
+
+
+def test_patient_that_another_replaced_is_gone() -> None:
+    assert isinstance(case(replaced()[0], plan("active", "Patient/old")), hub.Gone)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        {"identifier": {"system": CPR, "value": CHILD}},
+        {"reference": "#c"},
+        {"reference": "https://x.example.dk/fhir/Patient/child/_history/2"},
+        {"reference": "urn:uuid:child"},
+        {"reference": "URN:UUID:CHILD"},
+    ],
+)
+def test_subject_may_be_named_in_any_way(subject: dict[str, Any]) -> None:
+    contained = [patient("c")]
+    assert [part.id for part in read(patient(), plan(contained=contained) | {"subject": subject}).parts] == ["plan"]
+    other = {"identifier": {"system": CPR, "value": "0101159995"}}
+    assert read(patient(), contact("planned", "2026-04-01", subject=other)).parts == ()
+
+
+def test_patient_without_an_id_is_known_by_the_number() -> None:
+    """An address of one message is another in the next; plans known by such hold only as long."""
+
+    def message(uuid: str, status: str, day: int) -> report.Report:
+        child = {key: value for key, value in patient().items() if key != "id"}
+        urn = f"urn:uuid:00000000-0000-4000-8000-{uuid:0>12}"
+        own = {key: value for key, value in plan(status, urn).items() if key != "id"}
+        entries = [{"fullUrl": urn, "resource": child}, {"fullUrl": urn.replace("0000-", "0001-"), "resource": own}]
+        found = report.read(OUTER | {"timestamp": f"2026-03-{day}T12:00:00Z"}, entries)
+        assert found is not None
+        return found
+
+    first, second = message("1", "active", 10), message("2", "completed", 11)
+    assert first.citizen == second.citizen
+    for order in ([first, second], [second, first]):
+        course = Course(order[0])
+        for one in order:
+            course.take(one)
+        found = course.case()
+        assert isinstance(found, hub.CaseRecord)
+        assert found.state is hub.State.CLOSED
+
+
+def test_staff_who_have_left_are_not_named() -> None:
+    assert told(patient(), plan(author=TO_NURSE), NURSE | {"active": False}).adviser is None
+
+
+def test_staff_named_by_identifier_alone() -> None:
+    own = {"identifier": {"system": "https://www.kombit.dk/organisation", "value": NORA.source_id}}
+    found = told(patient(), plan(author=own | {"type": "Practitioner", "display": "Nora Holm"})).adviser
+    assert found == hub.StaffRecord(NORA.source_id, "Nora Holm")
+
+
+@pytest.mark.parametrize("name", ["Nora\x00Holm", "Nora \ud800", "\x1b[31mNora"])
+def test_what_is_no_text_is_no_name(name: str) -> None:
+    """A database refuses NUL, an encoder half a surrogate."""
+    assert told(patient(), plan(author=TO_NURSE), NURSE | {"name": [{"text": name}]}).adviser is None
+
+
+@pytest.mark.parametrize(
+    "start", ["9999-12", "9999", "0000-01-01", "2026-03-20T23:30:00+99:00", "9999-12-31T23:59:59-14:00"]
+)
+def test_days_at_the_end_of_time_are_dates_or_no_dates(start: str) -> None:
+    with suppress(hub.BadRecord):
+        assert told(patient(), plan(period={"start": start})).opened is not None
+
+
+def test_report_of_social_services_is_another_sources() -> None:
+    profile = {
+        "meta": {"profile": ["http://fhir.kl.dk/ffbreporting/StructureDefinition/kl-reporting-ffb-deliveryReport"]}
+    }
+    with pytest.raises(report.Foreign):
+        read(patient(), plan(), **profile)
+
+
+def test_unknown_members_and_extensions_are_passed_over() -> None:
+    strange = {"extension": [{"url": "https://x.example.dk/new", "valueString": "x"}], "_status": {"extension": []},
+               "modifierExtension": [{"url": "u"}], "somethingNew": {"a": [1]}}  # fmt: skip
+    assert case(patient(**strange), plan(**strange), **strange) == case(patient(), plan())

@@ -1,65 +1,23 @@
-"""The adapter: from reports to pages, oldest change first, and how a read goes on where it was cut off.
+"""The adapter: from reports to pages, oldest change first.
 
-All reports of a course that are read are put together before anything is told of it, so a read holds each citizen's
-plans and contacts (ids, dates, status) in memory. Over HTTP only what has changed since the cursor is fetched; a folder
-is read whole each time, and what has not changed is left out.
+All reports of a course that are read are put together before anything is told of it. Over HTTP only what has changed
+since the cursor is fetched. A folder is read when a file in it has changed, and then whole.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Set
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence, Set
+from pathlib import Path
 
 import hub
-from tovholder_suf_cura import fhir, wire
+from tovholder_suf_cura import folder, wire
 from tovholder_suf_cura.course import Course
-from tovholder_suf_cura.report import Report
+from tovholder_suf_cura.cursor import ALL, DONE, SOME, Count, Place
+from tovholder_suf_cura.gather import Gathered, Thing, gather
+from tovholder_suf_cura.pool import Bad
 from tovholder_suf_cura.settings import CARE, SufSettings
-from tovholder_suf_cura.wire import Bad
 
-ALL, SOME, DONE = "all", "some", "done"
-"""Where a cursor stands: in a read of everything, in a read of changes, at the end of either."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Cursor:
-    """What has been told: all that changed before `time`, and of what changed at that moment the first `told`, by their
-    ids, of which `digest` is a digest: with others among them all of that moment is told again."""
-
-    phase: str
-    time: datetime
-    told: int
-    digest: str
-
-    def __str__(self) -> str:
-        return f"{self.phase} {self.time.isoformat()} {self.told} {self.digest}"
-
-
-def _parse(since: str | None) -> _Cursor | None:
-    """A cursor; None reads all, also for one that this version did not write, since a full read is never wrong."""
-    try:
-        phase, moment, told, digest = (since or "").split(" ")
-        time = fhir.instant(moment)
-        if phase not in (ALL, SOME, DONE) or time is None:
-            return None
-        return _Cursor(phase, time, int(told), digest)
-    except (ValueError, hub.BadRecord):
-        return None
-
-
-def _digest(keys: list[str]) -> str:
-    return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:8]
-
-
-@dataclass(frozen=True, slots=True)
-class _Thing:
-    """A course, or a report that could not be read, in its place in the order."""
-
-    time: datetime
-    key: str
-    found: Course | Bad
+Told = Callable[[Course | hub.Gone | Bad], hub.Record | None]
 
 
 class SufAdapter:
@@ -74,10 +32,13 @@ class SufAdapter:
         self.reads: Set[tuple[str, str]] = wire.READS if self._client else frozenset()
 
     def presence(self, since: str | None) -> Iterator[hub.Page]:
-        """Who has a course that is open, of all ages. One that is closed or was a mistake is Gone."""
+        """Who has a course that is open, or has applied for one, of all ages. One that is closed or was a mistake is
+        Gone."""
 
-        def told(found: Course | Bad) -> hub.Record | None:
-            return found.record if isinstance(found, Bad) else found.presence()
+        def told(found: Course | hub.Gone | Bad) -> hub.Record | None:
+            if isinstance(found, Course):
+                return found.presence()
+            return found.record if isinstance(found, Bad) else found
 
         return self._pages(since, told)
 
@@ -85,103 +46,106 @@ class SufAdapter:
         """The courses of the children asked for, open and closed. A report that could not be read is left out when it
         is known to be about somebody else."""
 
-        def told(found: Course | Bad) -> hub.Record | None:
+        def told(found: Course | hub.Gone | Bad) -> hub.Record | None:
             if isinstance(found, Bad):
                 return None if found.numbers and not found.numbers & children else found.record
-            return found.case() if found.latest.cpr in children else None
+            if isinstance(found, hub.Gone):
+                return found
+            # Of a deletion alone nobody knows whose course it was.
+            return found.case() if found.latest.cpr in children or not found.latest.cpr else None
 
         return self._pages(since, told)
 
     def health(self) -> hub.Health:
         """Over HTTP asks for the server's CapabilityStatement."""
         if self._client is None:
-            folder = self.settings.folder
-            ok = folder is not None and folder.is_dir()
-            return hub.Health(ok, "" if ok else f"the folder {folder} does not exist or is not a folder")
+            place = self.settings.folder
+            ok = place is not None and place.is_dir()
+            return hub.Health(ok, "" if ok else f"the folder {place} does not exist or is not a folder")
         try:
-            self._client.send("GET", "metadata")
+            answer = self._client.send("GET", "metadata").json()
         except hub.TovholderError as error:
             return hub.Health(False, str(error))
-        return hub.Health(True)
+        except (ValueError, RecursionError):
+            return hub.Health(False, "the source answered with something else than JSON")
+        ok = isinstance(answer, dict) and answer.get("resourceType") == "CapabilityStatement"
+        return hub.Health(ok, "" if ok else "the source answered with something else than a CapabilityStatement")
 
     def close(self) -> None:
         if self._client is not None:
             self._client.close()
 
-    def _pages(self, since: str | None, told: Callable[[Course | Bad], hub.Record | None]) -> Iterator[hub.Page]:
-        start = _parse(since)
-        timed, untimed = self._things(None if start is None or start.phase == ALL else start.time)
-        if CARE not in self.settings.kinds:
-            yield hub.Page((), None, complete=True, ignored=len(timed) + len(untimed))
-            return
-        phase = ALL if start is None or start.phase == ALL else SOME
-        records: list[hub.Record] = []
-        if start is None or start.phase == DONE:
-            records = [record for bad in untimed if (record := told(bad)) is not None]
-        place = _Place(start)
-        for thing in timed:
-            if not place.passes(thing, timed):
-                continue
-            if len(records) >= self.settings.page_size:
-                yield hub.Page(tuple(records), place.cursor(phase))
-                records = []
-            place.go(thing)
-            record = told(thing.found)
-            if record is not None:
-                records.append(record)
-        yield hub.Page(tuple(records), place.cursor(DONE), complete=phase == ALL)
-
-    def _things(self, since: datetime | None) -> tuple[list[_Thing], list[Bad]]:
-        """What there is to tell of in its order, and reports of which not even the time could be read."""
-        courses: dict[str, Course] = {}
-        bad: list[Bad] = []
-        for found in self._reports(since):
-            if isinstance(found, Bad):
-                bad.append(found)
-            else:
-                courses.setdefault(found.citizen, Course(found)).take(found)
-        timed = [_Thing(course.changed, citizen, course) for citizen, course in courses.items()]
-        timed += [_Thing(one.time, one.record.position, one) for one in bad if one.time is not None]
-        return sorted(timed, key=lambda thing: (thing.time, thing.key)), [one for one in bad if one.time is None]
-
-    def _reports(self, since: datetime | None) -> Iterator[Report | Bad]:
+    def _pages(self, since: str | None, told: Told) -> Iterator[hub.Page]:
         if self._client is not None:
-            yield from wire.search(self._client, since, self.settings.page_size)
+            yield from self._search(self._client, since, told)
         elif self.settings.folder is not None:
-            yield from wire.from_folder(self.settings.folder)
+            yield from self._folder(self.settings.folder, since, told)
+
+    def _search(self, client: hub.ReadOnlyClient, since: str | None, told: Told) -> Iterator[hub.Page]:
+        start = Place.parse(since)
+        phase = ALL if start is None or start.phase == ALL else SOME
+        found = gather(wire.search(client, start.time if start and phase == SOME else None, self.settings.page_size))
+        if not self._passes:
+            yield from self._nothing(found)
+        elif found.failure is not None:
+            # What came is good and is told; the cursor stays, since nobody knows what did not come.
+            for records, _ in _parted(found.things, range(len(found.things)), self.settings.page_size, told):
+                yield hub.Page(records, since)
+            raise found.failure
+        else:
+            first = 0 if start is None else start.left(found.things)
+            places = [*range(first, len(found.things))]
+            if start is not None and start.phase == DONE:
+                places = [at for at in range(first) if found.things[at].time is None] + places
+            for records, done in _parted(found.things, places, self.settings.page_size, told):
+                last = done == len(found.things)
+                place = Place.after(found.things, max(first, done), DONE if last else phase, start)
+                cursor = None if place is None else str(place)
+                yield hub.Page(records, cursor, complete=last and phase == ALL and not found.missing)
+
+    def _folder(self, place: Path, since: str | None, told: Told) -> Iterator[hub.Page]:
+        fingerprint = folder.fingerprint(place)
+        start = Count.parse(since)
+        if start is not None and start.fingerprint != fingerprint:
+            start = None
+        if start is not None and start.phase == DONE and self._passes:
+            yield hub.Page((), since)
+            return
+        found = gather(folder.read(place))
+        if not self._passes or found.failure is not None:
+            yield from self._nothing(found)
+            return
+        whole = not found.missing and folder.fingerprint(place) == fingerprint
+        places = range(0 if start is None else start.told, len(found.things))
+        for records, done in _parted(found.things, places, self.settings.page_size, told):
+            last = done == len(found.things)
+            yield hub.Page(records, str(Count(DONE if last else ALL, done, fingerprint)), complete=last and whole)
+
+    def _nothing(self, found: Gathered) -> Iterator[hub.Page]:
+        """What is told when the list of kinds is empty: how much there is that does not pass."""
+        if found.failure is not None:
+            raise found.failure
+        courses = sum(isinstance(thing.found, Course) for thing in found.things)
+        yield hub.Page((), None, complete=True, ignored=courses)
+
+    @property
+    def _passes(self) -> bool:
+        return CARE in self.settings.kinds
 
 
-class _Place:
-    """How far a read has come in the order of things."""
-
-    def __init__(self, start: _Cursor | None) -> None:
-        self._start = start
-        self._time = None if start is None else start.time
-        self._keys: list[str] = []
-        self._skip: set[str] | None = None
-
-    def passes(self, thing: _Thing, all_things: list[_Thing]) -> bool:
-        """Whether a thing has not been told by the read that the cursor is of."""
-        start = self._start
-        if start is None or thing.time > start.time:
-            return True
-        if thing.time < start.time:
-            return False
-        if self._skip is None:
-            first = [one.key for one in all_things if one.time == start.time][: start.told]
-            self._skip = set(first) if _digest(first) == start.digest else set()
-            self._keys = first if self._skip else []
-        return thing.key not in self._skip
-
-    def go(self, thing: _Thing) -> None:
-        if thing.time != self._time:
-            self._time, self._keys = thing.time, []
-        self._keys.append(thing.key)
-
-    def cursor(self, phase: str) -> str | None:
-        """None while nothing has been told ever: the next read reads all."""
-        if self._time is None:
-            return None
-        if self._start is not None and self._time == self._start.time and not self._keys:
-            return str(_Cursor(phase, self._time, self._start.told, self._start.digest))
-        return str(_Cursor(phase, self._time, len(self._keys), _digest(self._keys)))
+def _parted(
+    things: Sequence[Thing], places: Sequence[int], size: int, told: Told
+) -> Iterator[tuple[tuple[hub.Record, ...], int]]:
+    """The records of things at some places in their order, by pages, each with how many things have been told with it.
+    The last one may be empty."""
+    records: list[hub.Record] = []
+    done = 0
+    for place in places:
+        if len(records) >= size:
+            yield tuple(records), done
+            records = []
+        done = place + 1
+        record = told(things[place].found)
+        if record is not None:
+            records.append(record)
+    yield tuple(records), len(things)

@@ -10,31 +10,24 @@ for by name or number.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
+from urllib.parse import urljoin
 
 import hub
-from tovholder_suf_cura import fhir, report
-from tovholder_suf_cura.fhir import Readable, Resource
-from tovholder_suf_cura.report import Report
+from tovholder_suf_cura import document, fhir
+from tovholder_suf_cura.document import Found, Where
+from tovholder_suf_cura.fhir import Resource
+from tovholder_suf_cura.pieces import Json
 
 READS = frozenset({("GET", "/Bundle"), ("GET", "/metadata")})
 _HEADERS = {"Accept": "application/fhir+json"}
-_DEEPEST = 4
-"""Bundles within bundles: a search answer, a delivery and a report are three."""
-_LIKE_A_NUMBER = re.compile(r"\d{6}-?\d{4}")
-
-
-@dataclass(frozen=True, slots=True)
-class Bad:
-    """A report that could not be read. `time` and `numbers` (CPR numbers in it) as far as they could."""
-
-    record: hub.Unreadable
-    time: datetime | None
-    numbers: frozenset[str]
+MOST_PAGES = 10_000
+"""Pages that a search may have: at 500 reports to a page, more than Denmark has municipal citizens with a course."""
+MOST_EMPTY = 50
+"""Pages one after the other without a report that was not on one before."""
+TRIES = 3
+"""So many times a search is made whose result changes while it is read."""
 
 
 def connect(settings: hub.SourceSettings) -> hub.ReadOnlyClient | None:
@@ -43,97 +36,92 @@ def connect(settings: hub.SourceSettings) -> hub.ReadOnlyClient | None:
     return hub.ReadOnlyClient(str(settings.url), READS, timeout_seconds=settings.timeout_seconds, headers=_HEADERS)
 
 
-def search(client: hub.ReadOnlyClient, since: datetime | None, count: int) -> Iterator[Report | Bad]:
-    """The reports changed at `since` or later, all of them for None, read while they arrive.
+def search(client: hub.ReadOnlyClient, since: datetime | None, count: int) -> Iterator[Found]:
+    """The reports changed at `since` or later, all of them for None, read while they arrive. When the result changes
+    while it is read, all of it comes again, so that a report that slipped from one page to another is not missed.
 
-    Raises TryAgain when an answer is cut short or is no searchset, NotAllowed when a next link leads elsewhere."""
+    Raises TryAgain when an answer is cut short or is no searchset, the pages do not end, or the result changes every
+    time; NotAllowed when a next link leads elsewhere. What came before is good."""
     query = {"_count": str(count)}
     if since is not None:
         query["_lastUpdated"] = f"ge{since.astimezone(UTC).isoformat().replace('+00:00', 'Z')}"
-    address, seen = "Bundle", set[str]()
-    while address not in seen:
-        params = None if seen else query
-        seen.add(address)
+    for _ in range(TRIES):
+        result = _Result()
+        yield from _pages(client, query, result)
+        if not result.has_changed():
+            return
+    raise hub.TryAgain("the result of the search changed while it was read, every time; it will be read again")
+
+
+class _Result:
+    """What a search has given so far, to see whether it stayed the same while its pages were read."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._here: set[str] = set()
+        self._unnamed = 0
+        self._twice = False
+        self._totals: set[float] = set()
+
+    def entry(self, entry: Resource) -> None:
+        if fhir.text(fhir.child(entry, "search"), "mode") in ("outcome", "include"):
+            return
+        resource = fhir.child(entry, "resource")
+        own = fhir.text(resource, "id")
+        name = fhir.text(entry, "fullUrl") or (own and f"{fhir.text(resource, 'resourceType')}/{own}")
+        if name is None:
+            self._unnamed += 1
+        else:
+            self._twice = self._twice or name in self._seen
+            self._here.add(name)
+
+    def page(self, outer: Resource) -> bool:
+        """A page has come to its end; whether there was anything new on it."""
+        total = outer.get("total")
+        if isinstance(total, float):
+            self._totals.add(total)
+        new = bool(self._here - self._seen)
+        self._seen |= self._here
+        self._here = set()
+        return new
+
+    def has_changed(self) -> bool:
+        """A report on two pages, another total, or fewer reports than the total: one may have moved to a page that had
+        been read."""
+        short = bool(self._totals) and len(self._seen) + self._unnamed < max(self._totals)
+        return self._twice or len(self._totals) > 1 or short
+
+
+def _pages(client: hub.ReadOnlyClient, query: dict[str, str], result: _Result) -> Iterator[Found]:
+    address, asked, empty = "Bundle", set[str](), 0
+    while address not in asked:
+        params = None if asked else query
+        asked.add(address)
+        page = f"page {len(asked)}"
         with client.stream("GET", address, params=params) as response:
-            outer = Resource()
-            yield from _document(hub.ByteStream(response), f"page {len(seen)}", outer)
-        if outer.get("resourceType") != "Bundle" or outer.get("type") != "searchset":
-            raise hub.TryAgain("the source answered a search with something else than a searchset")
+            outer = yield from _answer(Json(hub.ByteStream(response)), Where(page, page, each=result.entry))
+            here = str(response.url)
         links = [link for link in fhir.children(outer, "link") if link.get("relation") == "next"]
         following = fhir.text(links[0], "url") if links else None
+        empty = 0 if result.page(outer) else empty + 1
         if following is None:
             return
-        address = following
+        if len(asked) >= MOST_PAGES or empty >= MOST_EMPTY:
+            raise hub.TryAgain(
+                f"the source's search does not end: {len(asked)} pages, the last {empty} with nothing new"
+            )
+        address = urljoin(here, following)
     raise hub.TryAgain("the next links of the source's search lead in a circle")
 
 
-def from_folder(folder: Path) -> Iterator[Report | Bad]:
-    """The reports in a folder's files, by file name and place.
-
-    Raises TryAgain when a file is cut short, GaveUp when the folder is not there."""
-    for place, path in enumerate(hub.files(folder, "*.json"), start=1):
-        name = str(path.relative_to(folder))
-        with path.open("rb") as stream:
-            yield from _document(stream, f"file {place}" if _LIKE_A_NUMBER.search(name) else name, Resource())
-
-
-def _document(stream: Readable, place: str, outer: Resource) -> Iterator[Report | Bad]:
-    """The reports in one document; its own members but the entries are put into `outer`."""
-    own: list[Resource] = []
-    number = 0
-    for name, value in fhir.members(stream):
-        if name != "entry":
-            outer[name] = value
-            continue
-        number += 1
-        resource = fhir.child(value, "resource")
-        kind = fhir.text(resource, "resourceType")
-        if kind == "Bundle":
-            yield from _bundle(resource, f"{place}, entry {number}", _delivered(outer), 1)
-        elif kind is None:
-            yield Bad(hub.Unreadable(f"{place}, entry {number}", "an entry holds no resource"), None, frozenset())
-        elif kind in report.USED:
-            own.append(value)
-    if outer.get("resourceType") != "Bundle":
-        yield Bad(hub.Unreadable(place, "the document is no Bundle"), None, frozenset())
-    elif own:
-        yield _report(outer, own, place, None)
-
-
-def _delivered(outer: Resource) -> datetime | None:
-    """When a delivery was put together, for reports in it that do not say themselves when they were made. The time of
-    a search says nothing about its entries."""
+def _answer(text: Json, where: Where) -> Generator[Found, None, Resource]:
+    """One page of a search; returns the searchset without its entries."""
     try:
-        return None if outer.get("type") == "searchset" else report.time_of(outer)
-    except hub.BadRecord:
-        return None
-
-
-def _bundle(bundle: Resource, place: str, time: datetime | None, depth: int) -> Iterator[Report | Bad]:
-    """A report, or a bundle of reports."""
-    entries = fhir.children(bundle, "entry")
-    inner = [(n, fhir.child(entry, "resource")) for n, entry in enumerate(entries, start=1)]
-    own = [entry for entry in entries if fhir.child(entry, "resource").get("resourceType") != "Bundle"]
-    for number, resource in inner:
-        if resource.get("resourceType") == "Bundle":
-            if depth >= _DEEPEST:
-                yield Bad(hub.Unreadable(place, "bundles within bundles too deep"), None, frozenset())
-                return
-            yield from _bundle(resource, f"{place}, entry {number}", _delivered(bundle) or time, depth + 1)
-    if own or (bundle.get("entry") and not entries):
-        yield _report(bundle, own, place, time)
-
-
-def _report(bundle: Resource, entries: list[Resource], place: str, time: datetime | None) -> Report | Bad:
-    try:
-        return report.read(bundle, entries, time)
+        if text.peek() == "<":
+            raise hub.TryAgain("the source answered with a web page (HTML) or XML instead of FHIR JSON")
+        outer = yield from document.bundle(text, where)
     except hub.BadRecord as error:
-        name = fhir.text(bundle, "id")
-        # By its own id a report is the same one in every search; its place changes.
-        known = name is not None and re.fullmatch(r"[A-Za-z0-9.\-]{1,64}", name) and not _LIKE_A_NUMBER.search(name)
-        record = hub.Unreadable(f"report {name}" if known else place, str(error), report.skeleton(bundle, entries))
-        try:
-            at = report.time_of(bundle) or time
-        except hub.BadRecord:
-            at = time
-        return Bad(record, at, frozenset(report.numbers(entries)))
+        raise hub.TryAgain(f"the source's answer, {where.place}: {error}") from None
+    if outer.get("resourceType") != "Bundle" or outer.get("type") != "searchset":
+        raise hub.TryAgain("the source answered a search with something else than a searchset")
+    return outer
