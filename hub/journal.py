@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import base64
 import errno
-import json
 import os
 import socket
 from collections.abc import Iterator, Mapping

@@ -10,19 +10,20 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hub import faults
+from hub import faults, journal
 from hub.context import Context
 from hub.errors import GaveUp
 from hub.letters.frozen import freeze
 from hub.letters.gather import gather
 from hub.letters.render import render
 from hub.letters.templates import Templates
-from hub.store import queue, tables
+from hub.store import home, queue, tables
 
 SEND_WITHIN = timedelta(days=1)
 """A frozen letter that has not been handed over by then is somebody's task."""
@@ -43,8 +44,12 @@ class Composed:
 
 
 def compose_due(ctx: Context, templates: Templates) -> Composed:
-    """Make a letter of every bundle that is due. Several processes may do so at once: each takes other bundles."""
+    """Make a letter of every bundle that is due. Several processes may do so at once: each takes other bundles.
+
+    Raises OnHold where letters may not leave from this database."""
     result = Composed()
+    with ctx.database.begin() as session:
+        home.check(session, ctx.clock.now())
     while True:
         with ctx.database.begin() as session:
             bundles = (
@@ -71,6 +76,7 @@ def _compose(
     now = ctx.clock.now()
     letters: list[tables.Letter] = []
     links: list[tables.LetterChild] = []
+    said: list[dict[str, Any]] = []
     for bundle_id, gathered in gather(ctx, session, bundles).items():
         bundle = session.get_one(tables.Bundle, bundle_id)
         bundle.composed_at = now
@@ -107,12 +113,14 @@ def _compose(
             )
         )
         links += [tables.LetterChild(letter_id=letter_id, child_id=child) for child in gathered.children]
+        said.append({"composed": str(letter_id), "said": [digest.hex() for digest in gathered.said]})
     session.add_all(letters)
     session.flush()
     session.add_all(links)
     session.flush()
     if letters:
         queue.defer(session, queue.DELIVER, [{"letter_ids": [str(letter.id) for letter in letters]}])
+    journal.write(ctx, *said)
     result.letters += len(letters)
 
 

@@ -20,14 +20,25 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, undefer
 
-from hub import faults
+from hub import faults, journal
 from hub.cases import events, quarantine, sources
 from hub.clock import today
 from hub.context import Context
-from hub.contract import Channel, DeliveryStatus, Later, Refused, Sent, Status, StatusPage, Unreadable, Unsure
+from hub.contract import (
+    Channel,
+    DeliveryStatus,
+    Later,
+    Refused,
+    SendResult,
+    Sent,
+    Status,
+    StatusPage,
+    Unreadable,
+    Unsure,
+)
 from hub.errors import GaveUp, SettingsError, TovholderError, TryAgain
 from hub.letters.frozen import Opened, for_channel
-from hub.store import tables
+from hub.store import home, tables
 from hub.vault import CannotOpen
 
 ANSWER_WITHIN = timedelta(days=7)
@@ -43,7 +54,7 @@ def deliver_all(ctx: Context, letter_ids: Sequence[UUID]) -> dict[UUID, str]:
     of each. Those that are sent already are left alone, so that the same call may be made again.
 
     Raises TryAgain when some should be tried again with the same key, after the longest wait that was asked for
-    (seconds)."""
+    (seconds); OnHold where letters may not leave from this database."""
     channel = ctx.plugins.channels.get(ctx.settings.letters.channel)
     if channel is None:
         raise SettingsError(
@@ -79,6 +90,7 @@ def _begin(ctx: Context, channel: str, letter_ids: Sequence[UUID]) -> dict[UUID,
     """Write down that the letters still frozen are about to be sent, before anything is: of a try that is broken off
     it is not known whether it arrived. Gives the id of each letter's attempt."""
     with ctx.database.begin() as session:
+        home.check(session, ctx.clock.now())
         tries = session.execute(
             update(tables.Letter)
             .where(tables.Letter.id.in_(letter_ids), tables.Letter.state == "frozen")
@@ -91,6 +103,7 @@ def _begin(ctx: Context, channel: str, letter_ids: Sequence[UUID]) -> dict[UUID,
         ]
         if rows:
             session.execute(insert(tables.Delivery), [row | {"result": BEGUN} for row in rows])
+            journal.write(ctx, {"begun": [str(row["letter_id"]) for row in rows]})
     faults.point("letters.begun")
     return {row["letter_id"]: row["id"] for row in rows}
 
@@ -115,6 +128,7 @@ def _deliver(ctx: Context, channel: Channel, letter_id: UUID, attempt_id: UUID |
         if opened is None or standing is None or not standing.may_go:
             session.execute(delete(tables.Delivery).where(tables.Delivery.id == attempt_id))
             _withhold(ctx, session, letter)
+            journal.write(ctx, {"letter": str(letter.id), "result": WITHHELD}, durable=False)
             return letter.state
         try:
             result = channel.send(opened.letter, str(letter.id))
@@ -124,6 +138,7 @@ def _deliver(ctx: Context, channel: Channel, letter_id: UUID, attempt_id: UUID |
             result = Refused(str(error))
         faults.point("letters.handed_over")
         now = ctx.clock.now()
+        _note(ctx, letter, result)
         session.execute(
             update(tables.Delivery)
             .where(tables.Delivery.id == attempt_id)
@@ -155,6 +170,13 @@ def _deliver(ctx: Context, channel: Channel, letter_id: UUID, attempt_id: UUID |
             after_seconds=result.after_seconds if isinstance(result, Later) else None,
         )
     return state
+
+
+def _note(ctx: Context, letter: tables.Letter, result: SendResult) -> None:
+    """The channel's answer, for whoever restores the database. Not flushed to the disk: where a machine dies and its
+    database is lost as well, the letter counts as one that may have arrived."""
+    sent = {"route": result.route, "transmission": result.transmission} if isinstance(result, Sent) else {}
+    journal.write(ctx, {"letter": str(letter.id), "result": type(result).__name__.lower()} | sent, durable=False)
 
 
 @dataclass(frozen=True, slots=True)

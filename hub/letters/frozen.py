@@ -47,6 +47,7 @@ def freeze(letter_id: UUID, rendered: Rendered, gathered: Gathered) -> tuple[byt
         ],
         "cases": [str(case) for case in gathered.cases],
         "before": gathered.before.isoformat(),
+        "said": [digest.hex() for digest in gathered.said],
     }
     plain = json.dumps(content, ensure_ascii=False).encode()
     return _seal(keys, plain, f"letter-content:{letter_id}"), _seal(keys, rendered.pdf, f"letter-pdf:{letter_id}")

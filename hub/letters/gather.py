@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from hub.cases import events, sources
@@ -29,6 +29,7 @@ from hub.letters.content import (
     LetterKind,
     News,
 )
+from hub.letters.said import DEADLINES, said
 from hub.reading import SourceSettings
 from hub.store import tables
 from hub.store.people import open_keys
@@ -39,6 +40,7 @@ GROWN = "the child turned 18"
 FORGOTTEN = "somebody it is about has been forgotten"
 ANSWERED = "the offer was answered before the letter left"
 ENDED = "the child is no longer in the scheme"
+TOLD = "told by a letter that left between the backup and the restore"
 
 _NEWS = {
     events.CASE_OPENED: News.OPENED,
@@ -62,6 +64,8 @@ class Gathered:
     """The cases it names."""
     before: date
     """The day the first of the children is an adult: from then on it must not leave."""
+    said: tuple[bytes, ...]
+    """What it tells, as digests (hub.letters.said)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,10 @@ class _Known:
     keys: dict[UUID, bytes]
     cards: dict[UUID, CoordinatorCard]
     silent: tuple[tuple[str, date], ...]
+    told: frozenset[bytes]
+    """What letters told that a restored database does not know of."""
+    told_now: set[bytes]
+    """What of that would have been told again."""
 
 
 def gather(
@@ -103,6 +111,9 @@ def gather(
             result[bundle.id] = error
     for why, ids in dropped.items():
         session.execute(update(tables.Event).where(tables.Event.id.in_(ids)).values(bundle_id=None, why_not=why))
+    if known.told_now:
+        # Once: if it changes back one day, that is news.
+        session.execute(delete(tables.Told).where(tables.Told.said.in_(known.told_now)))
     return result
 
 
@@ -163,6 +174,8 @@ def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _
         keys=keys,
         cards=cards(ctx, session, {member for member in staff if member is not None}),
         silent=_silent(ctx, session),
+        told=frozenset(session.execute(select(tables.Told.said)).scalars()),
+        told_now=set(),
     )
 
 
@@ -175,6 +188,12 @@ def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[st
     of_age = {child: comes_of_age(parse(known.opened[child]["cpr"])) for child in mine if child in known.opened}
     children = {child for child, day in of_age.items() if known.day < day}
     told = _told(known, bundle, mine, children, dropped)
+    digests = {event.id: _said(ctx, known, event, guardian) for event in told}
+    again = [event for event in told if digests[event.id] in known.told]
+    if again:
+        known.told_now.update(digests[event.id] for event in again)
+        dropped.setdefault(TOLD, []).extend(event.id for event in again)
+        told = [event for event in told if event not in again]
     if not told:
         return None
     offered = sorted({event.child_id for event in told if event.kind == events.OFFERED})
@@ -221,6 +240,7 @@ def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[st
             case.id for child in in_scheme for case in known.cases.get(child, []) if case.is_open or case.id in news
         ),
         before=min(of_age[child] for child in about),
+        said=tuple(digests[event.id] for event in told),
     )
 
 
@@ -251,6 +271,25 @@ def _told(
         else:
             dropped.setdefault(why, []).append(event.id)
     return told
+
+
+def _said(ctx: Context, known: _Known, event: tables.Event, guardian: tables.Guardian) -> bytes:
+    child, value = event.child_id, None
+    case = next((case for case in known.cases.get(child, []) if case.id == event.case_id), None)
+    if event.kind == events.OFFERED:
+        value = "reminder" if known.offers[child].reminded_at is not None else None
+    elif event.kind == events.ASSIGNED:
+        card = known.cards.get(known.assigned[child])
+        value = card.name if card else None
+    elif case is not None and event.kind in DEADLINES:
+        value = str(case.deadline)
+    elif case is not None and event.kind == events.ADVISER_CHANGED:
+        adviser = known.cards.get(case.adviser_id) if case.adviser_id else None
+        value = adviser.name if adviser else None
+    elif case is not None and event.kind == events.CASE_OPENED:
+        key = known.keys[known.children[child].key_id]
+        value = unseal_json(key, case.sealed, f"case:{case.id}")["state"]
+    return said(ctx.keys, event, guardian, known.children[child], case, value)
 
 
 def _kind(told: Sequence[tables.Event]) -> LetterKind:
