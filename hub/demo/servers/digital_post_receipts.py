@@ -64,10 +64,37 @@ def transmission(key: str) -> str:
     return str(uuid.uuid5(_TOWN, key))
 
 
+def told(at: datetime) -> str:
+    """A time as receipts write it."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def receipt_id(key: str, step: Step) -> str:
+    return str(uuid.uuid5(_TOWN, f"{key}/{step.status}"))
+
+
+_DIRECT = {"Modtaget Digital Post": "RECEIVED", "Afleveret Digital Post": "COMPLETED", "Fejlet": "INVALID"}
+
+
+def receipt(key: str, step: Step) -> dict[str, str | None]:
+    """One receipt of a digital letter as Digital Post itself gives it."""
+    code, text = step.error or (None, None)
+    return {
+        "id": receipt_id(key, step),
+        "transmissionId": transmission(key),
+        "messageUUID": key,
+        "messageId": None,
+        "errorCode": code,
+        "errorMessage": text,
+        "timeStamp": told(step.at),
+        "receiptStatus": _DIRECT[step.words],
+    }
+
+
 def envelope(key: str, route: str, step: Step) -> str:
     """One receipt as Beskedfordeler delivers it."""
     sending = transmission(key)
-    at = step.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at = told(step.at)
     fault = "<FejlDetaljer/>"
     if step.error:
         fault = (
@@ -83,7 +110,7 @@ def envelope(key: str, route: str, step: Step) -> str:
     )
     inside = base64.b64encode(status.encode()).decode("ascii")
     return _ENVELOPE.format(
-        id=uuid.uuid5(_TOWN, f"{key}/{step.status}"),
+        id=receipt_id(key, step),
         by=_DIGITAL_POST if route == "digital" else _PRINTER,
         cvr=_CVR,
         sending=sending,

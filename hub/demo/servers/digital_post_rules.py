@@ -17,14 +17,18 @@ from typing import NamedTuple
 from lxml import etree
 
 from hub.demo.model import Person
+from hub.demo.servers import digital_post_order as order
 
 MEMO = "https://DigitalPost.dk/MeMo-1"
 PRINT = "urn:oio:fjernprint:1.0.0"
-FILE_LIMIT = 10 * 1024 * 1024
-"""The largest file the town takes (bytes)."""
-BODY_LIMIT = 2 * FILE_LIMIT
-
-ROUTES = {"Digital Post": "digital", "Fysisk Post": "print"}
+MESSAGE_LIMIT = 99_500_000
+"""The largest message (bytes): bekendtgørelse om størrelse på filer i Digital Post § 3; ten files at most with it."""
+FILES_MOST = 10
+_ROUTES = {"Digital Post": ("digital",), "Fysisk Post": ("print",), "Automatisk Valg": ("digital", "print")}
+_WANTED = {
+    "digital": (f"{{{MEMO}}}Message", f"{{{MEMO}}}MessageHeader/{{{MEMO}}}messageUUID"),
+    "print": (f"{{{PRINT}}}ForsendelseISamling", f"{{{PRINT}}}ForsendelseI/{{{PRINT}}}AfsendelseIdentifikator"),
+}
 
 
 class RefusedError(Exception):
@@ -35,45 +39,17 @@ class RefusedError(Exception):
         self.code = code
 
 
-class _Child(NamedTuple):
-    name: str
-    required: bool
-    many: bool
-
-
-def _children(order: str) -> tuple[_Child, ...]:
-    """`label` once, `reply?` at most once, `File+` at least once, `Action*` any number, in this order."""
-    return tuple(_Child(word.rstrip("?+*"), word[-1] not in "?*", word[-1] in "+*") for word in order.split())
-
-
-_ORDER = {
-    name: _children(order)
-    for name, order in {
-        "Message": "MessageHeader MessageBody?",
-        "MessageHeader": "messageType messageUUID messageID? messageCode? label notification? additionalNotification? "
-        "reply? replyByDateTime? doNotDeliverUntilDate? mandatory? legalNotification? postType? Sender Recipient "
-        "ContentData? ForwardData? ReplyData*",
-        "Sender": "senderID idType idTypeLabel? label AttentionData? ContactPoint? Representative?",
-        "Recipient": "recipientID idType idTypeLabel? label? AttentionData? ContactPoint?",
-        "AttentionData": "AttentionPerson? ProductionUnit? GlobalLocationNumber? EMail? SEnumber? Telephone? EID? "
-        "ContentResponsible? GeneratingSystem? SORdata? Address? UnstructuredAddress?",
-        "AttentionPerson": "personID? label?",
-        "EMail": "emailAddress relatedAgent?",
-        "Telephone": "telephoneNumber relatedAgent?",
-        "ContentResponsible": "contentResponsibleID? label?",
-        "GeneratingSystem": "generatingSystemID label?",
-        "MessageBody": "createdDateTime MainDocument AdditionalDocument* TechnicalDocument*",
-        "MainDocument": "mainDocumentID? label? File+ Action*",
-        "AdditionalDocument": "additionalDocumentID? label? File+ Action*",
-        "TechnicalDocument": "technicalDocumentID? label? File+",
-        "File": "encodingFormat filename language content",
-        "Action": "label actionCode startDateTime? endDateTime? Reservation? EntryPoint?",
-        "EntryPoint": "url",
-        "ForsendelseISamling": "ForsendelseI",
-        "ForsendelseI": "AfsendelseIdentifikator ForsendelseTypeIdentifikator? ForsendelseModtager? FilformatNavn "
-        "MeddelelseIndholdData TransaktionsParametreI? DokumentParametre KanalUafhaengigeParametreI? PrintParametre? "
-        "DigitalPostParametre? PostParametre? BilagSamling?",
-    }.items()
+NOBODY = "0000000000"
+_ADDRESS = {
+    "PersonName": ".{1,130}",
+    "CoNavn": ".{1,130}",
+    "StreetName": ".{1,40}",
+    "StreetBuildingIdentifier": "[1-9][0-9]{0,2}[A-Z]?",
+    "FloorIdentifier": "[1-9][0-9]?|KL|ST|kl|st|[kK][2-9]",
+    "SuiteIdentifier": ".{1,4}",
+    "MailDeliverySublocationIdentifier": ".{1,34}",
+    "PostCodeIdentifier": "[0-9]{4}",
+    "CountryIdentificationCode": "[A-Z]{2}",
 }
 _UUID4 = re.compile("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}")
 _BAD_IN_NAME = frozenset('<>:"/\\|?*\r\n\u00a0\u2028\u205f\u2060\u3000') | {chr(c) for c in range(0x2000, 0x200B)}
@@ -82,101 +58,105 @@ _MAX = {"notification": 150, "comment": 512}
 
 
 class Sent(NamedTuple):
-    """What one kombi_request holds. `document` is the message, or the print order, as an XML file."""
+    """What was sent. `document` is the message, or the print order, as an XML file; `or_print` the print order that
+    goes instead when the recipient is not registered."""
 
     key: str
     route: str
     document: etree._Element
+    or_print: etree._Element | None = None
+
+
+def _parse(body: bytes) -> etree._Element:
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
+    try:
+        return etree.fromstring(body, parser)
+    except etree.XMLSyntaxError as error:
+        raise RefusedError("xml.invalid", f"The request is not well-formed XML: line {error.lineno}") from error
+
+
+def _key(text: str | None) -> str:
+    key = (text or "").strip()
+    if not _UUID4.fullmatch(key):
+        raise RefusedError("memo.invalid", "messageUUID is missing or is not a UUID of version 4")
+    return key.lower()
 
 
 def read(body: bytes) -> Sent:
-    """What was sent, and under which messageUUID; nothing else is checked. Raises RefusedError."""
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
-    try:
-        root = etree.fromstring(body, parser)
-    except etree.XMLSyntaxError as error:
-        raise RefusedError("xml.invalid", f"The request is not well-formed XML: line {error.lineno}") from error
+    """What a kombi_request holds, and under which messageUUID; nothing else is checked. Raises RefusedError."""
+    root = _parse(body)
     if root.tag != "kombi_request" or len(root) < 1 or root[0].tag != "KombiValgKode":
         raise RefusedError("kombi.invalid", "Expected kombi_request with KombiValgKode first")
-    route = ROUTES.get((root[0].text or "").strip())
-    wanted, path = {
-        "digital": (f"{{{MEMO}}}Message", f"{{{MEMO}}}MessageHeader/{{{MEMO}}}messageUUID"),
-        "print": (f"{{{PRINT}}}ForsendelseISamling", f"{{{PRINT}}}ForsendelseI/{{{PRINT}}}AfsendelseIdentifikator"),
-    }.get(route or "", ("", ""))
-    if route is None:
-        raise RefusedError("kombi.invalid", f"KombiValgKode must be one of {', '.join(ROUTES)}")
-    document = root.find(wanted)
-    if document is None:
+    routes = _ROUTES.get((root[0].text or "").strip())
+    if routes is None:
+        raise RefusedError("kombi.invalid", f"KombiValgKode must be one of {', '.join(_ROUTES)}")
+    documents = [root.find(_WANTED[route][0]) for route in routes]
+    found = [document for document in documents if document is not None]
+    if len(found) < len(routes):
         raise RefusedError("kombi.invalid", "What KombiValgKode says should be sent is not in the request")
-    key = (document.findtext(path) or "").strip()
-    if not _UUID4.fullmatch(key):
-        raise RefusedError("memo.invalid", "messageUUID is missing or is not a UUID of version 4")
-    return Sent(key.lower(), route, document)
+    keys = {_key(document.findtext(_WANTED[route][1])) for route, document in zip(routes, found, strict=True)}
+    if len(keys) > 1:
+        raise RefusedError("kombi.invalid", "The message and the print order are not the same letter")
+    return Sent(keys.pop(), routes[0], found[0], found[1] if len(found) > 1 else None)
 
 
-def check(sent: Sent, people: Mapping[str, Person]) -> None:
-    """Raises RefusedError for anything the real platform would refuse."""
+def read_message(body: bytes, key: str) -> Sent:
+    """A message sent alone, under the messageUUID it is said to have. Raises RefusedError."""
+    root = _parse(body)
+    if root.tag != _WANTED["digital"][0]:
+        raise RefusedError("memo.invalid", "The request is not a memo:Message")
+    if _key(root.findtext(_WANTED["digital"][1])) != key.lower():
+        raise RefusedError("memo.invalid", "memo-message-uuid is not the message's own messageUUID")
+    return Sent(key.lower(), "digital", root)
+
+
+def chosen(sent: Sent, people: Mapping[str, Person]) -> Sent:
+    """What goes, where the platform is to choose: the message to who is registered, else the print order."""
+    if sent.or_print is None:
+        return sent
+    person = people.get(recipient_of(sent.document))
+    if person is not None and person.digital_post:
+        return sent._replace(or_print=None)
+    return Sent(sent.key, "print", sent.or_print)
+
+
+def check(sent: Sent, people: Mapping[str, Person], limit: int = MESSAGE_LIMIT) -> None:
+    """Raises RefusedError for anything the real platform would refuse. `limit` is how large a message may be."""
     if sent.route == "digital":
-        _check_memo(sent.document, people)
+        _check_memo(sent.document, people, limit)
     else:
-        _check_print(sent.document, people)
+        _check_print(sent.document, people, limit)
 
 
-def _name(element: etree._Element) -> str:
-    tag = str(element.tag)
-    return tag[tag.rfind("}") + 1 :]
+def _check_order(element: etree._Element, table: order.Table) -> None:
+    try:
+        order.check(element, table)
+    except order.OrderError as error:
+        raise RefusedError("memo.invalid", str(error)) from error
 
 
-def _check_order(element: etree._Element) -> None:
-    rules = _ORDER.get(_name(element))
-    if rules is None:
-        return
-    at = seen = 0
-    for child in element.iterchildren(etree.Element):
-        name = _name(child)
-        first = at + (seen > 0 and not rules[at].many)
-        while at < len(rules):
-            rule = rules[at]
-            if rule.name == name and (seen == 0 or rule.many):
-                seen += 1
-                break
-            if rule.required and seen == 0:
-                at = len(rules)
-            else:
-                at, seen = at + 1, 0
-        if at == len(rules):
-            raise RefusedError(
-                "memo.invalid", f'tag name "{name}" is not allowed. Possible tag names are: {_possible(rules, first)}'
-            )
-        _check_order(child)
-    missing = next((rule for rule in rules[at + (seen > 0) :] if rule.required), None)
-    if missing:
-        raise RefusedError("memo.invalid", f'tag "{_name(element)}" ends where <{missing.name}> is wanted')
-
-
-def _possible(rules: tuple[_Child, ...], at: int) -> str:
-    names = []
-    for rule in rules[at:]:
-        names.append(f"<{rule.name}>")
-        if rule.required:
-            break
-    return ",".join(names)
-
-
-def _check_memo(message: etree._Element, people: Mapping[str, Person]) -> None:
+def _check_memo(message: etree._Element, people: Mapping[str, Person], limit: int) -> None:
     if message.prefix != "memo":
         raise RefusedError("memo.invalid", "The namespace prefix must be memo")
-    if message.get("memoVersion") not in ("1.1", "1.2"):
-        raise RefusedError("memo.invalid", "memoVersion must be 1.1 or 1.2")
-    _check_order(message)
+    table = {("1.1", "1.1.0"): order.MEMO_1_1, ("1.2", None): order.MEMO_1_2}.get(
+        (message.get("memoVersion", ""), message.get("memoSchVersion"))
+    )
+    if table is None:
+        raise RefusedError("memo.invalid", "memoVersion must be 1.1, with memoSchVersion 1.1.0, or 1.2, without")
+    _check_order(message, table)
     body = message.find(f"{{{MEMO}}}MessageBody")
     if body is None:
         raise RefusedError("memo.invalid", "A DIGITALPOST message must have a MessageBody")
     for element in message.iter(etree.Element):
-        name = _name(element)
+        name = order.local(element)
         if name != "content" and len(element) == 0:
             _check_text(name, element.text or "")
-    for file in body.iter(f"{{{MEMO}}}File"):
+    files = list(body.iter(f"{{{MEMO}}}File"))
+    if len(files) > FILES_MOST:
+        raise RefusedError("file.too.many", f"A message has at most {FILES_MOST} files")
+    if sum(len(file.findtext(f"{{{MEMO}}}content") or "") for file in files) > limit:
+        raise RefusedError("file.too.large", f"The message is larger than {limit} bytes")
+    for file in files:
         _check_file(*(child.text or "" for child in file.iterchildren(etree.Element)))
     recipient = message.find(f"{{{MEMO}}}MessageHeader/{{{MEMO}}}Recipient")
     number = "" if recipient is None else recipient.findtext(f"{{{MEMO}}}recipientID") or ""
@@ -188,9 +168,12 @@ def _check_memo(message: etree._Element, people: Mapping[str, Person]) -> None:
 
 
 def recipient_of(document: etree._Element) -> str:
-    """Whose number a kept letter is addressed to, digital or print."""
+    """Whom a kept letter is addressed to, digital or print: a number, or name and address where it says no number."""
     for element in document.iter(etree.Element):
-        if _name(element) in ("recipientID", "CPRnummerIdentifikator"):
+        name = order.local(element)
+        if name == "ModtagerAdresse":
+            return " ".join(text.strip() for text in element.itertext() if isinstance(text, str) and text.strip())
+        if name in ("recipientID", "CPRnummerIdentifikator") and element.text != NOBODY:
             return element.text or ""
     return ""
 
@@ -226,8 +209,6 @@ def _check_file(format_: str, name: str, language: str, content: str) -> None:
 
 
 def _check_content(content: str, *, pdf: bool) -> None:
-    if len(content) > FILE_LIMIT * 4 // 3 + 4:
-        raise RefusedError("file.too.large", f"A file is larger than {FILE_LIMIT} bytes")
     try:
         data = base64.b64decode(content.strip(), validate=True)
     except (binascii.Error, ValueError) as error:
@@ -238,11 +219,18 @@ def _check_content(content: str, *, pdf: bool) -> None:
         raise RefusedError("file.invalid", "A file is not the PDF it says it is")
 
 
-def _check_print(order: etree._Element, people: Mapping[str, Person]) -> None:
-    _check_order(order)
-    found = {_name(element): element.text or "" for element in order.iter(etree.Element) if len(element) == 0}
+def _check_print(sent: etree._Element, people: Mapping[str, Person], limit: int) -> None:
+    found = {order.local(element): element.text or "" for element in sent.iter(etree.Element) if len(element) == 0}
+    _check_order(sent, order.PRINT_LINES if "PostalAddressFirstLineText" in found else order.PRINT)
     if found.get("FilformatNavn", "").upper() != "PDF":
         raise RefusedError("print.invalid", "FilformatNavn must be PDF")
-    if found.get("CPRnummerIdentifikator") not in people:
+    number = found.get("CPRnummerIdentifikator")
+    if number not in people and not (number == NOBODY and "PersonName" in found):
         raise RefusedError("recipient.not.found", "The recipient is not known, and no address is given")
+    for name, text in found.items():
+        pattern = _ADDRESS.get(name, ".{1,34}" if name.startswith("PostalAddress") else None)
+        if pattern and not re.fullmatch(pattern, text):
+            raise RefusedError("print.invalid", f"{name} in the address is not what it may be")
+    if len(found["MeddelelseIndholdData"]) > limit:
+        raise RefusedError("file.too.large", f"The letter is larger than {limit} bytes")
     _check_content(found["MeddelelseIndholdData"], pdf=True)

@@ -122,11 +122,15 @@ def test_a_missing_label_is_told_as_in_the_real_receipt(body: bytes) -> None:
     )
 
 
-def test_a_file_that_is_too_large_is_refused(letter: hub.Letter, settings: DigitalPostSettings, town: Town) -> None:
-    large = replace(letter, pdf=b"%PDF-1.7" + bytes(rules.FILE_LIMIT))
-    assert verdict(kombi_request(large, KEY, "digital", settings), town) == "file.too.large"
-    just = replace(letter, pdf=b"%PDF-1.7" + bytes(rules.FILE_LIMIT - 8))
-    assert verdict(kombi_request(just, KEY, "digital", settings), town) == "taken"
+def test_a_message_that_is_too_large_is_refused(
+    letter: hub.Letter, paper: hub.Letter, settings: DigitalPostSettings, town: Town
+) -> None:
+    for one, route in ((letter, "digital"), (paper, "print")):
+        sent = rules.read(kombi_request(replace(one, pdf=b"%PDF-1.7" + bytes(9000)), KEY, route, settings))
+        rules.check(sent, town.people, limit=13_000)
+        with pytest.raises(rules.RefusedError, match="larger than 11000 bytes") as caught:
+            rules.check(sent, town.people, limit=11_000)
+        assert caught.value.code == "file.too.large"
 
 
 @pytest.mark.parametrize("name", ["Full", "Minimum"])
@@ -272,7 +276,7 @@ def test_a_known_uuid_by_the_other_route_is_no_second_letter(
 
 
 def test_http_answers(serve: Callable[[Any], str], town: Town, clock: SetClock, folder: Path, body: bytes) -> None:
-    url = serve(digital_post.app(town, clock, folder))
+    url = serve(digital_post.app(town, clock, folder, limit=100_000))
     with httpx2.Client(base_url=url) as client:
         ask = "/service/PostForespoerg_1/digitalpost"
         for number, registered in (("0107729995", True), ("1502689998", False), ("2404759996", False)):
@@ -284,7 +288,7 @@ def test_http_answers(serve: Callable[[Any], str], town: Town, clock: SetClock, 
         no_header = client.post(kombi, content=body)
         assert no_header.status_code == 400
         assert "<FejlId>header.missing</FejlId>" in no_header.text
-        large = client.post(kombi, content=bytes(rules.BODY_LIMIT + 1), headers=TRANSACTION)
+        large = client.post(kombi, content=bytes(1024 * 1024 + 200_001), headers=TRANSACTION)
         assert "<FejlId>file.too.large</FejlId>" in large.text
         assert client.get("/beskeder", params={"after": "x"}).status_code == 400
         assert client.get("/beskeder", params={"after": "99"}).json() == {"beskeder": [], "next": "99"}

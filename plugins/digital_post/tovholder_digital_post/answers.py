@@ -5,7 +5,7 @@
 | it has taken the letter; or it has the messageUUID already (409, an error code that says duplicate) | `Sent` |
 | an error about the letter (a code, or 400, 413, 422) | `Refused`, with the error's code |
 | 429, 503 | `Later`, when it says |
-| 401, 403, 407; 400 as a web page; 404 and others without an error code; 3xx | `Later`: our access is wrong, not the letter |
+| 401, 403, 407; 400 as a web page; 404 and others without an error code; 3xx | `Later`: our access is wrong |
 | no connection, no token | `Later` |
 | time-out, broken connection, 500, 502, 504, an answer that cannot be read | `Unsure` |
 """
