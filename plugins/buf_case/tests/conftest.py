@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-import httpx2 as httpx
 import pytest
 import uvicorn
-from lxml import etree
 from starlette.types import ASGIApp, Receive, Scope, Send
 from tovholder_buf_case import BufAdapter, BufSettings
-from tovholder_buf_case.wire import PATH, VARIANTS, WSI
+from tovholder_buf_case.wire import BPI, COMMON, WSI
 
 import hub
 from hub.clock import SetClock
@@ -183,23 +181,53 @@ def from_folder() -> Callable[..., BufAdapter]:
     return make
 
 
+def pupil(
+    cpr: str | None,
+    user_id: str | None = None,
+    *,
+    kind: str = "CPR_VERIFIED",
+    role: str = "Elev",
+    groups: tuple[str, ...] = ("H",),
+    person: str = "",
+    student: str = "",
+    protected: bool = False,
+) -> str:
+    """An InstitutionPerson with a Student. `person` and `student` are put at the end of theirs; `e:` is the variant."""
+    number = "" if cpr is None else f"<c:CivilRegistrationNumber>{cpr}</c:CivilRegistrationNumber>"
+    more = "".join(f"<b:GroupId>{group}</b:GroupId>" for group in groups[1:])
+    return (
+        f'<e:InstitutionPerson source="x"><e:Person protected="{str(protected).lower()}">'
+        "<c:FirstName>Fornavn</c:FirstName>"
+        f"<c:FamilyName>Efternavnsen</c:FamilyName><c:UserId>{f'u{cpr}x' if user_id is None else user_id}</c:UserId>"
+        f"{number}<c:CivilRegistrationNumberType>{kind}</c:CivilRegistrationNumberType>{person}</e:Person>"
+        f"<e:Student><c:Role>{role}</c:Role><c:Level>3</c:Level><c:MainGroupId>{groups[0]}</c:MainGroupId>{more}{student}"
+        "</e:Student></e:InstitutionPerson>"
+    )
+
+
+def export(number: str, *persons: str, variant: str = "fullmyndighed", groups: dict[str, str] | None = None) -> str:
+    """An export. `groups`: name → GroupType; the name is the id, too."""
+    name = {"fullmyndighed": "FullMyndighed", "full": "Full", "medium": "Medium", "small": "Small"}[variant]
+    kinds = "".join(
+        f"<c:Group><c:GroupId>{group}</c:GroupId><c:GroupType>{kind}</c:GroupType></c:Group>"
+        for group, kind in (groups or {"H": "Hovedgruppe"}).items()
+    )
+    return (
+        f'<e:UNILoginExport{name} xmlns:e="{WSI}/{variant}" xmlns:c="{COMMON}" xmlns:b="{BPI}" '
+        'exportDateTime="2026-09-02T04:00:00Z" accessLevel="full"><e:Institution>'
+        f"<c:InstitutionNumber>{number}</c:InstitutionNumber>{kinds}{''.join(persons)}</e:Institution>"
+        f"</e:UNILoginExport{name}>"
+    )
+
+
 @pytest.fixture(scope="session")
-def save_exports() -> Callable[[str, Path], None]:
-    """Save what a server has into a folder, unfiltered: with parents, as an export by hand has them."""
+def make_pupil() -> Callable[..., str]:
+    return pupil
 
-    def save(url: str, folder: Path) -> None:
-        for number in ("101001", "101002", "201001"):
-            asked = (
-                '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body>'
-                f'<eksporterXmlFuldMyndighed xmlns="{WSI}"><instnr>{number}</instnr></eksporterXmlFuldMyndighed>'
-                "</s:Body></s:Envelope>"
-            )
-            answer = httpx.post(url + PATH, content=asked)
-            root = etree.fromstring(answer.content).find(f".//{{{VARIANTS[0]}}}UNILoginExportFullMyndighed")
-            assert root is not None
-            (folder / f"{number}.xml").write_bytes(etree.tostring(root, encoding="UTF-8", xml_declaration=True))
 
-    return save
+@pytest.fixture(scope="session")
+def make_export() -> Callable[..., str]:
+    return export
 
 
 @pytest.fixture

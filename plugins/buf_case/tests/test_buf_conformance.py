@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Set
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from lxml import etree
@@ -15,12 +14,10 @@ from tovholder_buf_case import BufAdapter, BufSettings
 
 from hub.clock import SetClock
 from hub.demo.model import Town
-from hub.demo.servers import buf
+from hub.demo.servers import buf, buf_list
 from hub.testing import AdapterConformance, Front, Request
-from hub.testing.front import running
 
 KINDS = {number: {"name": "Specialskole"} for number in ("101001", "101002")}
-READS = {"hentDataAftalerFuldMyndighed", "eksporterXmlFuldMyndighed"}
 Act = Callable[[], None]
 
 
@@ -45,13 +42,15 @@ class _Pupils(AdapterConformance):
 
 
 class TestOverHttp(_Pupils):
+    variant = "FuldMyndighed"
+
     @pytest.fixture
     def source(self, town: Town, clock: SetClock) -> Any:
         return buf.app(town, clock)
 
     @pytest.fixture
     def make_adapter(self, front: Front) -> Callable[..., BufAdapter]:
-        given = {"url": front.url, "kinds": KINDS, "page_size": 1}
+        given = {"url": front.url, "kinds": KINDS, "page_size": 1, "variant": self.variant}
         return lambda **settings: BufAdapter(BufSettings.model_validate(given | settings))
 
     @pytest.fixture
@@ -59,7 +58,8 @@ class TestOverHttp(_Pupils):
         """All operations are at one address; these two read."""
 
         def is_write(request: Request) -> bool:
-            return etree.QName(etree.fromstring(request.body).find("{*}Body")[0]).localname not in READS
+            operation = etree.QName(etree.fromstring(request.body).find("{*}Body")[0]).localname
+            return operation.removesuffix(self.variant) not in ("hentDataAftaler", "eksporterXml")
 
         return is_write
 
@@ -76,27 +76,33 @@ class TestOverHttp(_Pupils):
         return lambda: clock.move(timedelta(days=4))
 
 
+@pytest.mark.slow
+class TestFuldOverHttp(TestOverHttp):
+    variant = "Fuld"
+
+
+@pytest.mark.slow
+class TestMellemOverHttp(TestOverHttp):
+    variant = "Mellem"
+
+
 class TestFromFolder(_Pupils):
-    @pytest.fixture(scope="class")
-    @classmethod
-    def exports(cls, town: Town, save_exports: Callable[[str, Path], None], tmp_path_factory: Any) -> dict[int, Path]:
-        """The exports of days 0, 3 and 4, taken by hand."""
-        clock, folders = SetClock(town.start), {}
-        with running() as front:
-            front.serve(buf.app(town, clock))
-            for day in (0, 3, 4):
-                clock.set(town.start + timedelta(days=day))
-                folders[day] = tmp_path_factory.mktemp(f"day{day}")
-                save_exports(front.url, folders[day])
-        return folders
+    """What lies in the folder on days 0, 3 and 4, saved by hand."""
+
+    variant = buf.Variant.FULD_MYNDIGHED
+    listed: ClassVar[Any] = KINDS
+
+    def save(self, town: Town, day: int, folder: Path) -> None:
+        buf.save(town, town.start + timedelta(days=day), folder, self.variant)
 
     @pytest.fixture
-    def folder(self, exports: dict[int, Path], tmp_path: Path) -> Path:
-        return Path(shutil.copytree(exports[0], tmp_path / "exports"))
+    def folder(self, town: Town, tmp_path: Path) -> Path:
+        self.save(town, 0, tmp_path / "exports")
+        return tmp_path / "exports"
 
     @pytest.fixture
     def make_adapter(self, folder: Path) -> Callable[..., BufAdapter]:
-        given = {"folder": folder, "kinds": KINDS, "page_size": 1}
+        given = {"folder": folder, "kinds": self.listed, "page_size": 1}
         return lambda **settings: BufAdapter(BufSettings.model_validate(given | settings))
 
     @pytest.fixture
@@ -108,9 +114,45 @@ class TestFromFolder(_Pupils):
         return spoil
 
     @pytest.fixture
-    def remove(self, exports: dict[int, Path], folder: Path) -> Act:
-        return lambda: shutil.copytree(exports[3], folder, dirs_exist_ok=True)
+    def remove(self, town: Town, folder: Path) -> Act:
+        return lambda: self.save(town, 3, folder)
 
     @pytest.fixture
-    def change(self, exports: dict[int, Path], folder: Path) -> Act:
-        return lambda: shutil.copytree(exports[4], folder, dirs_exist_ok=True)
+    def change(self, town: Town, folder: Path) -> Act:
+        return lambda: self.save(town, 4, folder)
+
+
+class TestFuldFromFolder(TestFromFolder):
+    variant = buf.Variant.FULD
+
+
+class TestMellemFromFolder(TestFromFolder):
+    variant = buf.Variant.MELLEM
+
+
+class TestCaseList(TestFromFolder):
+    listed: ClassVar[Any] = {"case:Specialundervisning": {"name": "Specialundervisning"}}
+
+    def save(self, town: Town, day: int, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        (folder / "sager.csv").write_bytes(buf_list.case_list(town, town.start + timedelta(days=day)))
+
+    @pytest.fixture
+    def kinds(self) -> Set[str]:
+        return set(self.listed)
+
+    @pytest.fixture
+    def spoiled(self, cpr: dict[str, str]) -> Callable[[bytes], bytes]:
+        """A list in which Carl's case was opened on a day that does not exist."""
+        return lambda text: re.sub(rb"(Carl [^\n]*;)11-08-2025;", rb"\g<1>31-09-2025;", text)
+
+
+class TestCaseListInUtf8WithCommas(TestCaseList):
+    def save(self, town: Town, day: int, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        found = buf_list.case_list(town, town.start + timedelta(days=day), delimiter=",", encoding="utf-8-sig")
+        (folder / "sager.csv").write_bytes(found)
+
+    @pytest.fixture
+    def spoiled(self, cpr: dict[str, str]) -> Callable[[bytes], bytes]:
+        return lambda text: re.sub(rb"(Carl [^\n]*,)11-08-2025,", rb"\g<1>31-09-2025,", text)

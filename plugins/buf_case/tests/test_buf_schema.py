@@ -3,7 +3,6 @@ examples made by hand. Skipped where the fragments are not to be had."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from datetime import date, datetime
@@ -28,15 +27,6 @@ def ask(url: str, body: etree._Element) -> etree._Element:
     answer = httpx.post(url + PATH, content=etree.tostring(envelope))
     assert answer.status_code == 200
     return etree.fromstring(answer.content)[0][0]
-
-
-@pytest.fixture(scope="session")
-def fragments() -> str:
-    beside = Path(__file__).resolve().parents[4] / "shared" / "standards"
-    path = Path(os.environ.get("TOVHOLDER_STANDARDS", beside)) / "school" / "stil-wsieksport7-schema-fragments.txt"
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not here: set TOVHOLDER_STANDARDS to the folder with the standards")
-    return path.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

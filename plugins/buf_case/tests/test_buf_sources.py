@@ -61,10 +61,13 @@ def test_while_something_is_missing_every_read_is_full(from_folder: Make, exampl
     shutil.copy(examples / "101001.xml", tmp_path)
     adapter = from_folder(tmp_path, kinds=["101001", "group:Special*", "201001"])
     first = list(adapter.presence(None))
-    assert list(adapter.presence(first[-1].cursor)) == first
+    assert flat(adapter.presence(first[-1].cursor)) == flat(iter(first))
     shutil.copy(examples / "201001.xml", tmp_path)
-    again = list(adapter.presence(first[-1].cursor))
-    assert again[-1].complete
+    for _once_more in range(2):  # the hub may count what it saw before as seen in the first of them
+        again = list(adapter.presence(first[-1].cursor))
+        assert again[-1].complete
+        assert len(flat(iter(again))) == 6
+        first = again
     assert [page.records for page in adapter.presence(again[-1].cursor)] == [()]
 
 

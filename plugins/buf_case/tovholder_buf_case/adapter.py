@@ -23,9 +23,6 @@ from tovholder_buf_case import units, wire
 from tovholder_buf_case.settings import BufSettings
 from tovholder_buf_case.unit import Found, Unit
 
-_IN_A_ROW = 2
-"""So many units without an answer, one after the other, are the source itself; the rest would only be waited for."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Cursor:
@@ -120,7 +117,9 @@ class BufAdapter:
         if as_before and start.whole and now == start.chain:
             yield hub.Page((), since)
         else:
-            yield from self._full(found, iter(read), _Cursor(), records)
+            # After a read that missed something, perhaps in the same run of the hub, to which what it saw then has been
+            # seen: a chain that is spoiled from the start makes the next read, in a run of its own, full again.
+            yield from self._full(found, iter(read), _Cursor("" if start.whole else "missed"), records)
 
     def _full(
         self,
@@ -165,10 +164,7 @@ class BufAdapter:
     def _units(
         self, found: Found, start: _Cursor | None, children: Set[str] | None
     ) -> Iterator[tuple[str, Unit | _Missed]]:
-        """The units from where `start` is on, each read whole before it is given.
-
-        Raises TryAgain when several in a row do not answer, GaveUp when we are refused."""
-        silent = 0
+        """The units from where `start` is on, each read whole before it is given. Raises GaveUp when we are refused."""
         for name, read in found.units.items():
             if start is not None and name < start.unit:
                 continue
@@ -177,14 +173,9 @@ class BufAdapter:
             except hub.BadRecord as error:
                 unit = _Missed(told=hub.Unreadable(_position(name), str(error)))
             except hub.TryAgain as error:
-                silent += 1
                 told = hub.TryAgain(f"{_position(name)}: {error}", after_seconds=error.after_seconds)
                 told.__cause__ = error
-                if silent == _IN_A_ROW:
-                    raise told from error
                 unit = _Missed(error=told)
-            else:
-                silent = 0
             yield name, unit
 
 
