@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import func, select
 
@@ -11,7 +13,7 @@ from hub.clock import DENMARK
 from hub.context import Context
 from hub.contract import Adapter, Channel
 from hub.errors import TovholderError
-from hub.store import schema, tables
+from hub.store import home, schema, tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,9 @@ def examine(ctx: Context) -> list[Check]:
             select(func.count()).select_from(tables.Letter).where(tables.Letter.state_due < ctx.clock.now())
         ).scalar_one()
         checks.append(Check("letters", late == 0, f"{late} wait longer than they should"))
+        held = home.held(session)
+        checks.append(Check("sending", not held, home.WHY if held else "letters leave from this database"))
+    checks.append(_journal(ctx.settings.journal))
     plugged: list[tuple[str, Adapter | Channel]] = [*ctx.plugins.adapters.items(), *ctx.plugins.channels.items()]
     return checks + [_ask(name, thing) for name, thing in plugged]
 
@@ -54,6 +59,15 @@ def _ask(name: str, thing: Adapter | Channel) -> Check:
     except Exception as error:  # noqa: BLE001 - one plugin that fails must not hide the other checks
         return Check(name, False, f"its own check fails: {type(error).__name__}")
     return Check(name, health.ok, health.detail)
+
+
+def _journal(folder: Path | None) -> Check:
+    if folder is None:
+        return Check("journal", True, "none is named: after a restore, people must ask what had been told")
+    ok = folder.is_dir() and os.access(folder, os.W_OK)
+    return Check(
+        "journal", ok, f"{folder}" if ok else f"{folder} is not there, or not ours to write in; is its disk mounted?"
+    )
 
 
 def _time(when: datetime | None) -> str:

@@ -6,13 +6,14 @@ obeyed by whatever comes after.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import delete, event, exists, select, update
 from sqlalchemy.orm import Session, aliased
 
+from hub import journal
 from hub.access import log
 from hub.access.askers import PersonKeyPair, asker_key
 from hub.cases import events
@@ -37,6 +38,8 @@ class Answerer:
     how: How
     text_version: str
     registered_by: log.Asker | None = None
+    again: UUID | None = None
+    """The answer's own id, when it is one from the journal that a restored database has lost."""
 
 
 def accept(ctx: Context, child_id: UUID, by: Answerer) -> None:
@@ -115,6 +118,8 @@ class _Standing:
     number: Cpr
     child_key: PersonKeyPair
     guardian_key: PersonKeyPair
+    tokens: tuple[bytes, bytes]
+    """The child's and the guardian's."""
 
 
 def _standing(ctx: Context, session: Session, child_id: UUID, by: Answerer) -> _Standing:
@@ -127,7 +132,7 @@ def _standing(ctx: Context, session: Session, child_id: UUID, by: Answerer) -> _
         tables.Custody.holds(day),
     )
     row = session.execute(
-        select(tables.Offer, tables.Child, child_key, guardian_key)
+        select(tables.Offer, tables.Child, child_key, guardian_key, tables.Guardian.token)
         .join(tables.Child, tables.Child.id == tables.Offer.child_id)
         .join(child_key, child_key.id == tables.Child.key_id)
         .join(tables.Guardian, tables.Guardian.id == by.guardian_id)
@@ -137,13 +142,13 @@ def _standing(ctx: Context, session: Session, child_id: UUID, by: Answerer) -> _
     ).one_or_none()
     if row is None:
         raise NotAllowed("this child has no offer, or whoever answers has no custody of it today")
-    offer, child, sealing, guardians = row
+    offer, child, sealing, guardians, token = row
     if sealing.wrapped is None or guardians.wrapped is None:
         raise CannotOpen("the key of somebody this is about is destroyed")
     key = ctx.keys.ring.unwrap(sealing.version, sealing.wrapped, str(sealing.id))
     own = ctx.keys.ring.unwrap(guardians.version, guardians.wrapped, str(guardians.id))
     number = parse(unseal_json(key, child.sealed, f"child:{child.id}")["cpr"])
-    return _Standing(offer, number, (sealing.id, key), (guardians.id, own))
+    return _Standing(offer, number, (sealing.id, key), (guardians.id, own), (child.token, token))
 
 
 def _end(ctx: Context, session: Session, offer: tables.Offer, state: str, why: str) -> None:
@@ -161,14 +166,16 @@ def _end(ctx: Context, session: Session, offer: tables.Offer, state: str, why: s
 
 
 def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answerer, answer: str) -> None:
-    """The answer as a row, and as an entry in the log: taken last, so that the log orders it against every lookup."""
-    child_id = standing.offer.child_id
+    """The answer as a row, and as an entry in the log: taken last, so that the log orders it against every lookup. In
+    the journal once it is committed."""
+    child_id, answer_id = standing.offer.child_id, by.again or uuid4()
     asker, key, staff = log.Asker(str(by.guardian_id), "", "guardian"), standing.guardian_key, None
     if by.registered_by is not None:
         asker, key = by.registered_by, asker_key(session, ctx.keys, by.registered_by)
         staff = session.execute(select(tables.Staff.id).where(tables.Staff.key_id == key[0])).scalar_one()
     session.add(
         tables.Acceptance(
+            id=answer_id,
             child_id=child_id,
             guardian_id=by.guardian_id,
             answer=answer,
@@ -180,6 +187,17 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
     )
     what = {"answer": answer, "how": by.how}
     log.append(session, [_entry(ctx, child_id, standing.child_key, asker, key, "acceptance", what)])
+    if by.again is None:
+        kept = {
+            "answer": str(answer_id),
+            "says": answer,
+            "child": standing.tokens[0].hex(),
+            "guardian": standing.tokens[1].hex(),
+            "how": by.how,
+            "text": by.text_version,
+            "registered_by": asdict(by.registered_by) if by.registered_by is not None else None,
+        }
+        event.listen(session, "after_commit", lambda _session: journal.write(ctx, kept), once=True)
 
 
 def _entry(

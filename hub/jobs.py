@@ -23,7 +23,7 @@ from hub.coordination import offers, silence
 from hub.errors import TryAgain
 from hub.letters import compose, delivery
 from hub.letters.templates import Templates
-from hub.store import queue
+from hub.store import home, queue
 
 log = structlog.get_logger()
 
@@ -56,7 +56,10 @@ def build(ctx: Context) -> App:
 
     @app.task(name="compose", queue=LETTERS, retry=retry)
     def compose_due(timestamp: int = 0) -> None:
-        compose.compose_due(ctx, templates)
+        try:
+            compose.compose_due(ctx, templates)
+        except home.OnHold as error:  # not tried again: the next minute's job asks anyway
+            log.warning("no letter is written", why=str(error))
 
     @app.task(name="statuses", queue=LETTERS, retry=retry)
     def statuses(timestamp: int = 0) -> None:

@@ -17,7 +17,7 @@ from hub.cases import events
 from hub.cases.deadlines import add_working_days
 from hub.clock import today
 from hub.context import Context
-from hub.store import tables
+from hub.store import home, tables
 from hub.store.people import open_keys
 from hub.vault import seal_json
 
@@ -31,9 +31,12 @@ class Silence:
 
 
 def follow_up(ctx: Context) -> Silence:
-    """Remind those whose date has passed, once; let go of those who have been reminded and still say nothing."""
+    """Remind those whose date has passed, once; let go of those who have been reminded and still say nothing. Nobody in
+    a copy of the database that does not know yet who has answered (hub.store.home)."""
     day, now = today(ctx.clock), ctx.clock.now()
     with ctx.database.begin() as session:
+        if home.held(session):
+            return Silence(0, 0)
         silent = (
             session.execute(
                 select(tables.Offer)

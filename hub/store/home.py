@@ -19,6 +19,10 @@ from sqlalchemy.orm import Session
 from hub.errors import TryAgain
 from hub.store.tables import Sender
 
+WHY = (
+    "letters are on hold: this database is a copy of the one they left from, or an operator has said so; "
+    "if it is to take over, run: tovholder restore --resume"
+)
 LOOK_AGAIN = 600.0
 """After how long a job that found letters on hold looks again (seconds)."""
 
@@ -30,8 +34,10 @@ _HELD = "held"
 
 
 class OnHold(TryAgain):
-    """No letter leaves: this database is a copy of the one that letters left from, or an operator has put letters on
-    hold. If it is to take over, run: tovholder restore --resume"""
+    """Letters are on hold."""
+
+    def __init__(self) -> None:
+        super().__init__(WHY, after_seconds=LOOK_AGAIN)
 
 
 def held(session: Session) -> bool:
@@ -46,7 +52,7 @@ def check(session: Session, now: datetime) -> None:
     if row.place is None:
         claim(session, now)
     elif row.place != row.here:
-        raise OnHold(after_seconds=LOOK_AGAIN)
+        raise OnHold
 
 
 def claim(session: Session, now: datetime) -> None:
