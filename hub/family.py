@@ -10,15 +10,16 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, event, exists, select, update
+from sqlalchemy import event, exists, select
 from sqlalchemy.orm import Session, aliased
 
 from hub import journal
 from hub.access import log
 from hub.access.askers import PersonKeyPair, asker_key
 from hub.cases import events
-from hub.cases.custody import numbers_of
+from hub.cases.ending import end
 from hub.cases.match import birthday_passed
+from hub.cases.numbers import numbers_of
 from hub.clock import today
 from hub.context import Context
 from hub.errors import NotAllowed
@@ -72,7 +73,7 @@ def decline(ctx: Context, child_id: UUID, by: Answerer) -> None:
             return
         if standing.offer.state != "offered":
             raise NotAllowed("there is no open offer to decline")
-        _end(ctx, session, standing.offer, "declined", "the family said no")
+        end(session, ctx.clock.now(), standing.offer, "declined", "the family said no")
         _write_down(ctx, session, standing, by, "no")
 
 
@@ -84,7 +85,7 @@ def withdraw(ctx: Context, child_id: UUID, by: Answerer) -> None:
             return
         if standing.offer.state != "accepted":
             raise NotAllowed("there is no yes to take back")
-        _end(ctx, session, standing.offer, "withdrawn", "the family took its yes back")
+        end(session, ctx.clock.now(), standing.offer, "withdrawn", "the family took its yes back")
         _write_down(ctx, session, standing, by, "withdrawn")
 
 
@@ -102,7 +103,7 @@ def come_of_age(ctx: Context) -> int:
             offer = session.execute(
                 select(tables.Offer).where(tables.Offer.child_id == child).with_for_update()
             ).scalar_one()
-            _end(ctx, session, offer, "grown", "the child turned 18")
+            end(session, ctx.clock.now(), offer, "grown", "the child turned 18")
             row = session.get_one(tables.Child, child)
             key = (row.key_id, open_key(session, ctx.keys, row.key_id))
             system = asker_key(session, ctx.keys, log.SYSTEM)
@@ -149,20 +150,6 @@ def _standing(ctx: Context, session: Session, child_id: UUID, by: Answerer) -> _
     own = ctx.keys.ring.unwrap(guardians.version, guardians.wrapped, str(guardians.id))
     number = parse(unseal_json(key, child.sealed, f"child:{child.id}")["cpr"])
     return _Standing(offer, number, (sealing.id, key), (guardians.id, own), (child.token, token))
-
-
-def _end(ctx: Context, session: Session, offer: tables.Offer, state: str, why: str) -> None:
-    """What the yes carried ends: place, assignment, case index, waiting events."""
-    now, child_id = ctx.clock.now(), offer.child_id
-    offer.state, offer.coordinator_id, offer.answered_at = state, None, now
-    session.execute(
-        update(tables.Assignment)
-        .where(tables.Assignment.child_id == child_id, tables.Assignment.until.is_(None))
-        .values(until=now)
-    )
-    events.drop_waiting(session, why, child=child_id)
-    session.execute(delete(tables.Case).where(tables.Case.child_id == child_id))
-    session.execute(delete(tables.ChildSource).where(tables.ChildSource.child_id == child_id))
 
 
 def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answerer, answer: str) -> None:

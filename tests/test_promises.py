@@ -64,7 +64,7 @@ BEFORE_YES = {
         "source", "purpose", "cursor", "run", "under_way", "full_at", "answered_at", "failed_at", "failure",
     },
     "person_key": {"id", "version", "wrapped", "destroyed_at"},
-    "child": {"id", "token", "key_id", "sealed", "eligible"},  # sealed: the number alone
+    "child": {"id", "token", "key_id", "sealed", "eligible", "same_as"},  # sealed: the number alone
     "child_source": {"child_id", "source", "read_at"},  # that CPR has been asked
     "guardian": {"id", "token", "key_id", "sealed", "language"},  # whom the offer goes to
     "custody": {"child_id", "guardian_id", "since", "until", "seen_at"},

@@ -84,13 +84,15 @@ class Answer:
 
 _HEAD = "UPDATE log_head SET size = size + %s WHERE id = 1 RETURNING size"
 _INPUTS = """
-SELECT c.token, c.id, c.key_id, k.version, k.wrapped, a.since,
+SELECT asked.token, c.id, c.key_id, k.version, k.wrapped, a.since,
        s.id AS staff_id, s.sealed AS staff_sealed, s.key_id AS staff_key, sk.version AS staff_version,
        sk.wrapped AS staff_wrapped,
        u.id AS sub_id, u.sealed AS sub_sealed, u.key_id AS sub_key, uk.version AS sub_version,
        uk.wrapped AS sub_wrapped,
        ARRAY(SELECT DISTINCT administration FROM case_index WHERE child_id = c.id AND is_open) AS administrations
-FROM child c
+FROM (SELECT token, id FROM child WHERE token = ANY(%(tokens)s)
+      UNION ALL SELECT token, child_id FROM former_number WHERE token = ANY(%(tokens)s)) asked
+JOIN child c ON c.id = asked.id
 JOIN person_key k ON k.id = c.key_id AND k.wrapped IS NOT NULL
 LEFT JOIN assignment a ON a.child_id = c.id AND a.until IS NULL
 LEFT JOIN coordinator co ON co.staff_id = a.coordinator_id
@@ -98,7 +100,6 @@ LEFT JOIN staff s ON s.id = co.staff_id
 LEFT JOIN person_key sk ON sk.id = s.key_id
 LEFT JOIN staff u ON u.id = co.substitute_id AND co.away
 LEFT JOIN person_key uk ON uk.id = u.key_id
-WHERE c.token = ANY(%s)
 """
 _SOURCES = """
 SELECT source, max(answered_at) AS answered_at, bool_or(failure IS NOT NULL) AS failing FROM source_state
@@ -212,7 +213,7 @@ class LookupQueue:
             # Whatever the database's default is: a snapshot older than the wait for the head would show what is gone.
             await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
             head = await connection.execute(_HEAD, [len(batch)])
-            inputs = await connection.execute(_INPUTS, [tokens])
+            inputs = await connection.execute(_INPUTS, {"tokens": tokens})
             freshness = await connection.execute(_SOURCES)
             first = (await head.fetchone()).size - len(batch)  # type: ignore[union-attr]
             children = {row.token: row for row in await inputs.fetchall()}

@@ -8,54 +8,60 @@ asked for, and its guardians not once more.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from hub.cases import quarantine, sources
-from hub.clock import DENMARK
+from hub.access import log
+from hub.cases import events, guardians, holders, numbers, persons, sources
+from hub.cases.custody_run import CustodyRead as CustodyRead
+from hub.cases.custody_run import Run, matchable, note
+from hub.clock import DENMARK, today
 from hub.context import Context
 from hub.contract import Adapter, GuardianRecord, KnowsPersons, Page, PersonRecord, Unreadable
 from hub.errors import BadRecord, TovholderError
-from hub.identity import parse
 from hub.store import tables
-from hub.store.people import make_key, open_keys
-from hub.vault import seal_json, unseal_json
 
 ASK_AGAIN = timedelta(days=7)
-"""So often the guardians of a child with an offer or a coordinator are asked for again: CPR tells no changes."""
-
-
-@dataclass(slots=True)
-class CustodyRead:
-    source: str
-    read: int = 0
-    quarantined: int = 0
-    failure: str | None = None
+"""So often the guardians of a child with an offer or a coordinator are asked for again: a lookup tells no changes."""
 
 
 def read_custody(ctx: Context, children: set[UUID]) -> list[CustodyRead]:
-    """Ask every custody source about these children (row ids), and what those are called whose family has said yes
-    since. A source that fails leaves what was known."""
+    """Ask every custody source about these children (row ids), what those are called whose family has said yes since,
+    and who those are now whom a source tells of under another number. A source that fails leaves what was known. Then
+    what follows for letters and tasks from where custody stands today."""
     results = []
     for adapter in ctx.plugins.adapters.values():
         if adapter.administration is not None:
             continue
         with ctx.database.begin() as session:
-            nameless = _nameless(session)
+            alone = _nameless(session) | _moved(session)
         if isinstance(adapter, KnowsPersons):
-            if nameless - children:
-                results.append(_read(ctx, adapter, nameless - children, alone=adapter))
+            if alone - children:
+                results.append(_read(ctx, adapter, alone - children, adapter))
             asked = children
         else:
-            asked = children | nameless
+            asked = children | alone
         if asked:
             results.append(_read(ctx, adapter, asked))
+    with ctx.database.begin() as session:
+        holders.settle(ctx, session)
     return results
+
+
+def unread(session: Session, now: datetime) -> set[UUID]:
+    """Children whose guardians the hub should know and has not asked for, or not for ASK_AGAIN."""
+    asked = select(tables.ChildSource.child_id).where(
+        tables.ChildSource.source == sources.CUSTODY, tables.ChildSource.read_at > now - ASK_AGAIN
+    )
+    return set(
+        session.execute(select(tables.Child.id).where(holders.wanted(), tables.Child.id.not_in(asked))).scalars()
+    )
 
 
 def _nameless(session: Session) -> set[UUID]:
@@ -65,158 +71,168 @@ def _nameless(session: Session) -> set[UUID]:
     return set(session.execute(in_scheme.where(tables.Assignment.child_id.not_in(named))).scalars())
 
 
-def unread(session: Session, now: datetime) -> set[UUID]:
-    """Children in the target group whose guardians have not been asked for, or not for ASK_AGAIN; nobody whose family
-    has said no."""
-    asked = select(tables.ChildSource.child_id).where(
-        tables.ChildSource.source == sources.CUSTODY, tables.ChildSource.read_at > now - ASK_AGAIN
-    )
-    ended = select(tables.Offer.child_id).where(tables.Offer.state.not_in(("waiting", "offered", "accepted")))
-    in_scheme = select(tables.Assignment.child_id).where(tables.Assignment.until.is_(None))
-    wanted = select(tables.Child.id).where(
-        or_(tables.Child.eligible, tables.Child.id.in_(in_scheme)),
-        tables.Child.id.not_in(asked),
-        tables.Child.id.not_in(ended),
-    )
-    return set(session.execute(wanted).scalars())
-
-
-@dataclass(slots=True)
-class _Answer:
-    """What a read has said so far: of whom, and whether it is the whole truth."""
-
-    about: set[UUID] = field(default_factory=set)
-    """Children with a guardian who could be read."""
-    spoilt: set[UUID] = field(default_factory=set)
-    """Children with one who could not."""
-    unreadable: bool = False
-    """Something could not be read, and it may be about any child."""
-    complete: bool = False
+def _moved(session: Session) -> set[UUID]:
+    """Children whom a source tells of under another number, also those whose family has said no: the no goes along."""
+    marked = select(tables.ChildSource.child_id).where(tables.ChildSource.source == sources.MOVED)
+    return set(session.execute(marked).scalars())
 
 
 def _read(ctx: Context, adapter: Adapter, children: set[UUID], alone: KnowsPersons | None = None) -> CustodyRead:
-    """One read of one source; `alone` when it is asked about the children and not about custody."""
-    result, answer = CustodyRead(adapter.name), _Answer()
+    """One read; of `alone` when only the children are asked about, and not custody."""
     started = ctx.clock.now()
     with ctx.database.begin() as session:
-        numbers = numbers_of(ctx, session, children)
+        asked = numbers.numbers_of(ctx, session, children)
+    run = Run(ctx, adapter.name, set(asked.values()), asked, CustodyRead(adapter.name))
 
     def ask() -> Iterator[Page]:
-        asked = frozenset(numbers)
-        return alone.persons(asked) if alone is not None else adapter.read(None, asked)
+        return alone.persons(frozenset(asked)) if alone is not None else adapter.read(None, frozenset(asked))
 
     try:
         for page in sources.pages(adapter.name, ask):
             with ctx.database.begin() as session:
-                _take(ctx, session, adapter.name, page, numbers, answer, result)
+                _take(run, session, page)
+        if run.complete and alone is None:
+            _ask_about_leavers(run, adapter, started)
         with ctx.database.begin() as session:
             sources.end(session, adapter.name, sources.CUSTODY, ctx.clock.now())
-            if alone is None:
-                _end_unseen(session, children, answer, started)
+            if run.complete:
+                _finish(run, session, started, custody=alone is None)
     except TovholderError as error:
-        result.failure = str(error)
+        run.result.failure = str(error)
         with ctx.database.begin() as session:
-            sources.failed(session, adapter.name, sources.CUSTODY, ctx.clock.now(), result.failure)
-    return result
+            sources.failed(session, adapter.name, sources.CUSTODY, ctx.clock.now(), run.result.failure)
+    return run.result
 
 
-def _end_unseen(session: Session, children: set[UUID], answer: _Answer, started: datetime) -> None:
-    """Custody that a whole answer no longer names has ended; and the children have been asked for. What could not be
-    read ends nobody's custody, and those it may be about are asked for again."""
-    if not answer.complete:
+def _ask_about_leavers(run: Run, adapter: Adapter, started: datetime) -> None:
+    """A guardian whom the source no longer names may be there under another number: then language, letters and answers
+    stay theirs."""
+    if not isinstance(adapter, KnowsPersons):
         return
-    if not answer.unreadable:
+    ctx = run.ctx
+    with ctx.database.begin() as session:
+        known = guardians.numbers_of(
+            ctx, session, set(session.execute(_unseen(run, started, tables.Custody.guardian_id)).scalars())
+        )
+    if not known:
+        return
+    for page in sources.pages(adapter.name, lambda: adapter.persons(frozenset(known))):
+        with ctx.database.begin() as session:
+            for record in page.records:
+                if isinstance(record, PersonRecord) and record.cpr in known:
+                    new = run.number(session, record)
+                    if new is not None:
+                        guardians.renumber(ctx, session, known[record.cpr], new)
+
+
+def _unseen(run: Run, started: datetime, column: Any) -> Select[Any]:
+    """Custody of the children that could be read, which this read has not named."""
+    return select(column).where(
+        tables.Custody.child_id.in_(run.children - run.spoilt),
+        tables.Custody.seen_at < started,
+        tables.Custody.until.is_(None),
+    )
+
+
+def _finish(run: Run, session: Session, started: datetime, *, custody: bool) -> None:
+    """The end of a whole answer. Custody that it no longer names has ended; and the children have been asked for. What
+    could not be read ends nobody's custody, and those it may be about are asked for again."""
+    done = run.children - run.spoilt
+    session.execute(
+        delete(tables.ChildSource).where(
+            tables.ChildSource.source == sources.MOVED, tables.ChildSource.child_id.in_(run.children)
+        )
+    )
+    if not custody:
+        return
+    day = today(run.ctx.clock)
+    before = events.guardians_of(session, done, day)
+    if not run.unreadable:
         session.execute(
             update(tables.Custody)
             .where(
-                tables.Custody.child_id.in_(children - answer.spoilt),
+                tables.Custody.child_id.in_(done),
                 tables.Custody.seen_at < started,
                 tables.Custody.until.is_(None),
             )
             .values(until=started.astimezone(DENMARK).date())
         )
-    asked = (answer.about if answer.unreadable else children) - answer.spoilt
-    _note(session, sources.CUSTODY, asked, started)
-
-
-def _note(session: Session, what: str, children: set[UUID], now: datetime) -> None:
-    """Remember that something has been asked for about these children."""
-    rows = [{"child_id": child, "source": what, "read_at": now} for child in sorted(children)]
-    if rows:
-        made = insert(tables.ChildSource)
-        session.execute(
-            made.on_conflict_do_update(index_elements=["child_id", "source"], set_={"read_at": made.excluded.read_at}),
-            rows,
+        holders.drop(session, day, done)
+    else:
+        done &= run.about
+    session.execute(
+        delete(tables.ChildSource).where(
+            tables.ChildSource.source == sources.UNKNOWN, tables.ChildSource.child_id.in_(run.children)
         )
+    )
+    note(session, sources.CUSTODY, done, started)
+    note(session, sources.UNKNOWN, run.children - done, started)
+    _log(session, holders.entries(run.ctx, session, before, events.guardians_of(session, set(before), day)))
 
 
-def numbers_of(ctx: Context, session: Session, children: set[UUID]) -> dict[str, UUID]:
-    """The children's numbers, opened: number → row id. For the one call that needs them; never stored. Those whose
-    number has been forgotten are left out."""
-    rows = session.execute(select(tables.Child).where(tables.Child.id.in_(children))).scalars().all()
-    opened = open_keys(session, ctx.keys, (row.key_id for row in rows))
-    fields = {
-        row.id: unseal_json(opened[row.key_id], row.sealed, f"child:{row.id}") for row in rows if row.key_id in opened
-    }
-    return {known["cpr"]: child for child, known in fields.items() if "cpr" in known}
+def _log(session: Session, entries: list[log.SealedEntry]) -> None:
+    """Takes the log's head, so it comes last in a transaction."""
+    if entries:
+        log.append(session, entries)
 
 
-def _take(
-    ctx: Context,
-    session: Session,
-    source: str,
-    page: Page,
-    numbers: dict[str, UUID],
-    answer: _Answer,
-    result: CustodyRead,
-) -> None:
-    """One page: its guardians, custodies and, of accepted children, names; in a few statements for all of them."""
-    now = ctx.clock.now()
-    answer.complete = page.complete
-    records: list[tuple[UUID, bytes, GuardianRecord]] = []
-    persons: dict[UUID, PersonRecord] = {}
+def _take(run: Run, session: Session, page: Page) -> None:
+    """One page: who the children are now, their guardians and custodies, and of accepted children names; in a few
+    statements for all of them. Whoever loses custody by it hears nothing more from here on."""
+    ctx, day = run.ctx, today(run.ctx.clock)
+    run.complete = page.complete
+    entries = persons.take(run, session, [record for record in page.records if isinstance(record, PersonRecord)])
+    records = list(_readable(run, session, page))
+    run.result.read += len(records)
+    if records:
+        children = {child for child, _token, _record in records}
+        before = events.guardians_of(session, children, day)
+        _keep(run, session, records)
+        holders.drop(session, day, children)
+        entries += holders.entries(ctx, session, before, events.guardians_of(session, children, day))
+    _log(session, entries)
+
+
+def _readable(run: Run, session: Session, page: Page) -> Iterator[tuple[UUID, bytes, GuardianRecord]]:
+    """The page's custodies of children who were asked about; what cannot be read goes to quarantine."""
+    ctx = run.ctx
     for record in page.records:
         if isinstance(record, GuardianRecord):
-            child = numbers.get(record.child_cpr)
+            child = run.numbers.get(record.child_cpr)
             if child is None:
                 continue  # not asked for: not ours to know
             try:
-                guardian = parse(record.guardian_cpr)
-                if not guardian.matchable:
-                    raise BadRecord(f"a {guardian.kind} may be two persons; the source should give the CPR number")
+                guardian = matchable(record.guardian_cpr)
             except BadRecord as error:
-                reference = ctx.keys.refer(source, record.source_id).hex()
-                kept = Unreadable(f"custody {reference}", str(error), repr(record).encode())
-                result.quarantined += quarantine.keep(session, ctx.keys, source, kept, now)
-                answer.spoilt.add(child)
+                reference = ctx.keys.refer(run.source, record.source_id).hex()
+                run.quarantine(session, Unreadable(f"custody {reference}", str(error), repr(record).encode()))
+                run.spoilt.add(child)
                 continue
-            answer.about.add(child)
-            records.append((child, ctx.keys.lookup_token(guardian.digits), record))
-        elif isinstance(record, PersonRecord) and record.cpr in numbers:
-            persons[numbers[record.cpr]] = record
+            run.about.add(child)
+            yield child, ctx.keys.lookup_token(guardian.digits), record
         elif isinstance(record, Unreadable):
-            known = numbers.get(record.cpr) if record.cpr is not None else None
-            if known is None:
-                answer.unreadable = True
+            child = run.numbers.get(record.cpr) if record.cpr is not None else None
+            if child is None:
+                run.unreadable = True
+                run.quarantine(session, record)
             else:
                 # It says which child it is about: it stands in the way of no other, and keeps its place by the child.
-                answer.spoilt.add(known)
-                reference = ctx.keys.refer(source, str(known)).hex()
-                record = replace(record, position=f"answer about {reference}")
-            result.quarantined += quarantine.keep(session, ctx.keys, source, record, now)
-    result.read += len(records)
-    _name(ctx, session, persons, now)
-    if not records:
-        return
-    guardians = _guardians(ctx, session, {token: record for _child, token, record in records})
+                run.spoilt.add(child)
+                reference = ctx.keys.refer(run.source, str(child)).hex()
+                run.quarantine(session, replace(record, position=f"answer about {reference}"))
+
+
+def _keep(run: Run, session: Session, records: list[tuple[UUID, bytes, GuardianRecord]]) -> None:
+    """The guardians' rows and the custodies."""
+    known = guardians.keep(run.ctx, session, {token: record for _child, token, record in records})
     made = insert(tables.Custody)
     rows = {
-        (child, guardians[token]): {
+        (child, known[token]): {
             "child_id": child,
-            "guardian_id": guardians[token],
+            "guardian_id": known[token],
             "since": record.since,
             "until": record.until,
-            "seen_at": now,
+            "seen_at": run.ctx.clock.now(),
         }
         for child, token, record in records
     }
@@ -227,55 +243,3 @@ def _take(
         ),
         list(rows.values()),
     )
-
-
-def _guardians(ctx: Context, session: Session, records: dict[bytes, GuardianRecord]) -> dict[bytes, UUID]:
-    """The rows of the guardians, by token: made or brought up to date."""
-    rows = session.execute(select(tables.Guardian).where(tables.Guardian.token.in_(records))).scalars().all()
-    keys = open_keys(session, ctx.keys, (row.key_id for row in rows))
-    found: dict[bytes, UUID] = {}
-    for row in rows:
-        found[row.token] = row.id
-        fields = _fields(records[row.token])
-        if row.key_id in keys and unseal_json(keys[row.key_id], row.sealed, f"guardian:{row.id}") != fields:
-            row.sealed = seal_json(keys[row.key_id], fields, f"guardian:{row.id}")
-    made = []
-    for token in sorted(records.keys() - found.keys()):
-        key_id, key = make_key(session, ctx.keys)
-        guardian_id = uuid4()
-        sealed = seal_json(key, _fields(records[token]), f"guardian:{guardian_id}")
-        made.append(tables.Guardian(id=guardian_id, token=token, key_id=key_id, sealed=sealed, language="da"))
-        found[token] = guardian_id
-    session.flush()
-    session.add_all(made)
-    session.flush()
-    return found
-
-
-def _fields(record: GuardianRecord) -> dict[str, object]:
-    return {
-        "cpr": parse(record.guardian_cpr).digits,
-        "name": record.guardian_name,
-        "protected": record.protected,
-        "digital_post": record.digital_post,
-    }
-
-
-def _name(ctx: Context, session: Session, persons: dict[UUID, PersonRecord], now: datetime) -> None:
-    """Keep the names and protection of those whose family has said yes, beside the number."""
-    in_scheme = select(tables.Assignment.child_id).where(
-        tables.Assignment.child_id.in_(persons), tables.Assignment.until.is_(None)
-    )
-    accepted = set(session.execute(in_scheme).scalars()) if persons else set()
-    if not accepted:
-        return
-    rows = session.execute(select(tables.Child).where(tables.Child.id.in_(accepted))).scalars().all()
-    keys = open_keys(session, ctx.keys, (row.key_id for row in rows))
-    for row in rows:
-        if row.key_id not in keys:
-            continue
-        fields = unseal_json(keys[row.key_id], row.sealed, f"child:{row.id}")
-        wanted = fields | {"name": persons[row.id].name, "protected": persons[row.id].protected}
-        if wanted != fields:
-            row.sealed = seal_json(keys[row.key_id], wanted, f"child:{row.id}")
-    _note(session, sources.NAME, accepted, now)

@@ -36,6 +36,7 @@ have been read, a near deadline before it is nearer."""
 
 ABOUT_CASES = (CASE_OPENED, DECIDED, CASE_CLOSED, ADVISER_CHANGED, DEADLINE_MOVED, DEADLINE_NEAR)
 CASE_GONE = "the source no longer shows the case"
+NO_CUSTODY = "the guardian no longer has custody"
 
 LETTERS_LEAVE = time(8, 0)
 """When a bundle's last day ends in a letter (Danish time)."""
@@ -55,12 +56,14 @@ def batched(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Something that happened to a child. `what` tells it from everything else that ever happens to the child."""
+    """Something that happened to a child. `what` tells it from everything else that ever happens to the child. `only`:
+    the one guardian it is for."""
 
     kind: str
     child_id: UUID
     what: str
     case_id: UUID | None = None
+    only: UUID | None = None
 
 
 def guardians_of(session: Session, children: set[UUID], on: date) -> dict[UUID, list[UUID]]:
@@ -90,6 +93,7 @@ def record(session: Session, keys: Keys, now: datetime, window: int, news: list[
         (guardian, hmac.digest(keys.reference, f"{item.kind}:{item.child_id}:{item.what}".encode(), "sha256")): item
         for item in news
         for guardian in guardians.get(item.child_id, [])
+        if item.only in (None, guardian)
     }
     # What has been told already neither makes a bundle nor hurries one.
     for pairs in batched(list(told), ROWS):

@@ -14,7 +14,9 @@ from uuid import uuid4
 from sqlalchemy import bindparam, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
+from hub.access import log
 from hub.cases import quarantine, sources
+from hub.cases.numbers import Changes, moved, tokens_now
 from hub.clock import today
 from hub.context import Context
 from hub.contract import Adapter, Gone, Page, Presence, State, Unreadable
@@ -94,7 +96,7 @@ def _take(ctx: Context, session: Session, adapter: Adapter, page: Page, result: 
     """One page: its presences, its cursor and the children it brings into the target group, in one transaction."""
     now, day = ctx.clock.now(), today(ctx.clock)
     state = sources.state(session, adapter.name, sources.PRESENCE)
-    rows: dict[bytes, dict[str, object]] = {}
+    rows: dict[bytes, tuple[bytes, str]] = {}
     gone: set[bytes] = set()
     unread: list[bytes] = []
     numbers: dict[bytes, Cpr] = {}
@@ -118,7 +120,7 @@ def _take(ctx: Context, session: Session, adapter: Adapter, page: Page, result: 
             token = ctx.keys.lookup_token(number.digits)
             numbers[token] = number
             gone.discard(reference)  # a page's last word counts
-            rows[reference] = {"reference": reference, "token": token, "state": record.state.value}
+            rows[reference] = (token, record.state.value)
         elif isinstance(record, Unreadable):
             result.quarantined += quarantine.keep(session, ctx.keys, adapter.name, record, now)
             if record.source_id is not None:
@@ -130,7 +132,12 @@ def _take(ctx: Context, session: Session, adapter: Adapter, page: Page, result: 
             .where(tables.Presence.source == adapter.name, tables.Presence.reference.in_(unread))
             .values(run=state.run, last_seen=now)
         )
+    changes = Changes()
     if rows:
+        # A former number leads to the same child.
+        now_by = tokens_now(session, numbers.keys())
+        given = {reference: now_by.get(token, token) for reference, (token, _state) in rows.items()}
+        moved(ctx, session, adapter.name, given, numbers, changes)
         session.execute(
             _UPSERT,
             {
@@ -139,8 +146,8 @@ def _take(ctx: Context, session: Session, adapter: Adapter, page: Page, result: 
                 "now": now,
                 "run": state.run,
                 "references": list(rows),
-                "tokens": [row["token"] for row in rows.values()],
-                "states": [row["state"] for row in rows.values()],
+                "tokens": list(given.values()),
+                "states": [given_state for _token, given_state in rows.values()],
             },
         )
         _keep_numbers(ctx, session, numbers)
@@ -159,6 +166,8 @@ def _take(ctx: Context, session: Session, adapter: Adapter, page: Page, result: 
         result.gone += len(left.all())
         # The run ends with this page, in its transaction: a kill right after it must not go on under the same number.
         state.full_at, state.under_way = now, False
+    if changes.entries:
+        log.append(session, changes.entries)
 
 
 _UPSERT = text("""

@@ -25,7 +25,10 @@ T = TypeVar("T")
 P = TypeVar("P", bound=HasCursor)
 PATIENCE = timedelta(minutes=30)
 """How long a plugin may take for one page. Its own time-outs are shorter; this is for one that has none."""
-PRESENCE, CASES, CUSTODY, NAME, STATUSES = "presence", "cases", "custody", "name", "statuses"
+PRESENCE, CASES, CUSTODY, STATUSES = "presence", "cases", "custody", "statuses"
+NAME, UNKNOWN, MOVED = "name", "unknown", "moved"
+"""In `child_source`, beside CUSTODY: that a child's name has been asked for; that custody has, and could not be read;
+that a source has moved a record of the child to another number, and nobody has asked about it yet."""
 
 
 def state(session: Session, source: str, purpose: str) -> SourceState:

@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 
 from hub.cases import events, quarantine, sources
 from hub.cases.advisers import StaffKeeper
-from hub.cases.custody import numbers_of
 from hub.cases.deadlines import published_deadline
+from hub.cases.numbers import numbers_of
 from hub.clock import today
 from hub.context import Context
 from hub.contract import Adapter, CaseRecord, Gone, Page, State, Unreadable
@@ -108,7 +108,7 @@ def _sync(ctx: Context, adapter: Adapter) -> Synced:
 def _children(ctx: Context, session: Session, source: str) -> dict[str, _Child]:
     """The children with a coordinator, by number: opened for this read only."""
     ids = set(session.execute(select(tables.Assignment.child_id).where(tables.Assignment.until.is_(None))).scalars())
-    numbers = numbers_of(ctx, session, ids)
+    numbers = numbers_of(ctx, session, ids, former=True)
     known = set(
         session.execute(select(tables.ChildSource.child_id).where(tables.ChildSource.source == source)).scalars()
     )

@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from hub import faults
 from hub.cases import events
-from hub.cases.custody import numbers_of
 from hub.cases.deadlines import add_working_days
 from hub.cases.match import birthday_passed
+from hub.cases.numbers import numbers_of
 from hub.clock import DENMARK, today
 from hub.context import Context
 from hub.coordination.caseload import Place, WaitingChild, plan

@@ -35,7 +35,7 @@ from hub.store import tables
 from hub.store.people import open_keys
 from hub.vault import unseal_json
 
-NO_CUSTODY = "the guardian no longer has custody"
+NO_CUSTODY = events.NO_CUSTODY
 GROWN = "the child turned 18"
 FORGOTTEN = "somebody it is about has been forgotten"
 ANSWERED = "the offer was answered before the letter left"

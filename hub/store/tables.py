@@ -123,6 +123,19 @@ class Child(Base):
     sealed: Mapped[bytes]
     eligible: Mapped[bool] = mapped_column(default=True)
     """Whether the match still finds the child in the target group."""
+    same_as: Mapped[UUID | None] = mapped_column(ForeignKey("child.id"))
+    """The row of the same child that goes on, where the child was known by two numbers. This one keeps what was logged
+    and sent."""
+
+
+class FormerNumber(Base):
+    """A number that a child had before: it leads to the same child. Sealed: the number, since a source may still use
+    it."""
+
+    __tablename__ = "former_number"
+    token: Mapped[bytes] = mapped_column(primary_key=True)
+    child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"), index=True)
+    sealed: Mapped[bytes]
 
 
 class Guardian(Base):
@@ -180,12 +193,14 @@ class Offer(Base):
     """The offer of a coordinator to a child's family, and the place it reserves.
 
     waiting: no place yet, `why` says so · offered: a place is reserved · accepted · declined · lapsed: no answer ·
-    withdrawn: the family's yes was taken back · grown: the child turned 18."""
+    withdrawn: the family's yes was taken back · grown: the child turned 18 · died · moved: the child has another number,
+    and its offer stands with that one (child.same_as)."""
 
     __tablename__ = "offer"
     __table_args__ = (
         CheckConstraint(
-            "state in ('waiting','offered','accepted','declined','lapsed','withdrawn','grown')", name="state"
+            "state in ('waiting','offered','accepted','declined','lapsed','withdrawn','grown','died','moved')",
+            name="state",
         ),
         CheckConstraint("(state in ('offered','accepted')) = (coordinator_id is not null)", name="place"),
     )

@@ -78,10 +78,22 @@ CREATE TABLE child (
     key_id UUID NOT NULL,
     sealed BYTEA NOT NULL,
     eligible BOOLEAN NOT NULL,
+    same_as UUID,
     CONSTRAINT pk_child PRIMARY KEY (id),
     CONSTRAINT uq_child_token UNIQUE (token),
-    CONSTRAINT fk_child_key_id FOREIGN KEY(key_id) REFERENCES person_key (id)
+    CONSTRAINT fk_child_key_id FOREIGN KEY(key_id) REFERENCES person_key (id),
+    CONSTRAINT fk_child_same_as FOREIGN KEY(same_as) REFERENCES child (id)
 );
+
+CREATE TABLE former_number (
+    token BYTEA NOT NULL,
+    child_id UUID NOT NULL,
+    sealed BYTEA NOT NULL,
+    CONSTRAINT pk_former_number PRIMARY KEY (token),
+    CONSTRAINT fk_former_number_child_id FOREIGN KEY(child_id) REFERENCES child (id)
+);
+
+CREATE INDEX ix_former_number_child_id ON former_number (child_id);
 
 CREATE TABLE guardian (
     id UUID NOT NULL,
@@ -294,7 +306,7 @@ CREATE TABLE offer (
     reminded_at TIMESTAMP WITH TIME ZONE,
     answered_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_offer PRIMARY KEY (id),
-    CONSTRAINT ck_offer_state CHECK (state in ('waiting','offered','accepted','declined','lapsed','withdrawn','grown')),
+    CONSTRAINT ck_offer_state CHECK (state in ('waiting','offered','accepted','declined','lapsed','withdrawn','grown','died','moved')),
     CONSTRAINT ck_offer_place CHECK ((state in ('offered','accepted')) = (coordinator_id is not null)),
     CONSTRAINT uq_offer_child_id UNIQUE (child_id),
     CONSTRAINT fk_offer_child_id FOREIGN KEY(child_id) REFERENCES child (id),

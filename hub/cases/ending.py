@@ -1,0 +1,26 @@
+"""How a child's part in the scheme ends, whatever the reason: what the yes carried goes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete, update
+from sqlalchemy.orm import Session
+
+from hub.cases import events
+from hub.store import tables
+
+
+def end(session: Session, now: datetime, offer: tables.Offer, state: str, why: str) -> None:
+    """Place, assignment, case index and waiting events end, with the reason. Letters already frozen are held back when
+    it is their turn to leave."""
+    child_id = offer.child_id
+    offer.state, offer.coordinator_id, offer.answered_at = state, None, now
+    session.execute(
+        update(tables.Assignment)
+        .where(tables.Assignment.child_id == child_id, tables.Assignment.until.is_(None))
+        .values(until=now)
+    )
+    events.drop_waiting(session, why, child=child_id)
+    session.execute(delete(tables.Case).where(tables.Case.child_id == child_id))
+    session.execute(delete(tables.ChildSource).where(tables.ChildSource.child_id == child_id))
