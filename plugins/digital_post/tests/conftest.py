@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 import uvicorn
-from tovholder_digital_post import DigitalPost, DigitalPostSettings
+from tovholder_digital_post import DigitalPost, DigitalPostSettings, DirectPost
 
 import hub
 from hub.clock import SetClock
 from hub.demo.model import Person, Town
 from hub.demo.servers import digital_post
+from hub.demo.servers import digital_post_tls as tls
 
 REGISTERED = "0107729995"
 EXEMPT = "1502689998"
@@ -97,13 +98,21 @@ def stopping() -> Iterator[list[threading.Thread]]:
         thread.join()
 
 
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> tls.Certificates:
+    return tls.make(tmp_path_factory.mktemp("certificates"))
+
+
 @pytest.fixture
-def serve(stopping: list[threading.Thread]) -> Iterator[Callable[[Any], str]]:
-    """Serve an ASGI application from a thread, with its log of requests on; gives its address."""
+def serve(stopping: list[threading.Thread]) -> Iterator[Callable[..., str]]:
+    """Serve an ASGI application from a thread, with its log of requests on; gives its address. With certificates it
+    speaks TLS, and to clients with one of them only."""
     running: list[uvicorn.Server] = []
 
-    def start(application: Any) -> str:
-        server = uvicorn.Server(uvicorn.Config(application, port=0, log_config=None, access_log=True, lifespan="off"))
+    def start(application: Any, certificates: tls.Certificates | None = None) -> str:
+        more: dict[str, Any] = {"port": 0, "log_config": None, "access_log": True, "lifespan": "off"}
+        config = tls.config(application, certificates, **more) if certificates else None
+        server = uvicorn.Server(config or uvicorn.Config(application, **more))
         thread = threading.Thread(target=server.run)
         thread.start()
         running.append(server)
@@ -111,7 +120,8 @@ def serve(stopping: list[threading.Thread]) -> Iterator[Callable[[Any], str]]:
         while not server.started:
             assert thread.is_alive()
             time.sleep(0.005)
-        return f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        scheme = "https" if certificates else "http"
+        return f"{scheme}://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
 
     yield start
     for server in running:
@@ -131,6 +141,38 @@ def post_at(settings: DigitalPostSettings) -> Iterator[Callable[..., DigitalPost
     def make(url: str, **changes: Any) -> DigitalPost:
         changed = settings.model_dump(mode="json") | {"url": url} | changes
         made.append(DigitalPost(DigitalPostSettings.model_validate(changed)))
+        return made[-1]
+
+    yield make
+    for channel in made:
+        channel.close()
+
+
+API_KEY = "ZmljdGl0aW91czprZXk="
+
+
+@pytest.fixture(scope="session")
+def direct_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    key = tmp_path_factory.mktemp("key") / "api_key"
+    key.write_text(API_KEY + "\n", encoding="ascii")
+    return {
+        "transport": "direct",
+        "url": "http://127.0.0.1:1/apis/v1",
+        "cvr": "12345678",
+        "sender_name": "Prøveby Kommune",
+        "system_id": "TOVHOLDER-1",
+        "api_key": str(key),
+    }
+
+
+@pytest.fixture
+def direct_at(direct_settings: dict[str, Any]) -> Iterator[Callable[..., DirectPost]]:
+    """The direct channel, for a Digital Post at an address."""
+    made: list[DirectPost] = []
+
+    def make(url: str, **changes: Any) -> DirectPost:
+        changed = direct_settings | {"url": url + "/apis/v1"} | changes
+        made.append(DirectPost(DigitalPostSettings.model_validate(changed)))
         return made[-1]
 
     yield make

@@ -1,4 +1,4 @@
-"""The conformance kit, against the town's Digital Post."""
+"""The conformance kit, against the town's Digital Post: each way, in each version of the format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tovholder_digital_post import DigitalPost, DigitalPostSettings
+from tovholder_digital_post import DigitalPost, DigitalPostSettings, DirectPost
 
 import hub
 from hub.clock import SetClock
@@ -20,6 +20,7 @@ from hub.demo.servers import digital_post
 from hub.testing import ChannelConformance, Front
 
 Act = Callable[[], None]
+ASK = "/service/PostForespoerg_1/digitalpost"
 
 
 def of_one_receipt(how: Callable[[str], str]) -> Callable[[bytes], bytes]:
@@ -35,18 +36,12 @@ def of_one_receipt(how: Callable[[str], str]) -> Callable[[bytes], bytes]:
     return change
 
 
-class TestConformance(ChannelConformance):
+class InTown:
+    """What all ways have in common."""
+
     @pytest.fixture
     def other_side(self, town: Town, clock: SetClock, folder: Path) -> Any:
         return digital_post.app(town, clock, folder)
-
-    @pytest.fixture
-    def make_channel(self, settings: DigitalPostSettings, front: Front) -> Callable[..., DigitalPost]:
-        def make(**more: Any) -> DigitalPost:
-            changed = settings.model_dump(mode="json") | {"url": front.url, "page_size": 2} | more
-            return DigitalPost(DigitalPostSettings.model_validate(changed))
-
-        return make
 
     @pytest.fixture
     def recipient(self, town: Town) -> hub.Recipient:
@@ -65,6 +60,18 @@ class TestConformance(ChannelConformance):
     @pytest.fixture
     def pass_time(self, clock: SetClock) -> Act:
         return lambda: clock.move(timedelta(hours=3))
+
+
+class Kombit(InTown):
+    changes: dict[str, Any] = {}
+
+    @pytest.fixture
+    def make_channel(self, settings: DigitalPostSettings, front: Front) -> Callable[..., DigitalPost]:
+        def make(**more: Any) -> DigitalPost:
+            changed = settings.model_dump(mode="json") | {"url": front.url, "page_size": 2} | self.changes | more
+            return DigitalPost(DigitalPostSettings.model_validate(changed))
+
+        return make
 
     @pytest.fixture
     def new_status(self, front: Front) -> Act:
@@ -87,4 +94,69 @@ class TestConformance(ChannelConformance):
     @pytest.fixture
     def forced_addresses(self) -> Set[str]:
         """PostForespoerg is a GET with the number in the address; the channel keeps it out of every log."""
-        return {"/service/PostForespoerg_1/digitalpost"}
+        return {ASK}
+
+
+class TestConformance(Kombit, ChannelConformance):
+    pass
+
+
+class TestConformanceOlder(Kombit, ChannelConformance):
+    changes = {"memo_version": "1.1"}
+
+
+class TestConformanceWherePlatformChooses(Kombit, ChannelConformance):
+    changes = {"choice": "platform"}
+
+    @pytest.fixture
+    def forced_addresses(self) -> Set[str]:
+        """None: the number is in the letter only. (`health` asks about nobody.)"""
+        return frozenset()
+
+
+class Direct(InTown):
+    changes: dict[str, Any] = {}
+
+    @pytest.fixture
+    def make_channel(self, direct_settings: dict[str, Any], front: Front) -> Callable[..., DirectPost]:
+        def make(**more: Any) -> DirectPost:
+            changed = direct_settings | {"url": front.url + "/apis/v1", "page_size": 2} | self.changes | more
+            return DirectPost(DigitalPostSettings.model_validate(changed))
+
+        return make
+
+    @staticmethod
+    def _first(how: Callable[[dict[str, Any]], Any]) -> Callable[[bytes], bytes]:
+        """A change to one receipt, wherever it is given."""
+        chosen: list[str] = []
+
+        def change(body: bytes) -> bytes:
+            answer = json.loads(body) if b'"receipts"' in body else {}
+            if not answer.get("receipts"):
+                return body
+            if not chosen:
+                chosen.append(answer["receipts"][0]["id"])
+            answer["receipts"] = [how(one) if one["id"] == chosen[0] else one for one in answer["receipts"]]
+            return json.dumps(answer).encode()
+
+        return change
+
+    @pytest.fixture
+    def new_status(self, front: Front) -> Act:
+        return lambda: front.change(self._first(lambda receipt: receipt | {"receiptStatus": "POSTPONED"}))
+
+    @pytest.fixture
+    def spoil(self, front: Front) -> Act:
+        return lambda: front.change(self._first(lambda receipt: receipt | {"timeStamp": "i går"}))
+
+
+class TestConformanceDirect(Direct, ChannelConformance):
+    pass
+
+
+class TestConformanceDirectOlder(Direct, ChannelConformance):
+    changes = {"memo_version": "1.1"}
+
+
+class TestConformanceDirectAsFile(Direct, ChannelConformance):
+    changes = {"upload": "file"}

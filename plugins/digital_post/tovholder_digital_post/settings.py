@@ -73,6 +73,8 @@ class DigitalPostSettings(BaseModel):
             needed, unused = {"print_type"}, {"api_key"}
         else:
             needed, unused = {"api_key"}, {"print_type", "cpr_url", "sts_url", "receipts_url"}
+            if self.url.scheme == "https":
+                needed.add("certificate")
         if self.sts_url is not None:
             needed |= {"certificate", "receipts_url"}
         if self.key is not None:
