@@ -43,7 +43,7 @@ _COMPARE: dict[str, Callable[[datetime, datetime], bool]] = {
 Resource = dict[str, Any]
 
 
-class _Cura:
+class Cura:
     """The town's courses as reports."""
 
     def __init__(self, town: Town, clock: Clock) -> None:
@@ -200,7 +200,7 @@ def _instant(moment: datetime) -> str:
 
 def app(town: Town, clock: Clock) -> Starlette:
     """The FHIR server as an ASGI application: `GET /Bundle` (search) and `GET /metadata`. Nothing can be written."""
-    cura = _Cura(town, clock)
+    cura = Cura(town, clock)
 
     def search(request: Request) -> Response:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import threading
@@ -14,7 +13,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx2 as httpx
 import pytest
 import uvicorn
 from tovholder_suf_cura import SufAdapter, SufSettings
@@ -23,6 +21,7 @@ from hub.clock import SetClock
 from hub.contract import State
 from hub.demo.model import Person, Town, TownCase, Version, Worker
 from hub.demo.servers import suf
+from hub.demo.servers.suf_files import Way, write
 
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 ELDERLY = 20
@@ -124,31 +123,17 @@ def url(town: Town, _clock: SetClock) -> Iterator[str]:
         yield address
 
 
-Dump = Callable[[Path], None]
+Dump = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
-def dump(url: str) -> Dump:
-    """Puts what the town's Cura says now into a folder: an incremental delivery of up to seven reports to a file."""
+def dump(town: Town, _clock: SetClock) -> Dump:
+    """Puts what the town's Cura says now into a folder, as deliveries of several reports if no other way is given."""
 
-    def write(place: Path) -> None:
-        place.mkdir(exist_ok=True)
-        for old in place.glob("*.json"):
-            old.unlink()
-        address: str | None = url + "/Bundle?_count=7"
-        number = 0
-        while address is not None:
-            answer = httpx.get(address).json()
-            number += 1
-            delivery = {
-                "resourceType": "Bundle",
-                "type": "collection",
-                "entry": [{"fullUrl": e["fullUrl"], "resource": e["resource"]} for e in answer["entry"]],
-            }
-            (place / f"{number:03}.json").write_text(json.dumps(delivery, ensure_ascii=False), encoding="utf-8")
-            address = next((link["url"] for link in answer["link"] if link["relation"] == "next"), None)
+    def put(place: Path, way: Way = Way.DELIVERIES) -> None:
+        write(town, _clock, place, way)
 
-    return write
+    return put
 
 
 @pytest.fixture

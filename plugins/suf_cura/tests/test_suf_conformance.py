@@ -15,6 +15,7 @@ from tovholder_suf_cura import SufAdapter, SufSettings
 from hub.clock import SetClock
 from hub.demo.model import Town
 from hub.demo.servers import suf
+from hub.demo.servers.suf_files import Way
 from hub.testing import AdapterConformance, Front
 
 KINDS = {"care": {"name": "Pleje og træning"}}
@@ -67,16 +68,18 @@ class TestOverHttp(_Courses):
         return lambda: clock.move(timedelta(days=9))
 
 
-class TestFromFolder(_Courses):
+class _FromFolder(_Courses):
+    way: Way
+
     @pytest.fixture(scope="class")
     @classmethod
-    def dumps(cls, _clock: SetClock, dump: Callable[[Path], None], tmp_path_factory: Any) -> dict[int, Path]:
+    def dumps(cls, _clock: SetClock, dump: Callable[[Path, Way], None], tmp_path_factory: Any) -> dict[int, Path]:
         """The reports of days 0, 6 and 9."""
         start, folders = _clock.now(), {}
         for day in (0, 6, 9):
             _clock.set(start + timedelta(days=day))
             folders[day] = tmp_path_factory.mktemp(f"day{day}")
-            dump(folders[day])
+            dump(folders[day], cls.way)
         _clock.set(start)
         return folders
 
@@ -104,3 +107,19 @@ class TestFromFolder(_Courses):
     @pytest.fixture
     def change(self, dumps: dict[int, Path], folder: Path) -> Act:
         return lambda: shutil.copytree(dumps[9], folder, dirs_exist_ok=True)
+
+
+class TestReports(_FromFolder):
+    way = Way.REPORTS
+
+
+class TestBundlesOfBundles(_FromFolder):
+    way = Way.DELIVERIES
+
+
+class TestReportsByLine(_FromFolder):
+    way = Way.LINES
+
+
+class TestResourcesByLine(_FromFolder):
+    way = Way.BULK

@@ -63,11 +63,9 @@ class SufAdapter:
             ok = place is not None and place.is_dir()
             return hub.Health(ok, "" if ok else f"the folder {place} does not exist or is not a folder")
         try:
-            answer = self._client.send("GET", "metadata").json()
+            answer = hub.json_value(self._client.send("GET", "metadata").content)
         except hub.TovholderError as error:
             return hub.Health(False, str(error))
-        except (ValueError, RecursionError):
-            return hub.Health(False, "the source answered with something else than JSON")
         ok = isinstance(answer, dict) and answer.get("resourceType") == "CapabilityStatement"
         return hub.Health(ok, "" if ok else "the source answered with something else than a CapabilityStatement")
 
@@ -89,8 +87,7 @@ class SufAdapter:
             yield from self._nothing(found)
         elif found.failure is not None:
             # What came is good and is told; the cursor stays, since nobody knows what did not come.
-            for records, _ in _parted(found.things, range(len(found.things)), self.settings.page_size, told):
-                yield hub.Page(records, since)
+            yield hub.Page(tuple(record for thing in found.things if (record := told(thing.found)) is not None), since)
             raise found.failure
         else:
             first = 0 if start is None else start.left(found.things)

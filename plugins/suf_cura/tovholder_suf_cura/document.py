@@ -143,7 +143,7 @@ def _entry(text: Json, own: _Bundle, place: str, where: Where, depth: int) -> It
     kind = fhir.text(inner.members, "resourceType")
     deleted = _deleted(entry) if kind is None else None
     if kind is None and deleted is None:
-        if "response" not in entry:
+        if "response" not in entry and "request" not in entry:
             yield Bad(hub.Unreadable(place, "an entry holds no resource"))
     elif kind in report.USED or deleted is not None:
         entry = deleted or {name: entry[name] for name in ("fullUrl", "resource") if name in entry}

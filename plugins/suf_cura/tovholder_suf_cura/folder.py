@@ -1,7 +1,7 @@
 """A folder of files, each known by its content: one FHIR document, or one to a line (NDJSON).
 
 Nothing that is wrong with a file stops the others. Files are read as UTF-8 (with or without byte order mark); UTF-16 is
-known by its mark, and bytes that are no UTF-8 are read as Windows-1252.
+known by its mark, and bytes that are no UTF-8 are read as Windows-1252. Gzip is unpacked as it is read.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
 import hub
 from tovholder_suf_cura import document
 from tovholder_suf_cura.document import Found, Where
-from tovholder_suf_cura.pieces import Json, Lines, Readable
+from tovholder_suf_cura.pieces import Json, Lines
 from tovholder_suf_cura.pool import Bad
 
 _HEAD = 1024 * 1024
 """Bytes looked at to know a file by (bytes)."""
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"\x28\xb5\x2f\xfd")
+_PACKED = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"\x28\xb5\x2f\xfd")
 _LIKE_A_NUMBER = re.compile(r"\d{6}-?\d{4}")
 _MOST_BAD = 100
 """Bad lines of one file that are told one by one."""
@@ -62,23 +61,41 @@ def read(folder: Path) -> Iterator[Found]:
         name = str(path.relative_to(folder))
         place = f"file {number}" if _LIKE_A_NUMBER.search(name) or not name.isprintable() else name
         try:
-            with path.open("rb") as stream:
-                changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-                yield from _file(stream, Where(place, place, changed), path.suffix.lower())
+            changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            with hub.opened(path) as stream:
+                yield from _file(stream, Where(place, place, changed), path.name.lower())
         except OSError as error:
             yield Bad(hub.Unreadable(place, f"the file cannot be read: {error.strerror or type(error).__name__}"))
+        except (hub.TryAgain, hub.GaveUp) as error:
+            yield Bad(hub.Unreadable(place, f"{error}: deliver the file again"))
 
 
-def _file(stream: IO[bytes], where: Where, suffix: str) -> Iterator[Found]:
-    head = stream.read(_HEAD)
-    stream.seek(0)
-    why = _unknown(head)
+def _file(stream: hub.Readable, where: Where, name: str) -> Iterator[Found]:
+    whole = _FromStart(stream)
+    why = _unknown(whole.head)
     if why is not None:
         yield Bad(hub.Unreadable(where.place, why))
-    elif _is_lines(head, suffix):
-        yield from _lines(Lines(_utf8(stream, head)), where)
+    elif _is_lines(whole.head, name):
+        yield from _lines(Lines(_utf8(whole)), where)
     else:
-        yield from _document(Json(_utf8(stream, head)), where)
+        yield from _document(Json(_utf8(whole)), where)
+
+
+class _FromStart:
+    """A stream whose head has been looked at, from its start again."""
+
+    def __init__(self, stream: hub.Readable) -> None:
+        self._stream = stream
+        self.head = self._left = stream.read(_HEAD)
+
+    def skip(self, size: int) -> None:
+        self._left = self._left[size:]
+
+    def read(self, size: int, /) -> bytes:
+        if not self._left:
+            return self._stream.read(size)
+        given, self._left = self._left[:size], self._left[size:]
+        return given
 
 
 def _unknown(head: bytes) -> str | None:
@@ -89,7 +106,7 @@ def _unknown(head: bytes) -> str | None:
     if start[:1] == "{":
         return None
     if head.startswith(_PACKED):
-        return "the file is packed (gzip, zip or the like): unpack it"
+        return "the file is packed (zip or the like): unpack it"
     if start[:1] == "<":
         page = start[:200].lower().startswith(("<!doctype html", "<html"))
         return f"{'a web page (HTML)' if page else 'XML'}, no FHIR JSON: export as JSON, or move the file elsewhere"
@@ -101,10 +118,11 @@ def _text(head: bytes) -> str:
     return head.decode(encoding, "replace").lstrip(" \t\r\n")
 
 
-def _is_lines(head: bytes, suffix: str) -> bool:
+def _is_lines(head: bytes, name: str) -> bool:
     """Whether each line is a document of its own: the first one is whole, and another one begins after it."""
     first, _, rest = _text(head).partition("\n")
-    return suffix in (".ndjson", ".jsonl") or (first.rstrip().endswith("}") and rest.lstrip()[:1] == "{")
+    named = name.removesuffix(".gz").endswith((".ndjson", ".jsonl"))
+    return named or (first.rstrip().endswith("}") and rest.lstrip()[:1] == "{")
 
 
 def _document(text: Json, where: Where) -> Iterator[Found]:
@@ -136,10 +154,10 @@ def _lines(lines: Lines, where: Where) -> Iterator[Found]:
 class _Recoded:
     """UTF-16 as UTF-8."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: hub.Readable) -> None:
         self._stream, self._decode = stream, codecs.getincrementaldecoder("utf-16")("replace")
 
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size: int, /) -> bytes:
         while True:
             piece = self._stream.read(size)
             text = self._decode.decode(piece, final=not piece)
@@ -147,10 +165,10 @@ class _Recoded:
                 return text.encode("utf-8", "replace")
 
 
-def _utf8(stream: IO[bytes], head: bytes) -> Readable:
+def _utf8(stream: _FromStart) -> hub.Readable:
     """A file as UTF-8 without byte order mark."""
-    if head.startswith(_UTF16):
+    if stream.head.startswith(_UTF16):
         return _Recoded(stream)
-    if head.startswith(codecs.BOM_UTF8):
-        stream.seek(len(codecs.BOM_UTF8))
+    if stream.head.startswith(codecs.BOM_UTF8):
+        stream.skip(len(codecs.BOM_UTF8))
     return stream

@@ -10,7 +10,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import hub
 
@@ -26,10 +26,6 @@ _LONGEST_WORD = 16
 _OUTSIDE = re.compile(r'["\[\]{}]')
 _AFTER_SCALAR = re.compile(r"[ \t\r\n,\]}]")
 _INSIDE = re.compile(r'["\\]')
-
-
-class Readable(Protocol):
-    def read(self, size: int = -1, /) -> bytes: ...
 
 
 class Twice(dict[str, Any]):
@@ -56,7 +52,7 @@ class Json:
 
     Every method raises BadRecord when the document is cut short or not well formed; what was read before is good."""
 
-    def __init__(self, stream: Readable) -> None:
+    def __init__(self, stream: hub.Readable) -> None:
         self._stream = stream
         self._decode = codecs.getincrementaldecoder("utf-8")("tovholder-suf-danish")
         # Numbers are never used, and one of 5,000 digits must not stop the rest.
@@ -80,8 +76,8 @@ class Json:
         """The line, from 1, that has been read to."""
         return self._lines + self._held.count("\n", 0, self._at)
 
-    def _error(self) -> hub.BadRecord:
-        cut = self._ended and not self._held[self._at :].strip(_BLANK)
+    def _error(self, cut: bool = False) -> hub.BadRecord:
+        cut = cut or (self._ended and not self._held[self._at :].strip(_BLANK))
         return hub.BadRecord(f"{'the JSON is cut short' if cut else 'no well-formed JSON'} at line {self.line}")
 
     def peek(self) -> str:
@@ -136,10 +132,12 @@ class Json:
         """The value that comes next; None for one that is passed over."""
         self.peek()
         while True:
+            cut = True
             try:
                 value, end = self._json.raw_decode(self._held, self._at)
             except json.JSONDecodeError as error:
-                if not (error.msg.startswith("Unterminated") or error.pos > len(self._held) - _LONGEST_WORD):
+                cut = error.msg.startswith("Unterminated") or error.pos >= len(self._held)
+                if not cut and error.pos <= len(self._held) - _LONGEST_WORD:
                     raise self._error() from None
             except RecursionError:
                 self._pass_over()
@@ -156,8 +154,7 @@ class Json:
                 self._pass_over()
                 return None
             if not self._more():
-                self._at = len(self._held)
-                raise self._error()
+                raise self._error(cut)
 
     def _pass_over(self) -> None:
         """Go past the value that comes next, holding nothing of it."""
@@ -196,10 +193,10 @@ class _Line:
         self._lines = lines
         self.ended = False
 
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size: int, /) -> bytes:
         if self.ended:
             return b""
-        piece, self.ended = self._lines.take(PIECE if size < 0 else size)
+        piece, self.ended = self._lines.take(size)
         return piece if piece or self.ended else self.read(size)
 
 
@@ -207,7 +204,7 @@ class Lines:
     """A stream of lines (NDJSON) as a stream for each line, so that a bad one spoils no other. A line may be of any
     length."""
 
-    def __init__(self, stream: Readable) -> None:
+    def __init__(self, stream: hub.Readable) -> None:
         self._stream = stream
         self._held, self._at, self._ended = b"", 0, False
 

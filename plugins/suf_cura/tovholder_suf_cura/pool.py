@@ -74,6 +74,7 @@ class Pool:
         self._parts: dict[tuple[str, str], _Waiting] = {}
         self._staff: dict[str, Resource] = {}
         self._parents: set[str] = set()
+        self._names: dict[str, str] = {}
 
     def take(self, loose: Loose) -> Bad | None:
         """Keep what is needed of a resource; what cannot be read comes back."""
@@ -102,6 +103,7 @@ class Pool:
 
     def _take_patient(self, loose: Loose, resource: Resource, at: datetime) -> None:
         own = report.citizen(loose.entry, resource)
+        self._names.update(dict.fromkeys(fhir.names(loose.entry, resource), own))
         known = self._patients.get(own)
         if known is None or known.time <= at:
             self._patients[own] = _Patient(at, _citizen(loose, resource, own, at))
@@ -127,12 +129,13 @@ class Pool:
         }
         about |= {own: one for own, one in known.items() if own not in about or about[own].time < one.time}
         numbers = {one.cpr: one for one in about.values() if one.cpr}
-        used = {own for own, one in about.items() if one.replaced or not one.active}
+        used = {own for own, one in about.items() if not one.active}
+        used |= {own for one in about.values() for pair in one.replaced for own in pair if own in about}
         strangers: set[str] = set()
         told: set[str] = set()
         for waiting in self._parts.values():
             pointer, number = waiting.about
-            own = None if pointer is None else fhir.key(pointer).removeprefix("Patient/")
+            own = None if pointer is None else self._own(pointer)
             found = about.get(own) if own is not None else numbers.get(number or "")
             patient = self._patients.get(own or "")
             if found is not None and found.cpr not in self._parents:
@@ -147,6 +150,11 @@ class Pool:
         for file in sorted(strangers):
             reason = "a plan, contact or request names a patient that is not here: deliver the Patient with it"
             yield Bad(hub.Unreadable(file, reason))
+
+    def _own(self, pointer: str) -> str:
+        """The id of the patient a reference points to."""
+        name = fhir.key(pointer)
+        return self._names.get(name) or name.removeprefix("Patient/").removeprefix("urn:uuid:")
 
     def _report(self, citizen: Report, waiting: _Waiting) -> Report:
         adviser = waiting.part.adviser or parts.first_of(waiting.responsible, self._staff)
@@ -164,7 +172,7 @@ def _citizen(loose: Loose, resource: Resource, own: str, at: datetime) -> Report
         return None
     try:
         if fhir.twice(resource):
-            raise hub.BadRecord("a member stands twice in the Patient")
+            raise hub.BadRecord("a member stands twice in a Patient")
         active = report.is_active(resource)
         # Of one that is gone the number does not matter, and a deletion does not say it.
         number = report.cpr(resource) if active or report.values(resource) else ""

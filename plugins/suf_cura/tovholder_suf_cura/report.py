@@ -70,20 +70,19 @@ def read(bundle: Resource, entries: Iterable[Resource], time: datetime | None = 
         raise hub.BadRecord("a member stands twice in the report")
     resources = [(entry, fhir.child(entry, "resource")) for entry in entries]
     named = {name: resource for entry, resource in resources for name in fhir.names(entry, resource)}
+    patients = [resource for _, resource in resources if resource.get("resourceType") == "Patient"]
+    if fhir.twice(patients):
+        raise hub.BadRecord("a member stands twice in a Patient")
     at = time_of(bundle) or time
     found = who(bundle, [resource for _, resource in resources], named, at)
     if not found.citizens and found.parents:
         return None
     if len(found.citizens) != 1:
-        every = len(found.citizens) + len(found.replaced) + len(found.parents)
-        raise hub.BadRecord(
-            f"a report is about exactly one citizen; this has {len(found.citizens)} of {every} patients"
-        )
+        count = f"{len(found.citizens)} of {len(patients)} patients"
+        raise hub.BadRecord(f"a report is about exactly one citizen; this has {count}")
     if at is None:
         raise hub.BadRecord("the report has neither meta.lastUpdated nor a timestamp")
     (patient,) = found.citizens
-    if fhir.twice(patient):
-        raise hub.BadRecord("a member stands twice in the Patient")
     number = cpr(patient)
     mine = [patient, *found.replaced]
     entry = next(entry for entry, one in resources if one is patient)

@@ -117,8 +117,6 @@ def _pages(client: hub.ReadOnlyClient, query: dict[str, str], result: _Result) -
 def _answer(text: Json, where: Where) -> Generator[Found, None, Resource]:
     """One page of a search; returns the searchset without its entries."""
     try:
-        if text.peek() == "<":
-            raise hub.TryAgain("the source answered with a web page (HTML) or XML instead of FHIR JSON")
         outer = yield from document.bundle(text, where)
     except hub.BadRecord as error:
         raise hub.TryAgain(f"the source's answer, {where.place}: {error}") from None
