@@ -7,13 +7,14 @@ STAMP := $(VENV)/.installed
 PROJECTS := pyproject.toml $(foreach p,$(PLUGINS),plugins/$(p)/pyproject.toml)
 ARGS ?=
 
-.PHONY: help install demo test check bench lock clean
+.PHONY: help install demo test check bench chaos lock clean
 
 help:
 	@echo "make demo    run the whole town, then serve its pages   (ARGS='--no-serve --json')"
 	@echo "make test    check + tests   (CI=1: the slow ones too)"
 	@echo "make check   formatting, types, import rules"
 	@echo "make bench   speed, as ratios against something run beside it"
+	@echo "make chaos   pull every plug, and see that nothing is lost or doubled   (ARGS='--short')"
 	@echo "make lock    make requirements.lock again"
 
 install: $(STAMP)
@@ -42,6 +43,9 @@ test: check
 
 bench: install
 	$(BIN)/python -m bench $(ARGS)
+
+chaos: install
+	$(BIN)/python -u -m tests.chaos $(ARGS)
 
 lock: $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check uv

@@ -1,0 +1,326 @@
+"""A small town, the hub's own processes around it, and whoever kills them.
+
+Workers and the pages are started again when they die, as a service manager would; commands are run again until they
+come to their end, as cron would. The data folder is the town's own, so that its PostgreSQL and keeper can be killed
+too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+from uuid import UUID
+
+import httpx2 as httpx
+from rich.console import Console
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from hub.api import tokens
+from hub.clock import FileClock
+from hub.context import build
+from hub.contract import StaffRecord
+from hub.coordination.staff import add_coordinator
+from hub.demo import people, personas, setup, show
+from hub.demo.servers import run as servers
+from hub.demo.town_file import save
+from hub.errors import TovholderError
+from hub.settings import Settings, load
+from hub.store import queue
+from tests.chaos.check import Asked, Outcome, look
+
+T = TypeVar("T")
+PATIENCE = 120.0
+"""How long a step may take (seconds); it takes a few, and the recovery of a killed worker about as many."""
+TRIES = 12
+"""How often a command is run again; at most one of its runs is killed at a point, and few in a storm."""
+HEARTBEAT = 3
+
+
+@dataclass(frozen=True)
+class Crash:
+    """Die at a named point, the n-th time: one process of each kind does."""
+
+    point: str
+    times: int
+
+
+@dataclass(frozen=True)
+class Storm:
+    """kill -9 of whatever comes by, at random moments."""
+
+    seed: int
+
+
+class Crew:
+    """The town and its processes. Leaves nothing running."""
+
+    def __init__(self, folder: Path, children: int, workers: int, plan: Crash | Storm | None) -> None:
+        self.folder, self.plan, self._workers = folder, plan, workers
+        self.killed: Counter[str] = Counter()
+        self.asked = Asked()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._doomed = {"worker 1", "serve", "match", "sync"} if isinstance(plan, Crash) else set()
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._threads: list[threading.Thread] = []
+        settings = Settings(data=folder)
+        self.place = setup.fresh_folder(settings)
+        self.town = people.draw(1, children)
+        save(self.town, self.place)
+        FileClock(self.place / "clock").set(self.town.start)
+        self._systems = [servers.launch(name, self.place) for name in servers.NAMES]
+        urls = {system.name: system.url for system in self._systems}
+        setup.write_settings(self.place, settings, self.town, urls)
+        with (self.place / "tovholder.toml").open("a") as file:
+            file.write(f"\n[worker]\nheartbeat_seconds = {HEARTBEAT}\n")
+        self.settings = load({"TOVHOLDER_SETTINGS": str(self.place / "tovholder.toml")})
+        setup.fresh_database(self.settings).close()
+        for system in self._systems:
+            servers.wait(system)
+        self.ctx = build(self.settings, with_token=True)
+        self.show = show.Show(self.settings, self.town, self.ctx, Console(quiet=True), [], self._systems, None)
+        with self.ctx.database.begin() as session:
+            for worker in self.town.coordinators:
+                add_coordinator(self.ctx, session, StaffRecord(worker.uuid, worker.name, worker.email, worker.phone))
+        personas.introduce(self.ctx, self.town)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        for name in (*(f"worker {n + 1}" for n in range(self._workers)), "serve"):
+            self._start(name)
+        self._thread(self._supervise)
+        self._thread(self._ask)
+        if isinstance(self.plan, Storm):
+            self._thread(self._storm)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._calm()
+        for process in self._processes.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self._processes.values():
+            try:
+                process.wait(25)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        for system in self._systems:
+            system.stop()
+        self.ctx.close()
+        if kind is None:
+            self._nothing_left()
+
+    def _thread(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _calm(self) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join(20)
+
+    # -- the days
+
+    def live(self, days: int) -> None:
+        """Match and offers, then days of letters, answers, statuses and nights; and a last morning of letters."""
+        clock, day = self.show.clock, self.town.start
+        for number in range(days + 1):
+            clock.set(setup.at(day, 6))
+            if number == 0:
+                self._night(day)
+            clock.set(setup.at(day, 7, 5))
+            self._jobs("compose", times=self._workers)
+            clock.set(setup.at(day, 11))
+            self._insist(lambda on=day: show._answers(self.show, on))
+            clock.set(setup.at(day, 15))
+            self._jobs("statuses")
+            clock.set(setup.at(day, 20))
+            if number:
+                self._night(day)
+            day = show._next(day)
+
+    def _night(self, day: datetime) -> None:
+        self._run("match")
+        self._run("sync")
+        self._jobs("remind")
+
+    def _run(self, command: str) -> None:
+        """A command, again and again until it comes to its end."""
+        for _ in range(TRIES):
+            process = self._start(command)
+            code = process.wait(PATIENCE)
+            if code in (0, 3):
+                if code == 0 or "busy" not in self._said(command):
+                    return
+            else:
+                self._note(command, code)
+        raise AssertionError(f"{command} does not come to its end: see {self._log(command).read_text()[-2000:]}")
+
+    def _said(self, command: str) -> str:
+        return self._log(command).read_text(errors="replace")[-3000:]
+
+    def _jobs(self, task: str, times: int = 1) -> None:
+        """Defer a job and wait until the workers have nothing left."""
+
+        def defer() -> None:
+            with self.ctx.database.begin() as session:
+                for _ in range(times):
+                    queue.defer(session, task)
+
+        def left() -> int:
+            with self.ctx.database.begin() as session:
+                waiting = text("SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')")
+                return int(session.execute(waiting).scalar_one())
+
+        self._insist(defer)
+        deadline = time.monotonic() + PATIENCE
+        while self._insist(left):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{task}: the workers have not come to the end of their jobs")
+            time.sleep(0.05)
+
+    def _insist(self, work: Callable[[], T]) -> T:
+        """What this process itself asks of the database, again when that was away."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return work()
+            except (OperationalError, TovholderError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    # -- processes
+
+    def _log(self, name: str) -> Path:
+        return self.place / f"{name.replace(' ', '-')}.log"
+
+    def _start(self, name: str) -> subprocess.Popen[bytes]:
+        words = {"serve": ["serve", "--port", str(self.port)], "match": ["match", "--json"], "sync": ["sync", "--json"]}
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("TOVHOLDER_")}
+        environment["TOVHOLDER_SETTINGS"] = str(self.place / "tovholder.toml")
+        if name in self._doomed and isinstance(self.plan, Crash):
+            self._doomed.discard(name)
+            environment["TOVHOLDER_CRASH"] = f"{self.plan.point}:{self.plan.times}"
+        with self._log(name).open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "hub.cli", *words.get(name, ["worker", "--queue", "letters"])],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+            )
+        with self._lock:
+            self._processes[name] = process
+        return process
+
+    def _note(self, name: str, code: int) -> None:
+        if code == -signal.SIGKILL:
+            self.killed[name.split()[0]] += 1
+
+    def _supervise(self) -> None:
+        """Start again what has died, as a service manager does."""
+        while not self._over.wait(0.1):
+            for name, process in list(self._processes.items()):
+                if name.startswith(("worker", "serve")) and process.poll() is not None:
+                    self._note(name, process.returncode)
+                    self._start(name)
+
+    def _storm(self) -> None:
+        plan = self.plan
+        assert isinstance(plan, Storm)
+        chance = random.Random(plan.seed)
+        while not self._over.wait(chance.uniform(0.5, 4.0)):
+            kind = chance.choice(["worker", "worker", "serve", "match", "sync", "keeper", "postgres", "backend"])
+            with self._lock:
+                ours = [p.pid for n, p in self._processes.items() if n.startswith(kind) and p.poll() is None]
+            found = ours or self._of_the_database(kind)
+            if found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(chance.choice(sorted(found)), signal.SIGKILL)
+                    if kind not in ("worker", "serve", "match", "sync"):
+                        self.killed[kind] += 1
+
+    def _of_the_database(self, kind: str) -> list[int]:
+        """The processes of this town's own PostgreSQL: its keeper, its postmaster, its backends."""
+        keepers = [pid for pid, words in _processes() if "keeper.py" in words and str(self.folder) in words]
+        postmasters = [pid for pid, words in _processes() if "postgres" in words and f"-D {self.folder}" in words]
+        if kind == "keeper":
+            return keepers
+        if kind == "postgres":
+            return postmasters
+        if kind == "backend":
+            return [pid for parent in postmasters for pid in _children(parent)]
+        return []
+
+    def _nothing_left(self) -> None:
+        deadline = time.monotonic() + 20
+        while left := [words for _pid, words in _processes() if str(self.folder) in words]:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"still running: {left}")
+            time.sleep(0.1)
+
+    # -- somebody asks, all the time
+
+    def _ask(self) -> None:
+        chance = random.Random(7)
+        key = setup.signing_key(self.place)
+        staff = list(personas.staff(self.place).values())
+        children = sorted(self.town.custody)[:50]
+        with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10.0, trust_env=False) as client:
+            while not self._over.wait(0.1):
+                token = tokens.issue(key, self.settings.api, self.settings.clock, chance.choice(staff))
+                question = {"cpr": chance.choice(children), "purpose": "coordination", "reason": "ringer til familien"}
+                with contextlib.suppress(httpx.HTTPError):
+                    answer = client.post("/api/v1/lookups", json=question, headers={"Authorization": f"Bearer {token}"})
+                    if answer.status_code == 200:
+                        self.asked.entries.add(UUID(json.loads(answer.content)["entry"]))
+
+    def outcome(self) -> Outcome:
+        """How it stands; nobody asks or kills any more."""
+        self._calm()
+
+        def count() -> Outcome:
+            with self.ctx.database.session() as session:
+                return look(session, self.place / "digital_post", self.asked)
+
+        found = self._insist(count)
+        found.killed = ", ".join(f"{kind} {times}" for kind, times in sorted(self.killed.items()))
+        return found
+
+
+def _processes() -> list[tuple[int, str]]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it may end while it is looked at
+            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            found.append((int(process.name), words))
+    return found
+
+
+def _children(parent: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{parent}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, task.read_text().split())
+    return found
