@@ -4,11 +4,14 @@ something goes wrong."""
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import logging
 import socket
 import threading
+import tracemalloc
 import uuid
+import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,7 +21,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from tovholder_digital_post import DigitalPost, register_channels, settings_model
+from tovholder_digital_post import DigitalPost, platform, register_channels, settings_model
+from tovholder_digital_post.channel import kombi_request
 from tovholder_digital_post.settings import DigitalPostSettings
 
 import hub
@@ -182,10 +186,20 @@ TAKEN = b"<kombi_response><Result>true</Result><TransmissionID>t-1</Transmission
         (503, b"", {}, hub.Later("the platform answered 503", None)),
         (429, b"", {"retry-after": "7"}, hub.Later("the platform answered 429", 7)),
         (400, RECEIPT % b"memo.invalid", {}, hub.Refused("memo.invalid")),
+        (503, b"", {"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}, hub.Later("the platform answered 503", 0.0)),
+        (429, b"", {"retry-after": "soon"}, hub.Later("the platform answered 429", None)),
+        (429, b"", {"retry-after": "-1"}, hub.Later("the platform answered 429", None)),
         (400, b"Bodil", {}, hub.Refused("the platform refused the letter (400) and gave no error code")),
         (200, RECEIPT % b"memo.invalid", {}, hub.Refused("memo.invalid")),
         (500, b"", {}, hub.Unsure("the platform answered 500")),
         (502, b"", {}, hub.Unsure("the platform answered 502")),
+        (200, TAKEN[:-9], {}, hub.Unsure("the platform answered 200 with something that is no answer to a sending")),
+        (
+            200,
+            b"<!DOCTYPE a>" + TAKEN,
+            {},
+            hub.Unsure("the platform answered 200 with something that is no answer to a sending"),
+        ),
         (200, b"<html>", {}, hub.Unsure("the platform answered 200 with something that is no answer to a sending")),
         (200, b"", {}, hub.Unsure("the platform answered 200 with something that is no answer to a sending")),
     ],
@@ -202,7 +216,13 @@ def test_what_the_platform_says_is_what_the_hub_gets(
     assert post_at(serve(answers(code, body, headers))).send(letter, key()) == expected
 
 
-@pytest.mark.parametrize(("code", "body"), [(302, b""), (401, RECEIPT % b"token"), (403, b""), (404, b""), (407, b"")])
+SIGN_IN = b"<!DOCTYPE html><html><title>400 No required SSL certificate was sent</title></html>"
+
+
+@pytest.mark.parametrize(
+    ("code", "body"),
+    [(302, b""), (400, SIGN_IN), (401, RECEIPT % b"token"), (403, b""), (404, b""), (407, b"")],
+)
 def test_wrong_access_is_no_fault_of_the_letter(
     serve: Serve, post_at: PostAt, letter: hub.Letter, code: int, body: bytes
 ) -> None:
@@ -333,6 +353,67 @@ def test_status_of_an_unknown_letter_is_passed_on_and_a_bad_one_stops_nobody(ser
 def test_something_that_is_no_gateway_is_given_up(serve: Serve, post_at: PostAt, page: bytes) -> None:
     with pytest.raises(hub.GaveUp):
         list(post_at(serve(gateway(page))).statuses("0"))
+
+
+@pytest.mark.parametrize("page", [b"<html>Log in</html>", b'{"beskeder": ["', b"", b"[" * 50_000])
+def test_an_answer_that_is_cut_short_or_a_web_page_is_asked_for_again(
+    serve: Serve, post_at: PostAt, page: bytes
+) -> None:
+    with pytest.raises(hub.TryAgain):
+        list(post_at(serve(gateway(page))).statuses("0"))
+
+
+def packed(body: bytes) -> Any:
+    """Everything packed, unasked."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-encoding", b"gzip")]})
+        await send({"type": "http.response.body", "body": body})
+
+    return application
+
+
+def test_an_answer_that_is_packed_unasked_is_unpacked(serve: Serve, post_at: PostAt, letter: hub.Letter) -> None:
+    channel = post_at(serve(packed(gzip.compress(TAKEN))), choice="platform")
+    assert channel.send(letter, key()) == hub.Sent("t-1", "digital")
+
+
+@pytest.mark.parametrize("body", [gzip.compress(TAKEN)[:-12], b"not gzip", gzip.compress(TAKEN)[:10] + b"\xff" * 20])
+def test_a_damaged_packed_answer_is_unsure(serve: Serve, post_at: PostAt, letter: hub.Letter, body: bytes) -> None:
+    assert isinstance(post_at(serve(packed(body)), choice="platform").send(letter, key()), hub.Unsure)
+
+
+def test_a_bomb_is_not_unpacked(serve: Serve, post_at: PostAt, letter: hub.Letter) -> None:
+    """256 MiB of noughts in a quarter: what is held stays below the limit and some."""
+    part = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = b"".join(part.compress(bytes(2**20)) for _ in range(256)) + part.flush()
+    channel = post_at(serve(packed(bomb)), choice="platform")
+    tracemalloc.start()
+    result = channel.send(letter, key())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert isinstance(result, hub.Unsure)
+    assert "larger than" in result.reason
+    assert peak < 3 * platform.ANSWER_LIMIT
+
+
+def test_a_letter_that_is_too_large_is_refused_before_anybody_is_asked(post_at: PostAt, letter: hub.Letter) -> None:
+    """Nobody answers at the address."""
+    refused = post_at("http://127.0.0.1:1", max_bytes=60_000).send(letter, key())
+    assert isinstance(refused, hub.Refused)
+    assert refused.reason.endswith("and the limit is 60000: make it smaller")
+
+
+def test_the_limit_is_on_the_message_not_on_message_and_print_together(
+    serve: Serve, post_at: PostAt, letter: hub.Letter
+) -> None:
+    given = {"choice": "platform", "max_bytes": 80_000}
+    assert len(kombi_request(letter, key(), "platform", post_at("http://127.0.0.1:1")._settings)) > 130_000
+    assert isinstance(post_at(serve(answers(200, TAKEN)), **given).send(letter, key()), hub.Sent)
+    larger = replace(letter, html="x" * 20_000)
+    assert isinstance(post_at("http://127.0.0.1:1", **given).send(larger, key()), hub.Refused)
 
 
 def test_health_asks_about_nobody(post: DigitalPost) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Set
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from tovholder_digital_post import DigitalPost, DigitalPostSettings, DirectPost
@@ -63,7 +63,7 @@ class InTown:
 
 
 class Kombit(InTown):
-    changes: dict[str, Any] = {}
+    changes: ClassVar[dict[str, Any]] = {}
 
     @pytest.fixture
     def make_channel(self, settings: DigitalPostSettings, front: Front) -> Callable[..., DigitalPost]:
@@ -102,11 +102,11 @@ class TestConformance(Kombit, ChannelConformance):
 
 
 class TestConformanceOlder(Kombit, ChannelConformance):
-    changes = {"memo_version": "1.1"}
+    changes: ClassVar[dict[str, Any]] = {"memo_version": "1.1"}
 
 
 class TestConformanceWherePlatformChooses(Kombit, ChannelConformance):
-    changes = {"choice": "platform"}
+    changes: ClassVar[dict[str, Any]] = {"choice": "platform"}
 
     @pytest.fixture
     def forced_addresses(self) -> Set[str]:
@@ -115,7 +115,7 @@ class TestConformanceWherePlatformChooses(Kombit, ChannelConformance):
 
 
 class Direct(InTown):
-    changes: dict[str, Any] = {}
+    changes: ClassVar[dict[str, Any]] = {}
 
     @pytest.fixture
     def make_channel(self, direct_settings: dict[str, Any], front: Front) -> Callable[..., DirectPost]:
@@ -155,8 +155,8 @@ class TestConformanceDirect(Direct, ChannelConformance):
 
 
 class TestConformanceDirectOlder(Direct, ChannelConformance):
-    changes = {"memo_version": "1.1"}
+    changes: ClassVar[dict[str, Any]] = {"memo_version": "1.1"}
 
 
 class TestConformanceDirectAsFile(Direct, ChannelConformance):
-    changes = {"upload": "file"}
+    changes: ClassVar[dict[str, Any]] = {"upload": "file"}

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from lxml import etree
 from tovholder_digital_post import DigitalPostSettings, DirectPost, direct, register_channels
@@ -295,6 +296,7 @@ JSON = st.recursive(
 )
 
 
+@hypothesis_settings(deadline=None, database=None)
 @given(
     JSON
     | st.dictionaries(st.sampled_from(list(receipt())), JSON | st.sampled_from([KEY, TIME, "RECEIVED", "INVALID"]))

@@ -1,10 +1,9 @@
-"""The MeMo message and the print order: valid by the schemas, and keeping the rules beyond them."""
+"""The MeMo message: valid by the schema, and keeping the rules beyond it."""
 
 from __future__ import annotations
 
 import base64
 import re
-import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -17,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from lxml import etree
 from pydantic import ValidationError
-from tovholder_digital_post import DigitalPostSettings, fjernprint, memo
+from tovholder_digital_post import DigitalPostSettings, memo
 from tovholder_digital_post.channel import kombi_request
 
 import hub
@@ -103,12 +102,6 @@ def test_message_is_valid_by_the_schema(
 ) -> None:
     for one in (letter, replace(letter, contact=None, html="", actions=(), language="en")):
         memo_schema.assertValid(sent_memo(one, settings))
-
-
-@pytest.mark.parametrize("name", ["Full", "Minimum"])
-def test_official_examples_keep_our_rules_beyond_the_schema(standards: Path, name: str) -> None:
-    message = etree.parse(standards / f"memo/examples-1.2/MeMo_{name}_Example.xml").getroot()
-    memo.check(message)
 
 
 PRINTABLE = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20)
@@ -237,58 +230,6 @@ def test_long_notification_is_refused(letter: hub.Letter, settings: DigitalPostS
     label.addnext(notification)
     with pytest.raises(hub.BadRecord, match="notification is 151 characters; Digital Post takes 150"):
         memo.check(message)
-
-
-@pytest.fixture(scope="session")
-def print_schema(standards: Path, tmp_path_factory: pytest.TempPathFactory) -> etree.XMLSchema:
-    """The print schema spreads one namespace over many files, of which libxml2 reads the first only: gather them."""
-    folder = tmp_path_factory.mktemp("fjernprint") / "oio"
-    shutil.copytree(standards / "sf1601/fjernprint-xsd/SF1600_EP_SP1-2/xsd/oio", folder)
-    folder.chmod(0o755)
-    members: dict[str, list[str]] = {}
-    for file in folder.glob("*.xsd"):
-        file.chmod(0o644)
-        members.setdefault(str(etree.parse(file).getroot().get("targetNamespace")), []).append(file.name)
-    xs = "{http://www.w3.org/2001/XMLSchema}"
-    gathered = {space: f"all{number}.xsd" for number, space in enumerate(members)}
-    for space, files in members.items():
-        for name in files:
-            tree = etree.parse(folder / name)
-            for imported in tree.findall(f"{xs}import"):
-                if imported.attrib["namespace"] == space:  # which the standard does not allow
-                    imported.tag = xs + "include"
-                    del imported.attrib["namespace"]
-                else:
-                    imported.set("schemaLocation", gathered[imported.attrib["namespace"]])
-            tree.write(folder / name)
-    for space, files in members.items():
-        root = etree.Element(xs + "schema", targetNamespace=space)
-        for name in sorted(files):
-            etree.SubElement(root, xs + "include", schemaLocation=name)
-        etree.ElementTree(root).write(folder / gathered[space])
-    return etree.XMLSchema(etree.parse(folder / gathered[fjernprint.PRINT]))
-
-
-def test_print_order_is_valid_by_the_schema(
-    paper: hub.Letter, settings: DigitalPostSettings, print_schema: etree.XMLSchema
-) -> None:
-    root = etree.fromstring(kombi_request(paper, KEY, "print", settings))
-    assert root.findtext("KombiValgKode") == "Fysisk Post"
-    order = root.find(f"{{{fjernprint.PRINT}}}ForsendelseISamling/{{{fjernprint.PRINT}}}ForsendelseI")
-    assert order is not None
-    print_schema.assertValid(etree.fromstring(etree.tostring(order)))
-    text = {etree.QName(e).localname: e.text for e in order.iter() if len(e) == 0}
-    assert text["AfsendelseIdentifikator"] == KEY
-    assert text["CPRnummerIdentifikator"] == paper.recipient.cpr
-    assert base64.b64decode(text["MeddelelseIndholdData"] or "") == paper.pdf
-
-
-@pytest.mark.parametrize("change", [{"pdf": b"<html>"}, {"title": "x" * 257}, {"title": "a\nb"}])
-def test_what_cannot_be_printed_is_refused(
-    paper: hub.Letter, settings: DigitalPostSettings, change: dict[str, Any]
-) -> None:
-    with pytest.raises(hub.BadRecord):
-        fjernprint.build(replace(paper, **change), KEY, settings)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from tovholder_digital_post import receipts
+from tovholder_digital_post.answers import error_reason
 
 import hub
 from hub import DeliveryStatus
@@ -49,32 +51,6 @@ def envelope(
 
 def read(text: str) -> hub.Status | hub.Unreadable | None:
     return receipts.read(text.encode(), "test")
-
-
-def test_the_real_receipt_of_a_delivery(standards: Path) -> None:
-    raw = (standards / "sf1601/receipts/PostStatusBeskedModtag.success.xml").read_bytes()
-    assert receipts.read(raw, "1") == hub.Status(
-        key="8853363b-43ec-4d0a-a54d-65447f9447ed",
-        status=DeliveryStatus.DELIVERED,
-        time=datetime(2023, 2, 13, 11, 22, 5, 154000, UTC),
-        route="digital",
-    )
-
-
-def test_the_real_receipt_of_a_failure(standards: Path) -> None:
-    raw = (standards / "sf1601/receipts/PostStatusBeskedModtag.error.xml").read_bytes()
-    assert receipts.read(raw, "1") == hub.Status(
-        key="33ca98c5-d2ce-43e7-be3a-d5cfde9f6394",
-        status=DeliveryStatus.FAILED,
-        time=datetime(2023, 2, 13, 12, 4, 12, 845000, UTC),
-        route="digital",
-        reason="memo.invalid: element mandatory is not allowed where it stands",
-    )
-
-
-def test_another_systems_message_is_no_receipt(standards: Path) -> None:
-    raw = (standards / "sf1601/beskedkuvert-xsd/example_messages/externTestBesked.xml").read_bytes()
-    assert receipts.read(raw, "1") is None
 
 
 @pytest.mark.parametrize(
@@ -168,10 +144,11 @@ def test_what_the_error_text_repeats_of_the_letter_is_left_out() -> None:
 
 
 def test_an_error_code_that_is_no_code_is_left_out() -> None:
-    assert receipts.error_reason("0107729995", "") == "an error without a readable code"
-    assert receipts.error_reason("Bodil Prøvesen", "") == "an error without a readable code"
+    assert error_reason("0107729995", "") == "an error without a readable code"
+    assert error_reason("Bodil Prøvesen", "") == "an error without a readable code"
 
 
+@hypothesis_settings(deadline=None, database=None)
 @given(
     st.one_of(
         st.binary(max_size=200),
@@ -180,6 +157,106 @@ def test_an_error_code_that_is_no_code_is_left_out() -> None:
 )
 def test_nothing_that_comes_stops_the_reading(raw: bytes) -> None:
     assert isinstance(receipts.read(raw, "x"), hub.Unreadable)
+
+
+ODD = st.sampled_from(
+    [
+        b"", b"\x00", b"\xff\xfe", b"<", b"</", b"&x;", b"<!DOCTYPE a>", b"<![CDATA[", b"-", b"9", b"+24:00", b"Z",
+        b"T",
+        b"0001-01-01T00:00:00+14:00", b"9999-12-31T23:59:59-14:00", b"\xc3\xa6", b"urn:oio:", b"=", b"<a/>" * 300,
+    ]
+)  # fmt: skip
+
+
+@hypothesis_settings(deadline=None, database=None)
+@given(st.integers(0, 3000), st.integers(0, 60), ODD | st.binary(max_size=12), st.booleans())
+def test_a_receipt_changed_anywhere_is_a_status_or_told_or_about_something_else(
+    place: int, gone: int, put: bytes, inside: bool
+) -> None:
+    if inside:
+        inner = (
+            f"<PKO_PostStatus><MessageUUID>{KEY}</MessageUUID><TransaktionsDatoTid>2026-03-02T09:00:00Z"
+            "</TransaktionsDatoTid><TransaktionsStatusKode>Klar</TransaktionsStatusKode><FejlDetaljer><FejlKode>1"
+            "</FejlKode><FejlTekst/></FejlDetaljer></PKO_PostStatus>"
+        ).encode()
+        at = place % len(inner)
+        changed = base64.b64encode(inner[:at] + put + inner[at + gone :])
+        raw = re.sub(rb'1.0">[\w+/=]+</Base64', b'1.0">' + changed + b"</Base64", envelope().encode())
+    else:
+        whole = envelope().encode()
+        at = place % len(whole)
+        raw = whole[:at] + put + whole[at + gone :]
+    found = receipts.read(raw, "x")
+    assert found is None or isinstance(found, hub.Status | hub.Unreadable)
+    if isinstance(found, hub.Status):
+        assert found.time.tzinfo is UTC
+        assert re.fullmatch("[0-9a-f-]{36}", found.key)
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_at_the_end_of_time_is_told(time: str) -> None:
+    assert isinstance(read(envelope(time=time)), hub.Unreadable)
+
+
+def test_all_that_becomes_of_a_letter_is_passed_on_in_any_order_and_as_often_as_it_is_said() -> None:
+    """Each receipt says one thing by itself: a failure after delivery stays one, and what is said twice is the same."""
+    late = [
+        ("f7161a89-5068-4023-bc80-d7f4daad2a2e", "2026-03-02T09:10:00Z", DeliveryStatus.DELIVERED),
+        ("e225a75c-4b63-46c4-9423-77f5c8762445", "2026-03-04T07:00:00Z", DeliveryStatus.FAILED),
+        ("eb866ca2-b871-4387-b501-12cde577bd58", "2026-03-02T09:00:00Z", DeliveryStatus.RECEIVED),
+        ("e225a75c-4b63-46c4-9423-77f5c8762445", "2026-03-04T07:00:00Z", DeliveryStatus.FAILED),
+        ("f4e6eb11-0261-4198-8b5d-be92a9b1a35d", "2026-03-09T07:00:00Z", DeliveryStatus.RETURNED),
+    ]
+    found = [read(envelope(handling, time=time, words="")) for handling, time, _ in late]
+    assert [one.status for one in found if isinstance(one, hub.Status)] == [status for _, _, status in late]
+    assert found[1] == found[3]
+
+
+def test_return_mail_is_returned_and_says_so() -> None:
+    found = read(envelope("f4e6eb11-0261-4198-8b5d-be92a9b1a35d", words="x", channel="Fysisk Post"))
+    assert isinstance(found, hub.Status)
+    assert (found.status, found.route, found.reason) == (
+        DeliveryStatus.RETURNED, "print", "Opdatering fra Post Danmark",
+    )  # fmt: skip
+
+
+def test_a_second_try_that_met_the_first_is_no_failure() -> None:
+    inner = (
+        f"<PKO_PostStatus><MessageUUID>{KEY}</MessageUUID><TransaktionsDatoTid>2026-03-02T09:00:00Z"
+        "</TransaktionsDatoTid><TransaktionsStatusKode>Fejlet</TransaktionsStatusKode><FejlDetaljer>"
+        "<FejlKode>message.uuid.duplicate</FejlKode></FejlDetaljer></PKO_PostStatus>"
+    )
+    found = read(envelope("e225a75c-4b63-46c4-9423-77f5c8762445", inner=inner))
+    assert isinstance(found, hub.Status)
+    assert (found.status, found.reason) == (DeliveryStatus.RECEIVED, "message.uuid.duplicate")
+
+
+LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    "doctype",
+    [
+        "<!DOCTYPE a>",
+        '<!DOCTYPE a SYSTEM "http://127.0.0.1:1/x.dtd">',
+        f'<!DOCTYPE a [<!ENTITY l0 "ha">{LAUGHS}]>',
+        f'<!DOCTYPE a [<!ENTITY q "{"q" * 50_000}">]>',
+        '<!DOCTYPE a [<!ENTITY % p SYSTEM "http://127.0.0.1:1/x"> %p;]>',
+    ],
+)
+@pytest.mark.parametrize("use", [KEY.upper(), "&l11;", "&q;" * 5000])
+def test_a_doctype_is_refused_outside_and_inside(doctype: str, use: str) -> None:
+    outside = envelope().replace("<a:Modtag", doctype + "<a:Modtag", 1).replace(KEY.upper(), use, 1)
+    inner = f"{doctype}<PKO_PostStatus><MessageUUID>{use}</MessageUUID></PKO_PostStatus>"
+    for text in (outside, envelope(inner=inner)):
+        found = read(text)
+        assert isinstance(found, hub.Unreadable)
+        assert len(found.raw) <= hub.RAW_LIMIT
+
+
+def test_deep_and_wide_xml_is_told() -> None:
+    for text in ("<a>" * 100_000, "<a>" * 5000 + "</a>" * 5000, f"<a {'x' * 100_000}='1'/>"):
+        assert isinstance(read(text), hub.Unreadable)
 
 
 def test_entities_are_not_resolved(tmp_path: Path) -> None:
