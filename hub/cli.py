@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hub import jobs
+from hub import cli_backup, jobs
 from hub import settings as settings_reader
 from hub.access.askers import KeyCache
 from hub.access.log import Asker
@@ -53,6 +53,8 @@ plugins_app = typer.Typer(no_args_is_help=True, help="The installed plugins.")
 coordinators_app = typer.Typer(no_args_is_help=True, help="Who coordinates.")
 app.add_typer(plugins_app, name="plugins")
 app.add_typer(coordinators_app, name="coordinators")
+app.command()(cli_backup.backup)
+app.command()(cli_backup.restore)
 
 out = Console()
 err = Console(stderr=True)

@@ -127,7 +127,7 @@ def _deliver(ctx: Context, channel: Channel, letter_id: UUID, attempt_id: UUID |
         standing = _standing(ctx, session, letter, opened) if opened is not None else None
         if opened is None or standing is None or not standing.may_go:
             session.execute(delete(tables.Delivery).where(tables.Delivery.id == attempt_id))
-            _withhold(ctx, session, letter)
+            withhold(ctx, session, letter)
             journal.write(ctx, {"letter": str(letter.id), "result": WITHHELD}, durable=False)
             return letter.state
         try:
@@ -209,7 +209,7 @@ def _standing(ctx: Context, session: Session, letter: tables.Letter, opened: Ope
     return _Standing(day < opened.before and not refused and cases == len(opened.cases), heard_of)
 
 
-def _withhold(ctx: Context, session: Session, letter: tables.Letter) -> None:
+def withhold(ctx: Context, session: Session, letter: tables.Letter) -> None:
     """A letter that must no longer leave stays; what else it told is told in another. Unless a try may have arrived:
     then a person looks, rather than that the family hears it twice."""
     now = ctx.clock.now()
@@ -219,6 +219,18 @@ def _withhold(ctx: Context, session: Session, letter: tables.Letter) -> None:
         _task(ctx, session, letter)
     else:
         events.tell_again(session, letter.bundle_id, letter.guardian_id, now)
+
+
+def had_left(
+    ctx: Context, session: Session, letter: tables.Letter, at: datetime, route: str | None, transmission: str | None
+) -> None:
+    """A frozen letter left, as the journal says and this database does not know: it is behind (hub.recovery)."""
+    letter.tries += 1
+    attempt = {"letter_id": letter.id, "channel": ctx.settings.letters.channel, "attempt": letter.tries, "at": at}
+    session.add(tables.Delivery(**attempt, result="sent", transmission=transmission))
+    letter.route = route
+    _move(letter, "sent", at)
+    _catch_up(ctx, session, {letter})
 
 
 def _move(letter: tables.Letter, state: str, now: datetime) -> None:

@@ -1,11 +1,11 @@
 """Which database letters leave from. A copy never sends by itself: not a restored one, not one made to try things.
 
-The database says in its one row of `sender` where it is: the cluster's own number, its timeline and the database's
-number in it. In a copy the row was copied and names another place, so letters wait until an operator has looked
-(`tovholder restore --resume`). No step of a restore has to remember this, and none can be too late: it holds from the
-first moment anybody can connect, also after a pg_restore by hand, a recovery to a point in time or a failover (both
-begin a new timeline). Only a copy of the cluster's files, such as a virtual machine's snapshot, looks the same: then
-say `tovholder restore --hold`.
+The database says in its one row of `sender` where it is: the cluster's own number, its timeline, the database's number
+in it and the table's own. In a copy the row was copied and names another place, so letters wait until an operator has
+looked (`tovholder restore --resume`). No step of a restore has to remember this, and none can be too late: it holds
+from the first moment anybody can connect, also after a pg_restore by hand, a recovery to a point in time or a failover
+(both begin a new timeline). Only a copy of the cluster's files, such as a virtual machine's snapshot, looks the same:
+then say `tovholder restore --hold`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ LOOK_AGAIN = 600.0
 """After how long a job that found letters on hold looks again (seconds)."""
 
 _HERE = """
-SELECT s.system_identifier || '/' || c.timeline_id || '/' || d.oid AS here, (SELECT place FROM sender) AS place
+SELECT s.system_identifier || '/' || c.timeline_id || '/' || d.oid || '/' || 'sender'::regclass::oid AS here,
+       (SELECT place FROM sender) AS place
 FROM pg_control_system() s, pg_control_checkpoint() c, pg_database d WHERE d.datname = current_database()
 """
 _HELD = "held"
@@ -62,15 +63,13 @@ def claim(session: Session, now: datetime) -> None:
 
 
 def hold(session: Session, now: datetime) -> None:
-    """Let nothing leave until `release`."""
-    _put(session, _HELD, now)
+    """Let nothing leave until `release`. `since` stays: it says from when on the journal tells what left from here."""
+    row = insert(Sender).values(id=1, place=_HELD, since=now)
+    session.execute(row.on_conflict_do_update(index_elements=["id"], set_={"place": _HELD}))
 
 
 def release(session: Session, now: datetime) -> None:
     """From now on letters leave from here."""
-    _put(session, session.execute(text(_HERE)).one().here, now)
-
-
-def _put(session: Session, place: str, now: datetime) -> None:
-    row = insert(Sender).values(id=1, place=place, since=now)
-    session.execute(row.on_conflict_do_update(index_elements=["id"], set_={"place": place, "since": now}))
+    here = session.execute(text(_HERE)).one().here
+    row = insert(Sender).values(id=1, place=here, since=now)
+    session.execute(row.on_conflict_do_update(index_elements=["id"], set_={"place": here, "since": now}))

@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
 from hub.errors import SchemaError
 
@@ -39,13 +39,28 @@ def migrate(owner: Engine) -> tuple[str | None, str]:
     `owner` is an engine that may make tables and roles. Raises SchemaError when the schema is newer."""
     with owner.connect() as connection:
         before = current(connection)
-        _refuse_newer(before)
+        refuse_newer(before)
         connection.rollback()
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
         return before, newest()
+
+
+def make_roles(owner: Connection) -> None:
+    """The two roles and what the tables' owner needs, as the first migration makes them: for a dump that is put into
+    another cluster, since roles are in no dump."""
+    for role in ("tovholder_owner", "tovholder_app"):
+        owner.execute(text(_ROLE.format(role=role)))
+    owner.execute(text("GRANT ALL ON SCHEMA public TO tovholder_owner"))
+    owner.execute(text("GRANT tovholder_owner TO CURRENT_USER"))
+
+
+_ROLE = """
+DO $$ BEGIN CREATE ROLE {role} NOLOGIN;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$
+"""
 
 
 def check(connection: Connection) -> None:
@@ -55,14 +70,15 @@ def check(connection: Connection) -> None:
         return
     if found is None:
         raise SchemaError("the database is empty; run: tovholder migrate")
-    _refuse_newer(found)
+    refuse_newer(found)
     raise SchemaError(f"the database has schema {found}, this program needs {newest()}; run: tovholder migrate")
 
 
-def _refuse_newer(found: str | None) -> None:
+def refuse_newer(found: str | None, what: str = "the database") -> None:
+    """Raise SchemaError, with the command that helps, when `found` is no revision that this program knows."""
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if found is not None and found not in known:
         raise SchemaError(
-            f"the database has schema {found}, which is newer than this program ({newest()}); "
+            f"{what} has schema {found}, which is newer than this program ({newest()}); "
             "install the newer program: pip install --upgrade tovholder"
         )

@@ -1,0 +1,208 @@
+"""What the journal knows and a restored database does not: take it in.
+
+Families' answers are given again, in their order and as of their own time. Letters that the database has and that left
+are marked as sent; of letters it has never seen, what they told is kept from being told again (`told`). Of those that
+may have arrived nobody knows: they are treated as told, and are a person's task.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from hub import family, journal
+from hub.access import log
+from hub.cases.events import ROWS, batched
+from hub.clock import SetClock
+from hub.context import Context
+from hub.errors import NotAllowed
+from hub.letters import delivery
+from hub.letters.frozen import open_content
+from hub.store import tables
+from hub.vault import CannotOpen
+
+REMEMBER = timedelta(days=30)
+"""How long what a lost letter told is kept from being told again: a source that is silent after the restore may show
+the same change much later."""
+UNSURE = "letter_unsure"
+"""The kind of task of a letter that may have arrived."""
+
+
+@dataclass(slots=True)
+class Reconciled:
+    """What the journal knew that the database did not."""
+
+    sent: int = 0
+    """Letters the database knows, which had left."""
+    told: int = 0
+    """Letters it does not know, which had left: what they told is not told again."""
+    unsure: int = 0
+    """Letters it does not know, which may have arrived: not told again either, and somebody's task."""
+    answers: int = 0
+    lost: list[str] = field(default_factory=list)
+    """Why answers could not be given again, one each."""
+
+
+@dataclass(slots=True)
+class _Trace:
+    """What the journal says of one letter."""
+
+    said: list[bytes] = field(default_factory=list)
+    state: str = "composed"
+    at: datetime | None = None
+    doubt: bool = False
+    """A try was broken off, or got no answer."""
+    route: str | None = None
+    transmission: str | None = None
+
+    @property
+    def sent(self) -> bool:
+        return self.state == "sent"
+
+    @property
+    def unsure(self) -> bool:
+        return not self.sent and (self.doubt or self.state in (delivery.BEGUN, "unsure"))
+
+
+def _traces(entries: Iterable[journal.Entry]) -> dict[UUID, _Trace]:
+    traces: dict[UUID, _Trace] = {}
+    for entry in entries:
+        fields = entry.fields
+        if "composed" in fields:
+            traces.setdefault(UUID(fields["composed"]), _Trace()).said = [bytes.fromhex(one) for one in fields["said"]]
+        for letter in fields.get("begun", ()):
+            trace = traces.setdefault(UUID(letter), _Trace())
+            trace.doubt |= trace.state in (delivery.BEGUN, "unsure")
+            _move(trace, delivery.BEGUN, entry.at)
+        if "letter" in fields:
+            trace = traces.setdefault(UUID(fields["letter"]), _Trace())
+            trace.route = fields.get("route", trace.route)
+            trace.transmission = fields.get("transmission", trace.transmission)
+            _move(trace, fields["result"], entry.at)
+    return traces
+
+
+def _move(trace: _Trace, state: str, at: datetime) -> None:
+    if not trace.sent:  # two machines' clocks may differ, and sent is sent
+        trace.state, trace.at = state, at
+
+
+def reconcile(ctx: Context, folder: Path) -> Reconciled:
+    """Take in what the journal in `folder` knows and this database does not. Doing it again changes nothing more.
+
+    Raises JournalBroken."""
+    with ctx.database.session() as session:
+        since = session.execute(select(tables.Sender.since)).scalar_one()
+    entries = [entry for entry in journal.read(folder, ctx.keys.ring) if entry.at >= since]
+    result = Reconciled()
+    _answers(ctx, entries, result)
+    with ctx.database.begin() as session:
+        _letters(ctx, session, _traces(entries), result)
+    return result
+
+
+def _answers(ctx: Context, entries: Sequence[journal.Entry], result: Reconciled) -> None:
+    """Give lost answers again, in their order, each as of its own time."""
+    given = [entry for entry in entries if "answer" in entry.fields]
+    with ctx.database.session() as session:
+        ids = [UUID(entry.fields["answer"]) for entry in given]
+        known = set(session.execute(select(tables.Acceptance.id).where(tables.Acceptance.id.in_(ids))).scalars())
+    acts = {"yes": family.accept, "no": family.decline, "withdrawn": family.withdraw}
+    for entry in given:
+        fields = entry.fields
+        answer = UUID(fields["answer"])
+        if answer in known:
+            continue
+        with ctx.database.session() as session:
+            child = _by_token(session, tables.Child, fields["child"])
+            guardian = _by_token(session, tables.Guardian, fields["guardian"])
+        if child is None or guardian is None:
+            result.lost.append(f"answer {answer}: the sources have not shown the child again, or not its guardian")
+            continue
+        who = fields["registered_by"]
+        by = family.Answerer(guardian, fields["how"], fields["text"], log.Asker(**who) if who else None, again=answer)
+        try:
+            acts[fields["says"]](replace(ctx, clock=SetClock(entry.at)), child, by)
+            result.answers += 1
+        except (NotAllowed, CannotOpen) as error:
+            result.lost.append(f"answer {answer}: {error}")
+
+
+def _by_token(session: Session, table: type[tables.Child] | type[tables.Guardian], token: str) -> UUID | None:
+    return session.execute(select(table.id).where(table.token == bytes.fromhex(token))).scalar_one_or_none()
+
+
+def _letters(ctx: Context, session: Session, traces: dict[UUID, _Trace], result: Reconciled) -> None:
+    frozen = {
+        letter.id: letter
+        for letter in session.execute(
+            select(tables.Letter).where(tables.Letter.state == "frozen").order_by(tables.Letter.id).with_for_update()
+        ).scalars()
+    }
+    known: set[UUID] = set()
+    for ids in batched(list(traces), ROWS):
+        known.update(session.execute(select(tables.Letter.id).where(tables.Letter.id.in_(ids))).scalars())
+    told: set[bytes] = set()
+    for letter_id, trace in traces.items():
+        if letter_id in known:
+            letter = frozen.get(letter_id)
+            if letter is not None and trace.sent and trace.at is not None:
+                delivery.had_left(ctx, session, letter, trace.at, trace.route, trace.transmission)
+                result.sent += 1
+            elif letter is not None and trace.unsure:
+                doubt(session, letter, trace.at or ctx.clock.now(), ctx.settings.letters.channel)
+        elif trace.sent or trace.unsure:
+            told.update(trace.said)
+            result.told += trace.sent
+            result.unsure += trace.unsure
+            if trace.unsure:
+                tasks(ctx, session, UNSURE, {str(letter_id): {}})
+    for part in batched(sorted(told), ROWS):
+        rows = [{"said": said, "until": ctx.clock.now() + REMEMBER} for said in part]
+        session.execute(insert(tables.Told).on_conflict_do_nothing(), rows)
+    for letter in frozen.values():
+        if letter.state == "frozen" and told & _said(ctx, session, letter):
+            # It was withheld after the backup, and another letter told what of it could still be told.
+            delivery.withhold(ctx, session, letter)
+
+
+def _said(ctx: Context, session: Session, letter: tables.Letter) -> set[bytes]:
+    try:
+        return {bytes.fromhex(one) for one in open_content(session, ctx.keys, letter)["said"]}
+    except CannotOpen:
+        return set()  # somebody it is about has been forgotten: it will be withheld when its turn comes
+
+
+def doubt(session: Session, letter: tables.Letter, at: datetime, channel: str) -> None:
+    """A try that the database does not know, and of which nobody knows whether it arrived. The letter is sent again
+    with its key; should it have to be withheld instead, a person looks."""
+    unsure = (tables.Delivery.letter_id == letter.id, tables.Delivery.result.in_((delivery.BEGUN, "unsure")))
+    if session.execute(select(tables.Delivery.id).where(*unsure).limit(1)).first() is None:
+        letter.tries += 1
+        attempt = {"letter_id": letter.id, "channel": channel, "attempt": letter.tries, "at": at}
+        session.add(tables.Delivery(**attempt, result=delivery.BEGUN))
+
+
+def tasks(ctx: Context, session: Session, kind: str, about: Mapping[str, Mapping[str, Any]]) -> None:
+    """A task of a kind for each thing it is about, once, with its columns."""
+    rows = [
+        {
+            "id": uuid4(),
+            "kind": kind,
+            "once": hmac.digest(ctx.keys.reference, f"{kind}:{what}".encode(), "sha256"),
+            "made_at": ctx.clock.now(),
+        }
+        | dict(columns)
+        for what, columns in about.items()
+    ]
+    for part in batched(rows, ROWS):
+        session.execute(insert(tables.Task).on_conflict_do_nothing(), part)
