@@ -53,7 +53,7 @@ _SYSTEM = "0f6c1f0a-6d0b-4d55-9f0a-1d1f6a1b7e03"
 _ARCHIVE = "0f6c1f0a-6d0b-4d55-9f0a-1d1f6a1b7e04"
 _SUBJECT = "0f6c1f0a-6d0b-4d55-9f0a-1d1f6a1b7e05"
 _FACET = "0f6c1f0a-6d0b-4d55-9f0a-1d1f6a1b7e06"
-_TITLES = {
+TITLES = {
     **{kind: listed.name for kind, listed in LISTED_SOF.items()},
     **UNLISTED_SOF,
     "27.27.20": "støtte til barn i udsat position",
@@ -123,7 +123,7 @@ def _virkning(tag: str, since: datetime, until: datetime | None = None) -> str:
 
 
 def _properties(case: IndexCase, version: Version) -> str:
-    title = _TITLES.get(case.kind, "sag")
+    title = TITLES.get(case.kind, "sag")
     about = f" – {case.party.name}" if case.party is not None else ""
     number = escape(case.number)
     exempt = (
@@ -176,7 +176,7 @@ def _relations(case: IndexCase, history: tuple[Version, ...], workers: dict[str,
         found.append(_actor("Ansvarlig", "OrganisationsEnhed", _UNIT, unit, since))
         found.extend(_advisers(history, workers))
     if "sagsklasse" in vis:
-        title = _TITLES.get(case.kind, "sag")
+        title = TITLES.get(case.kind, "sag")
         found.append(_klasse("Primær klasse", _SUBJECT, case.kind, title, "KLE Emneplan", since))
         found.append(_klasse("Handlingsklasse", _FACET, "G01", "Generelle sager", "KLE - handlingsfacet", since))
     if "sagspart" in vis:

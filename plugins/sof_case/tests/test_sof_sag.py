@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from lxml import etree
-from tovholder_sof_case import SofAdapter, SofSettings
-from tovholder_sof_case.sag import Sag
+from tovholder_sof_case import SofAdapter
 
 import hub
 
@@ -114,6 +111,8 @@ def test_both_spellings_of_the_number(make: Any, adapter_of: Adapting, prefix: s
     "urn",
     [
         "urn:oio:cvr-nr:12345678",
+        "urn:oio:cvr:12345678",
+        "12345678",
         "urn:oio:pnr:1234567890",
         "urn:oio:fuldtnavn:Hans Hansen",
         "urn:oio:us:personid:1234567",
@@ -167,7 +166,7 @@ def test_relation_that_ended_does_not_hold(make: Any, adapter_of: Adapting) -> N
         ),
         # a team is not a member of staff
         ({"kind": "c5fc3b3b-5197-49ee-92e6-ae6ba1957174"}, None),
-        # nobody is named
+        # nobody is named: by UUID only, the hub would have nobody to name
         ({"name": ""}, None),
     ],
 )
@@ -234,6 +233,25 @@ def test_secret_case_is_never_told(make: Any, adapter_of: Adapting, way: str) ->
     assert cases(adapter, "0101149998") == []
 
 
+def test_exempt_case_passes_where_the_settings_say_so(make: Any, adapter_of: Adapting) -> None:
+    """The exemption is about the public, not about the parties; and no title passes, neither the public one."""
+    adapter = adapter_of(make.sag(properties=make.properties(exempt=True)), exempt_pass=True)
+    (record,) = cases(adapter, make.CHILD)
+    assert isinstance(record, hub.CaseRecord)
+    assert "Hemmeligt" not in repr(record)
+    assert "Merudgifter" not in repr(record)
+    assert presence(adapter_of(make.sag(index=make.index("VIP_SAGER")), exempt_pass=True)) == [
+        hub.Gone(make.UUID, CHANGED)
+    ]
+
+
+def test_levels_come_from_the_settings(make: Any, adapter_of: Adapting) -> None:
+    adapter = adapter_of(make.sag(), levels=["IKKE_FORTROLIGE_DATA"])
+    assert presence(adapter) == [hub.Gone(make.UUID, CHANGED)]
+    with pytest.raises(ValueError, match="levels"):
+        adapter_of(make.sag(), levels=["VIP_SAGER"])
+
+
 def test_secrecy_that_ended_is_over(make: Any, adapter_of: Adapting) -> None:
     sag = make.sag(
         properties=make.properties(exempt=True, until=LATE) + make.properties(since=LATE), own=_profile(make, LATE)
@@ -257,7 +275,7 @@ def test_deleted_case_is_gone(make: Any, adapter_of: Adapting, life: str) -> Non
         ("Primær klasse that holds", {"classes": ""}),
         ("not a KLE subject", {"classes": "32.18.4"}),
         ("Foelsomhed", {"index": ""}),
-        ("Fremdrift that lasts", {"steps": ""}),
+        ("Fremdrift that holds", {"steps": ""}),
         ("none of Opstaaet", {"steps": "Glemt"}),
         ("ten characters", {"parts": "urn:oio:cpr-nr:12345"}),
         ("a time is not", {"time": "i går"}),
@@ -312,34 +330,3 @@ def test_all_that_passes_is_free_of_case_content(make: Any, adapter_of: Adapting
     told = repr(list(adapter.presence(None))) + repr(list(adapter.read(None, {make.CHILD})))
     for secret in ("Asta", "Merudgifter", "Diagnosen", "2025-77"):
         assert secret not in told
-
-
-_DAYS = st.integers(0, 400)
-
-
-@given(times=st.lists(st.tuples(_DAYS, st.none() | _DAYS), min_size=1, max_size=6))
-def test_newest_lasting_relation_holds(times: list[tuple[int, int | None]]) -> None:
-    """Of relations with the same role, the one that lasts and began last; none, if none lasts."""
-    from_day = datetime(2024, 1, 1, tzinfo=UTC)
-
-    def when(day: int) -> str:
-        return f"<d:TidsstempelDatoTid>{(from_day + timedelta(days=day)).isoformat()}</d:TidsstempelDatoTid>"
-
-    parts = "".join(
-        "<Sagspart><g:Virkning><d:FraTidspunkt>"
-        + when(since)
-        + "</d:FraTidspunkt><d:TilTidspunkt>"
-        + ("<d:GraenseIndikator>true</d:GraenseIndikator>" if until is None else when(until))
-        + "</d:TilTidspunkt></g:Virkning><g:Rolle><d:UUIDIdentifikator>d839f26a-d4d1-4441-b2d6-3dbbb12a9404"
-        f"</d:UUIDIdentifikator></g:Rolle><g:ReferenceID><d:URNIdentifikator>urn:oio:cpr-nr:{since:010}"
-        "</d:URNIdentifikator></g:ReferenceID></Sagspart>"
-        for since, until in times
-    )
-    element = etree.fromstring(
-        '<Sag xmlns="urn:oio:sts:sagdok:sag:6" xmlns:d="urn:oio:sagdok:3.0.0"'
-        ' xmlns:g="urn:oio:sts:generelledefinitioner:6"><Registrering><RelationListe>'
-        f"{parts}</RelationListe></Registrering></Sag>"
-    )
-    lasting = [since for since, until in times if until is None]
-    settings = SofSettings.model_validate({"url": "http://localhost/"})
-    assert Sag(element, settings).person == (f"{max(lasting):010}" if lasting else None)

@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
+from datetime import UTC, datetime
 
 from lxml import etree
 
 import hub
-from tovholder_sof_case import folder, index
-from tovholder_sof_case.pages import Taken
+from tovholder_sof_case import entry, folder
+from tovholder_sof_case.dubu import DubuCase
+from tovholder_sof_case.dubu_http import DubuService
+from tovholder_sof_case.formats import Reading
+from tovholder_sof_case.index import Index
+from tovholder_sof_case.pages import Now, Taken
 from tovholder_sof_case.sag import Sag
 from tovholder_sof_case.settings import SofSettings
 
 
-class SofAdapter:
-    """Reads the index over SOAP (`url`) or from files (`folder`).
+def _now() -> datetime:
+    return datetime.now(UTC)
 
-    A record's `source_id` is the case's UUID. A case that is closed, secret, deleted, moved to another person, or moved
-    to a kind that is not on the list, becomes `Gone`; a case of a kind that never was on the list leaves only a count.
+
+class SofAdapter:
+    """Reads the index over SOAP or DUBU over HTTP (`url`), or files (`folder`).
+
+    A record's `source_id` is the case's own id: in SF1470 its UUID. A case that is closed, secret, deleted, moved to
+    another person, or moved to a kind that is not on the list, becomes `Gone`; a case of a kind that never was on the
+    list leaves only a count.
     """
 
     name = "sof_case"
 
-    def __init__(self, settings: SofSettings) -> None:
+    def __init__(self, settings: SofSettings, now: Now = _now) -> None:
         self.administration = settings.administration
         self.reads: Set[tuple[str, str]] = frozenset()
         self._settings = settings
-        self._index: index.Index | None = None
+        self._now = now
+        self._service: Index | DubuService | None = None
         if settings.url is not None:
-            self._index = index.Index(str(settings.url), settings)
-            self.reads = self._index.reads
+            made = Index if settings.format == "sf1470" else DubuService
+            self._service = made(str(settings.url), settings, now)
+            self.reads = self._service.reads
 
     def presence(self, since: str | None) -> Iterator[hub.Page]:
         return self._pages(since, None)
@@ -39,8 +51,8 @@ class SofAdapter:
 
     def health(self) -> hub.Health:
         try:
-            if self._index is not None:
-                self._index.ask()
+            if self._service is not None:
+                self._service.ask()
             else:
                 folder.look(self._settings)
         except (hub.TryAgain, hub.GaveUp) as error:
@@ -48,16 +60,23 @@ class SofAdapter:
         return hub.Health(ok=True)
 
     def _pages(self, since: str | None, children: Set[str] | None) -> Iterator[hub.Page]:
-        def take(element: etree._Element, position: str) -> Taken:
+        def take_sag(element: etree._Element, position: str) -> Taken:
             return self._take(element, position, children)
 
-        if self._index is not None:
-            return self._index.presence(since, take) if children is None else self._index.cases(since, take, children)
-        return folder.pages(self._settings, since, take)
+        def take_dubu(fields: object, position: str) -> Taken:
+            return entry.take(DubuCase(fields, self._settings), self._settings, position, children)
+
+        if isinstance(self._service, DubuService):
+            return self._service.pages(since, take_dubu, adviser=children is not None)
+        if self._service is not None:
+            service = self._service
+            return service.presence(since, take_sag) if children is None else service.cases(since, take_sag, children)
+        reading = Reading(self._settings, take_sag, children, entry.day_of(self._now()))
+        return folder.pages(self._settings, since, reading, self._now)
 
     def _take(self, element: etree._Element, position: str, children: Set[str] | None) -> Taken:
         """The record of one Sag: presence where `children` is None, else the case if it is about one of them."""
-        sag = Sag(element, self._settings)
+        sag = Sag(element, self._settings, self._now())
         listed = False
         try:
             persons = sag.persons
@@ -68,11 +87,12 @@ class SofAdapter:
             listed = sag.kind in self._settings.kinds
             if not listed:
                 was_listed = not sag.earlier_kinds.isdisjoint(self._settings.kinds)
-                return Taken(_gone(sag, children) if was_listed and sag.persons else None, ignored=True)
+                told = _gone(sag, children) if was_listed and sag.persons else None
+                return Taken(told, ignored=True, due=sag.due if was_listed else None)
             person = sag.person
             if person is None or (children is not None and person not in children) or sag.secret:
-                return Taken(_gone(sag, children) if sag.persons else None)
-            return Taken(_presence(sag, person) if children is None else _case(sag, person))
+                return Taken(_gone(sag, children) if sag.persons else None, due=sag.due)
+            return Taken(_presence(sag, person) if children is None else _case(sag, person), due=sag.due)
         except hub.BadRecord as error:
             # Of a case whose kind is not known to be on the list, nothing may be kept, not even in quarantine.
             raw = sag.skeleton() if listed else b""

@@ -22,7 +22,7 @@ from itertools import pairwise
 from lxml import etree
 
 import hub
-from tovholder_sof_case.pages import Filling, Take, read_cursor, write_cursor
+from tovholder_sof_case.pages import Filling, Now, Take, earlier, read_cursor, write_cursor
 from tovholder_sof_case.sag import Sag
 from tovholder_sof_case.search import CASE, PRESENCE, TIME, Search
 from tovholder_sof_case.service import Service
@@ -48,22 +48,26 @@ class Place:
     last: str = ""
     done: int = 0
     of: int = 0
+    due: datetime | None = None
 
     def cursor(self) -> str:
         time = None if self.time is None else self.time.isoformat()
-        state = {"full": self.full, "given": self.given, "last": self.last, "done": self.done, "of": self.of}
-        return write_cursor(_PLACE, time=time, **state)
+        state = {"given": self.given, "last": self.last, "done": self.done, "of": self.of}
+        return write_cursor(_PLACE, full=self.full, due=self.due, time=time, **state)
+
+    def beside(self, page: Filling) -> Place:
+        return replace(self, due=earlier(self.due, page.due))
 
     def after(self, met: list[_Met]) -> Place:
         """Where a read stands after a page of these. Raises GaveUp when they are not in order."""
         if not met:
             return self
         times = [each.time for each in met] if self.time is None else [self.time, *(each.time for each in met)]
-        if any(later < earlier for earlier, later in pairwise(times)):
+        if any(later < before for before, later in pairwise(times)):
             raise hub.GaveUp("the index does not answer in order of registration: reading on could miss cases")
         time = met[-1].time
         given = sum(each.time == time for each in met) + (self.given if time == self.time else 0)
-        return Place(self.full, time, given, met[-1].digest)
+        return replace(self, time=time, given=given, last=met[-1].digest)
 
     def position(self, seen: int) -> str:
         """Of the case after `seen` ones of a page, for a message."""
@@ -72,7 +76,8 @@ class Place:
 
     def end(self) -> Place:
         """Where the next read begins: after all that was registered at `time`, if anything was."""
-        return Place(full=False, time=self.time + _TICK if self.time is not None and self.given else self.time)
+        time = self.time + _TICK if self.time is not None and self.given else self.time
+        return Place(full=False, time=time, due=self.due)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +91,9 @@ class _Met:
 class Index:
     """Reads the service at `url`: whole and since then as a log, the first time for some children by part."""
 
-    def __init__(self, url: str, settings: SofSettings) -> None:
+    def __init__(self, url: str, settings: SofSettings, now: Now) -> None:
         self._service = Service(url, settings)
+        self._now = now
         self.reads = self._service.reads
         self._page_size = settings.page_size
         self._settings = settings
@@ -128,6 +134,7 @@ class Index:
                     f"{prefix}{number}" for number in numbers[at : at + size] for prefix in self._settings.persons
                 )
                 self._together(page, parts, take, f"group {place.done} of {place.of} children")
+            place = place.beside(page)
             if page.seen or last:
                 yield page.page(place.end().cursor() if last else place.cursor(), complete=last)
 
@@ -172,9 +179,10 @@ class Index:
                 if moved is not None and moved.time == place.time:
                     raise hub.TryAgain("the index gives other cases at the same place: reading on could miss some")
                 moved = place
-                place = Place(place.full, place.time)
+                place = replace(place, given=0, last="")
                 continue
             place, last = found
+            place = place.beside(page)
             yield page, place, last
             if last:
                 return
@@ -209,24 +217,23 @@ class Index:
 
     def _start(self, since: str | None) -> Place | None:
         """Where a cursor says to go on; None, which means read all, where it says nothing we understand."""
-        state = read_cursor(_PLACE, since)
+        state = read_cursor(_PLACE, since, self._now())
         if state is None:
             return None
         try:
             time = None if state["time"] is None else datetime.fromisoformat(state["time"])
-            place = Place(
-                bool(state["full"]), time, int(state["given"]), str(state["last"]), int(state["done"]), int(state["of"])
-            )
+            given, done, of = (int(state[name]) for name in ("given", "done", "of"))
+            place = Place(state["full"], time, given, str(state["last"]), done, of, state["due"])
         except (KeyError, TypeError, ValueError):
             return None
         overlap = timedelta(seconds=self._settings.overlap_seconds)
         if time is None or place.full or place.given or not overlap:
             return place
-        return Place(full=False, time=time - overlap)
+        return replace(place, time=time - overlap)
 
     def _meet(self, element: etree._Element, otherwise: datetime | None) -> _Met:
         """When a Sag was registered, and which it is. One that does not say stands where it came."""
-        sag = Sag(element, self._settings)
+        sag = Sag(element, self._settings, self._now())
         try:
             time, name = sag.registered, sag.uuid
         except hub.BadRecord:

@@ -3,39 +3,32 @@
 Sources: Sag.xsd, SagIndeks.xsd and GenerelleDefinitioner.xsd of SF1470 v6; KOMBIT, "Anvendelse af Sagsobjektet i Sags-
 og Dokumentindekset", 1.7.
 
-A Sag is bitemporal. Of its registrations the latest counts. Within it, what holds is what lasts to infinity
-(TilTidspunkt is a GraenseIndikator, or absent); of several the one that began last. So no clock is needed, and what is
-registered to begin in some days holds already. What makes a case secret is read more widely: it counts unless it ended
-before the registration was made.
+A Sag is bitemporal. Of its registrations the latest counts. Within it, what holds is what its Virkning says holds now:
+of several the one that began last, and where nothing holds yet the first that will. "Now" is never before the
+registration itself. When something that is registered already begins or ends later, the index says nothing more: `due`
+tells when to look again. What makes a case secret counts until it has ended, also before it has begun.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from contextlib import suppress
+from datetime import date, datetime
 from functools import cached_property
 from typing import cast
-from zoneinfo import ZoneInfo
 
 from lxml import etree
 
 import hub
+from tovholder_sof_case.entry import DENMARK
 from tovholder_sof_case.settings import KLE_SUBJECT, SofSettings
-
-SAG = "{urn:oio:sts:sagdok:sag:6}"
-INDEX = "{urn:oio:sts:sagdok:sagindeks:6}"
-SDI = "{urn:oio:sts:sagdok:sagdokumentindeks:6}"
-GD = "{urn:oio:sts:generelledefinitioner:6}"
-SD = "{urn:oio:sagdok:3.0.0}"
+from tovholder_sof_case.virkning import EARLIEST, GD, INDEX, NEVER, SAG, SD, SDI, registered, since, time, until
 
 SAG_TAGS = (SAG + "Sag", SDI + "SagIndeks", SDI + "SagFiltreretOejebliksbillede")
 """The same content under three names: a Sag by itself, in an import, and in the answer to a search."""
 
-_DENMARK = ZoneInfo("Europe/Copenhagen")
-_LEVELS = frozenset({"IKKE_FORTROLIGE_DATA", "FORTROLIGE_PERSONOPLYSNINGER", "FOELSOMME_PERSONOPLYSNINGER"})
 _STATES = {"Opstaaet": hub.State.APPLIED, "Oplyst": hub.State.APPLIED, "Afsluttet": hub.State.CLOSED}
-_EARLIEST = datetime.min.replace(tzinfo=UTC)
 _ADVISERS = uuid.UUID("5f0a8a0e-0d5c-4c67-9c5e-6f2f2d2f4a11")
 """Namespace of the ids made from names."""
 
@@ -50,11 +43,12 @@ _CODES = frozenset(
 class Sag:
     """A view of one Sag element; reads it when asked. Every property may raise `hub.BadRecord`.
 
-    The element must not be freed before the last property is read."""
+    `now` is the time (UTC). The element must not be freed before the last property is read."""
 
-    def __init__(self, element: etree._Element, settings: SofSettings) -> None:
+    def __init__(self, element: etree._Element, settings: SofSettings, now: datetime) -> None:
         self._element = element
         self._settings = settings
+        self._now = now
 
     @cached_property
     def uuid(self) -> str:
@@ -72,18 +66,34 @@ class Sag:
         registrations = self._element.findall(SAG + "Registrering")
         if not registrations:
             raise hub.BadRecord("the case has no Registrering")
-        times = [_registered(each) or _EARLIEST for each in registrations]
+        times = [registered(each) or EARLIEST for each in registrations]
         return max(zip(times, range(len(times)), registrations, strict=True), key=lambda each: each[:2])[2]
 
     @property
     def registered(self) -> datetime | None:
         """When the index got the latest registration (StsTidspunkt), else when it was made; UTC."""
-        return _registered(self.registration)
+        return registered(self.registration)
+
+    @cached_property
+    def _at(self) -> datetime:
+        return max(self._now, self.registered or EARLIEST)
+
+    @property
+    def due(self) -> datetime | None:
+        """When the next of what is registered begins or ends; UTC."""
+        return min(self._to_come(), default=None)
+
+    def _to_come(self) -> Iterator[datetime]:
+        for each in self.registration.iter(SD + "TidsstempelDatoTid"):
+            with suppress(hub.BadRecord):
+                stamp = time(each.text)
+                if stamp is not None and self._at < stamp < NEVER:
+                    yield stamp
 
     @property
     def changed(self) -> datetime | None:
         """When the latest registration was made in the case system (Tidspunkt); UTC."""
-        return _time(self.registration.findtext(SD + "Tidspunkt")) or self.registered
+        return time(self.registration.findtext(SD + "Tidspunkt")) or self.registered
 
     @property
     def removed(self) -> bool:
@@ -93,7 +103,7 @@ class Sag:
     @cached_property
     def kind(self) -> str:
         """The KLE subject of the Primær klasse, `nn.nn.nn`."""
-        now = _holding(self._relations(self.registration, "Sagsklasse", self._settings.roles.primaer_klasse))
+        now = self._holding(self._relations(self.registration, "Sagsklasse", self._settings.roles.primaer_klasse))
         if now is None:
             raise hub.BadRecord("the case has no Primær klasse that holds: its kind cannot be told")
         kind = _subject(now)
@@ -109,28 +119,29 @@ class Sag:
 
     @property
     def secret(self) -> bool:
-        """Must not be told: a VIP case, one exempt from public access, or one with a list of who may see it (the index
-        leaves it to each reader to keep that list, and the hub's readers are not on it)."""
-        made = self.registered
+        """Must not be told: a VIP case, or of a level that the settings do not let through; one exempt from public
+        access, unless the settings let it through; one with a list of who may see it (the index leaves it to each
+        reader to keep that list, and the hub's readers are not on it)."""
         attributes = self.registration.find(SAG + "AttributListe")
         relations = self.registration.find(SAG + "RelationListe")
         index = self._index_properties(attributes)
-        levels = [level for each in index if _counts(each, made) if (level := _text(each, INDEX + "Foelsomhed"))]
+        levels = [level for each in index if self._lasts(each) if (level := _text(each, INDEX + "Foelsomhed"))]
         if not levels:
             raise hub.BadRecord("the case has no Foelsomhed: it cannot be told whether it is a VIP case")
-        if any(level not in _LEVELS for level in levels):
+        if any(level not in self._settings.levels for level in levels):
             return True
         properties = [] if attributes is None else attributes.findall(SAG + "Egenskaber")
-        if any(each.find(SAG + "OffentlighedUndtaget") is not None and _counts(each, made) for each in properties):
+        exempt = any(each.find(SAG + "OffentlighedUndtaget") is not None and self._lasts(each) for each in properties)
+        if exempt and not self._settings.exempt_pass:
             return True
         own = None if relations is None else relations.find(GD + "LokalUdvidelseListe")
-        return own is not None and any(_counts(each, made) for each in own.findall(INDEX + "Sikkerhedsprofil"))
+        return own is not None and any(self._lasts(each) for each in own.findall(INDEX + "Sikkerhedsprofil"))
 
     @cached_property
     def person(self) -> str | None:
         """The CPR number of the Primær part; None where that is a company, nobody, or a person without a number. A
         Sekundær part (a parent, often) is not whom the case is about."""
-        now = _holding(self._relations(self.registration, "Sagspart", self._settings.roles.primaer_part))
+        now = self._holding(self._relations(self.registration, "Sagspart", self._settings.roles.primaer_part))
         number = None if now is None else self._number(now)
         if now is None or number is None:
             return None
@@ -155,12 +166,12 @@ class Sag:
     def state(self) -> hub.State:
         """Opstaaet, Oplyst: applied. Afgjort: open with a service that runs (settings: `running`), else decided.
         Afsluttet: closed."""
-        now = _holding(self._states())
+        now = self._holding(self._states())
         code = None if now is None else _text(now, SAG + "FremdriftStatusKode")
         if code is None:
-            raise hub.BadRecord("the case has no Fremdrift that lasts: where it stands cannot be told")
+            raise hub.BadRecord("the case has no Fremdrift that holds: where it stands cannot be told")
         if code == "Afgjort":
-            index = _holding(self._index_properties(self.registration.find(SAG + "AttributListe")))
+            index = self._holding(self._index_properties(self.registration.find(SAG + "AttributListe")))
             status = None if index is None else _text(index, INDEX + "Sagsstatus")
             return hub.State.OPEN if status in self._settings.running else hub.State.DECIDED
         if code not in _STATES:
@@ -181,19 +192,28 @@ class Sag:
     def adviser(self) -> hub.StaffRecord | None:
         """The Primær behandler where that is a person. A unit or team is not a member of staff: None. `unit` is the
         unit that is Ansvarlig."""
-        now = _holding(self._relations(self.registration, "Sagsaktoer", self._settings.roles.primaer_behandler))
+        now = self._holding(self._relations(self.registration, "Sagsaktoer", self._settings.roles.primaer_behandler))
         if now is None or self._is_unit(now):
             return None
         name = _actor_name(now)
         if name is None:
             return None
-        owner = _holding(self._relations(self.registration, "Sagsaktoer", self._settings.roles.ansvarlig))
+        owner = self._holding(self._relations(self.registration, "Sagsaktoer", self._settings.roles.ansvarlig))
         unit = _actor_name(owner) if owner is not None and self._is_unit(owner) else None
         return hub.StaffRecord(source_id=_actor_id(now, name), name=name, unit=unit)
 
     def skeleton(self) -> bytes:
         """The case for quarantine: its structure, codes, times and UUIDs, without titles, texts, names and numbers."""
         return hub.raw(_bare(self._element))
+
+    def _holding(self, elements: list[etree._Element]) -> etree._Element | None:
+        holding = [each for each in elements if since(each) <= self._at and self._lasts(each)]
+        coming = [each for each in elements if since(each) > self._at and self._lasts(each)]
+        return max(holding, key=since) if holding else min(coming, key=since, default=None)
+
+    def _lasts(self, element: etree._Element) -> bool:
+        end = until(element)
+        return end is None or end > self._at
 
     def _number(self, relation: etree._Element) -> str | None:
         urn = _urn(relation)
@@ -212,9 +232,9 @@ class Sag:
 
     def _from_dates(self, code: str) -> Iterator[date]:
         for each in self._states():
-            since = _since(each)
-            if _text(each, SAG + "FremdriftStatusKode") == code and since > _EARLIEST:
-                yield since.astimezone(_DENMARK).date()
+            begin = since(each)
+            if _text(each, SAG + "FremdriftStatusKode") == code and EARLIEST < begin < NEVER:
+                yield begin.astimezone(DENMARK).date()
 
     def _index_properties(self, attributes: etree._Element | None) -> list[etree._Element]:
         own = None if attributes is None else attributes.find(GD + "LokalUdvidelseListe")
@@ -232,48 +252,6 @@ class Sag:
 
 def _text(element: etree._Element, path: str) -> str | None:
     return (element.findtext(path) or "").strip() or None
-
-
-def _time(text: str | None) -> datetime | None:
-    """An xs:dateTime in UTC; one without a zone is Danish."""
-    if not text or not text.strip():
-        return None
-    try:
-        found = datetime.fromisoformat(text.strip())
-        return (found if found.tzinfo else found.replace(tzinfo=_DENMARK)).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise hub.BadRecord("a time is not of the form YYYY-MM-DDThh:mm:ss.sss+hh:mm") from error
-
-
-def _registered(registration: etree._Element) -> datetime | None:
-    return _time(registration.findtext(GD + "StsTidspunkt")) or _time(registration.findtext(SD + "Tidspunkt"))
-
-
-def _virkning(element: etree._Element) -> etree._Element | None:
-    found = element.find(GD + "Virkning")
-    return element.find(SAG + "Virkning") if found is None else found
-
-
-def _since(element: etree._Element) -> datetime:
-    virkning = _virkning(element)
-    text = None if virkning is None else virkning.findtext(f"{SD}FraTidspunkt/{SD}TidsstempelDatoTid")
-    return _time(text) or _EARLIEST
-
-
-def _until(element: etree._Element) -> datetime | None:
-    """When it ends to hold; None for never."""
-    virkning = _virkning(element)
-    return _time(None if virkning is None else virkning.findtext(f"{SD}TilTidspunkt/{SD}TidsstempelDatoTid"))
-
-
-def _holding(elements: list[etree._Element]) -> etree._Element | None:
-    lasting = [each for each in elements if _until(each) is None]
-    return max(lasting, key=_since, default=None)
-
-
-def _counts(element: etree._Element, made: datetime | None) -> bool:
-    until = _until(element)
-    return until is None or made is None or until > made
 
 
 def _subject(relation: etree._Element) -> str:

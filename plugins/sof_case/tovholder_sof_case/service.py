@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from lxml import etree
 
 import hub
-from tovholder_sof_case.sag import SD, SDI
 from tovholder_sof_case.search import ACTION, Search
 from tovholder_sof_case.settings import SofSettings
+from tovholder_sof_case.virkning import SD, SDI
 
 FOUND = SDI + "SagFiltreretOejebliksbillede"
 _SOAP = "{http://www.w3.org/2003/05/soap-envelope}"

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 import hub
 
-KLE_SUBJECT = re.compile(r"\d\d\.\d\d\.\d\d")
+KLE_SUBJECT = re.compile(r"\d\d\.\d\d\.\d\d", re.ASCII)
 """A subject of KLE as SF1470 wants it in the BrugervendtNoegle of the Primær klasse: `nn.nn.nn`."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_STATUSES = {
+    **{f"SagStatus{n}": hub.State.OPEN for n in (1, 3, 4)},
+    **{f"SagStatus{n}": hub.State.CLOSED for n in (2, 5, 6, 7)},
+    **dict.fromkeys(("Ansøgt", "Oprettet", "Under behandling"), hub.State.APPLIED),
+    **dict.fromkeys(("Bevilget", "Afslag", "Afgjort"), hub.State.DECIDED),
+    **dict.fromkeys(("Aktiv", "Igangværende", "Iværksat", "Løbende", "Åben"), hub.State.OPEN),
+    **dict.fromkeys(("Afsluttet", "Inaktiv", "Lukket", "Ophørt"), hub.State.CLOSED),
+}
 
 
 def _uuid(value: str) -> str:
@@ -44,13 +53,34 @@ class Types(BaseModel):
     organisations_enhed: Uuid = "c5fc3b3b-5197-49ee-92e6-ae6ba1957174"
 
 
-class SofSettings(hub.SourceSettings):
-    """Where the index is, and what may pass. The keys of `kinds` are KLE subjects, `nn.nn.nn`.
+Level = Literal["IKKE_FORTROLIGE_DATA", "FORTROLIGE_PERSONOPLYSNINGER", "FOELSOMME_PERSONOPLYSNINGER"]
+"""The levels of Foelsomhed that can be let through. VIP_SAGER is none of them: those cases never pass."""
 
-    `url` is the address of the service itself, `https://…/sagdokumentindeks/6`; `folder` holds `*.xml`.
+
+class SofSettings(hub.SourceSettings):
+    """Where the cases are, and what may pass. The keys of `kinds` are KLE subjects, `nn.nn.nn`.
+
+    `url` is the address of the index's service, `https://…/sagdokumentindeks/6`, or that above DUBU's `odata/Sag`;
+    `folder` holds files of any of the formats, each read by what it is.
     """
 
     administration: str | None = "SOF"
+    format: Literal["sf1470", "dubu"] = "sf1470"
+    """What answers at `url`."""
+    codes: dict[str, str] = Field(default={})
+    """What other formats than SF1470 call a kind → its KLE subject: DUBU's sagstype (or what `kind_from` says), FFB's
+    codes of interventions. Case and spaces at the ends do not count. What is not here does not pass."""
+    kind_from: Literal["sagstype", "ydelsestype", "paragraf"] = "sagstype"
+    """Which column of a DUBU export tells the kind: Sagstype, Ydelsestype, or Afgørelsesparagraf (Lovhjemmel)."""
+    statuses: dict[str, hub.State] = Field(default={}, validate_default=True)
+    """What DUBU's statuses mean, beside and before those we know. Of `SagStatus1` … `7` it is known only that 1 is
+    active, and that 2, 5, 6 and 7 are left out of lists of active cases: look them up in your DUBU."""
+    levels: frozenset[Level] = frozenset(Level.__args__)  # type: ignore[attr-defined]
+    """Which levels of Foelsomhed pass."""
+    exempt_pass: bool = False
+    """Whether cases exempt from public access (OffentlighedUndtaget) pass. The exemption is about the public and says
+    nothing about what a party may see, and the hub takes no title; but it is also how a case is marked that nobody is
+    to hear of, so it must be chosen."""
     roles: Roles = Roles()
     types: Types = Types()
     running: frozenset[str] = frozenset({"Løbende"})
@@ -72,3 +102,40 @@ class SofSettings(hub.SourceSettings):
             if not KLE_SUBJECT.fullmatch(kind):
                 raise ValueError(f"{kind!r} is not a KLE subject; write it as nn.nn.nn, for example 32.18.04")
         return kinds
+
+    @field_validator("codes")
+    @classmethod
+    def known_codes(cls, codes: dict[str, str]) -> dict[str, str]:
+        for code, kind in codes.items():
+            if not KLE_SUBJECT.fullmatch(kind):
+                raise ValueError(f"{code!r} stands for {kind!r}, which is not a KLE subject; write it as nn.nn.nn")
+        return {word(code): kind for code, kind in codes.items()}
+
+    @field_validator("statuses")
+    @classmethod
+    def known_statuses(cls, statuses: dict[str, hub.State]) -> dict[str, hub.State]:
+        given = {word(name): state for name, state in statuses.items()}
+        return {word(name): state for name, state in _STATUSES.items()} | given
+
+    @model_validator(mode="after")
+    def format_of_an_address(self) -> Self:
+        if self.folder is not None and "format" in self.model_fields_set:
+            raise ValueError("format is for url: what a file of a folder is, is seen from the file")
+        return self
+
+    def listed(self, words: Iterable[str]) -> str | None:
+        """The first kind on the list that one of a source's own words stands for."""
+        kinds = (self.codes.get(word(each)) for each in words)
+        return next((kind for kind in kinds if kind in self.kinds), None)
+
+    def state_of(self, status: str) -> hub.State:
+        """Raises BadRecord for a status nobody has explained, without naming it."""
+        state = self.statuses.get(word(status))
+        if state is None:
+            raise hub.BadRecord("the status is not one we know: say what it means in the settings' `statuses`")
+        return state
+
+
+def word(text: str) -> str:
+    """A source's own word, for comparing."""
+    return " ".join(text.split()).casefold()
