@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
+from hub.cases import quarantine, sources
 from hub.clock import DENMARK
 from hub.context import Context
 from hub.contract import Adapter, Channel
@@ -38,8 +39,11 @@ def examine(ctx: Context) -> list[Check]:
             checks.append(
                 Check(f"{state.source} {state.purpose}", ok, f"answered {_time(state.answered_at)}" if ok else since)
             )
-        kept = session.execute(select(func.count()).select_from(tables.Quarantine)).scalar_one()
-        checks.append(Check("quarantine", kept == 0, f"{kept} records"))
+            if (too_few := sources.held(state)) is not None:
+                checks.append(Check(f"{state.source} {state.purpose} held", False, too_few))
+        kept = quarantine.waiting(session)
+        said = ", ".join(f"{name} {count}" for name, count in sorted(kept.items()))
+        checks.append(Check("quarantine", not kept, f"{sum(kept.values())} records" + (f": {said}" if said else "")))
         late = session.execute(
             select(func.count()).select_from(tables.Letter).where(tables.Letter.state_due < ctx.clock.now())
         ).scalar_one()

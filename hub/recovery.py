@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from hub import context, jobs
 from hub.access import log, whole
 from hub.access.askers import asker_key, day_key
-from hub.cases import custody, match, sync
+from hub.cases import custody, sources, sync
 from hub.cases.events import batched
 from hub.clock import today
 from hub.context import Context
@@ -174,7 +174,7 @@ def _catch_up(ctx: Context) -> list[str]:
     except TovholderError as error:
         silent.append(str(error))
     found, read, _placed = jobs.find_and_offer(ctx)
-    reads: list[match.Read | custody.CustodyRead | sync.Synced] = [*found.reads, *read, *sync.sync(ctx)]
+    reads: list[sources.Read | custody.CustodyRead] = [*found.reads, *read, *sync.sync(ctx, ctx.plugins.adapters)]
     silent += [f"{one.source}: {one.failure}" for one in reads if one.failure]
     return silent
 

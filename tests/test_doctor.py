@@ -100,7 +100,7 @@ def test_what_is_in_quarantine_is_counted_and_not_shown(ctx: Context) -> None:
     with ctx.database.begin() as session:
         quarantine.keep(session, ctx.keys, "sof_case", Unreadable("page 1", "bad date", b"0311164234"), ctx.clock.now())
     found = checks(ctx)
-    assert found["quarantine"] == (False, "1 records")
+    assert found["quarantine"] == (False, "1 records: sof_case 1")
     assert "0311164234" not in str(found)
 
 

@@ -57,11 +57,13 @@ def readable(dumped: str) -> str:
 
 # Promise 11. Before a family has accepted: every table and every column that may hold anything at all, and why it says
 # no more of a child than token, administration, open or applied, last seen. What is not here must be empty.
-PRESENCE_ONLY = {"source", "reference", "token", "administration", "state", "last_seen", "run"}
+PRESENCE_ONLY = {"source", "reference", "token", "administration", "state", "last_seen"}
 BEFORE_YES = {
     "presence": PRESENCE_ONLY,
-    "source_state": {
-        "source", "purpose", "cursor", "run", "under_way", "full_at", "answered_at", "failed_at", "failure",
+    "source_state": {  # counts and times of a whole source, and the settings' own list of kinds
+        "source", "purpose", "cursor", "began_at", "under_way", "full_at", "first_cursor", "kinds", "new_kinds",
+        "blind_at", "answered_at", "failed_at", "failure", "failures", "next_try_at", "known_rows", "held_rows",
+        "held_of", "held_at", "accepted_rows",
     },
     "person_key": {"id", "version", "wrapped", "destroyed_at"},
     "child": {"id", "token", "key_id", "sealed", "eligible", "same_as"},  # sealed: the number alone

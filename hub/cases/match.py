@@ -7,6 +7,7 @@ Nobody assesses anything: under 18, and open or applied for in two administratio
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from uuid import uuid4
@@ -15,12 +16,13 @@ from sqlalchemy import bindparam, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from hub.access import log
-from hub.cases import quarantine, sources
+from hub.cases import guard, quarantine, rounds, sources
 from hub.cases.numbers import Changes, moved, tokens_now
+from hub.cases.sources import Read
 from hub.clock import today
 from hub.context import Context
 from hub.contract import Adapter, Gone, Page, Presence, State, Unreadable
-from hub.errors import BadRecord, TovholderError
+from hub.errors import BadRecord
 from hub.identity import Cpr, parse
 from hub.store import tables
 from hub.store.people import make_key
@@ -28,23 +30,8 @@ from hub.vault import seal_json
 
 ADULT = 18
 """Barnets lov covers the child; from 18 the law for adults does."""
-FULL_READ_EVERY = timedelta(days=7)
-"""So often a source is read in full again, whatever its cursor says."""
 KEEP_UNSEEN = timedelta(days=30)
 """So long a token outside the target group is kept for the next comparison."""
-
-
-@dataclass(slots=True)
-class Read:
-    """What came of reading one source."""
-
-    source: str
-    read: int = 0
-    quarantined: int = 0
-    ignored: int = 0
-    gone: int = 0
-    failure: str | None = None
-    busy: bool = False
 
 
 @dataclass(slots=True)
@@ -54,18 +41,10 @@ class Match:
     """Children in the target group now."""
 
 
-def match(ctx: Context) -> Match:
-    """Read the presences of every source that has an administration, each by itself: one that fails hides no other."""
-    adapters = [adapter for adapter in ctx.plugins.adapters.values() if adapter.administration is not None]
-    result = Match(
-        sources.side_by_side(
-            ctx.database,
-            sources.PRESENCE,
-            adapters,
-            lambda adapter: _read(ctx, adapter),
-            lambda name: Read(name, busy=True),
-        )
-    )
+def match(ctx: Context, names: Iterable[str] = ()) -> Match:
+    """Read the presences of every source that has an administration (or of those named), each by itself: one that
+    fails hides no other."""
+    result = Match(rounds.go(ctx, sources.PRESENCE, names, _read))
     with ctx.database.begin() as session:
         _reassess(session)
         _purge(session, ctx.clock.now())
@@ -75,121 +54,156 @@ def match(ctx: Context) -> Match:
     return result
 
 
-def _read(ctx: Context, adapter: Adapter) -> Read:
-    result = Read(adapter.name)
-    try:
+def _read(ctx: Context, adapter: Adapter, result: Read) -> None:
+    source, now = adapter.name, ctx.clock.now()
+    with ctx.database.begin() as session:
+        of_source = select(func.count()).select_from(tables.Presence).where(tables.Presence.source == source)
+        start = sources.begin(
+            session,
+            source,
+            sources.PRESENCE,
+            now,
+            sources.FULL_READ_EVERY,
+            kinds=sources.listed(ctx.plugins.sections, source),
+            known=session.execute(of_source).scalar_one(),
+        )
+    for page in sources.pages(source, lambda: adapter.presence(start.cursor), ahead=True):
         with ctx.database.begin() as session:
-            start = sources.begin(session, adapter.name, sources.PRESENCE, ctx.clock.now(), FULL_READ_EVERY)
-        for page in sources.pages(adapter.name, lambda: adapter.presence(start.cursor)):
-            with ctx.database.begin() as session:
-                _take(ctx, session, adapter, page, result)
-        with ctx.database.begin() as session:
-            sources.end(session, adapter.name, sources.PRESENCE, ctx.clock.now())
-    except TovholderError as error:
-        result.failure = str(error)
-        with ctx.database.begin() as session:
-            sources.failed(session, adapter.name, sources.PRESENCE, ctx.clock.now(), result.failure)
-    return result
+            _take(ctx, session, adapter, page, start, result)
+    with ctx.database.begin() as session:
+        sources.end(session, source, sources.PRESENCE, ctx.clock.now())
 
 
-def _take(ctx: Context, session: Session, adapter: Adapter, page: Page, result: Read) -> None:
-    """One page: its presences, its cursor and the children it brings into the target group, in one transaction."""
-    now, day = ctx.clock.now(), today(ctx.clock)
-    state = sources.state(session, adapter.name, sources.PRESENCE)
-    rows: dict[bytes, tuple[bytes, str]] = {}
-    gone: set[bytes] = set()
-    unread: list[bytes] = []
-    numbers: dict[bytes, Cpr] = {}
-    result.ignored += page.ignored
+@dataclass(slots=True)
+class _Page:
+    """A page sorted out: of what has several records in it, the newest counts, and of those that do not say when, the
+    last."""
+
+    rows: dict[bytes, tuple[bytes, str]] = field(default_factory=dict)
+    """Token and state, by reference."""
+    gone: set[bytes] = field(default_factory=set)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    numbers: dict[bytes, Cpr] = field(default_factory=dict)
+    _times: dict[bytes, datetime] = field(default_factory=dict)
+
+    def is_newest(self, reference: bytes, time: datetime | None) -> bool:
+        before = self._times.get(reference)
+        if time is not None:
+            if before is not None and time < before:
+                return False
+            self._times[reference] = time
+        return True
+
+    def end(self, reference: bytes) -> None:
+        self.gone.add(reference)
+        self.rows.pop(reference, None)
+
+    def put(self, reference: bytes, token: bytes, number: Cpr, state: State) -> None:
+        self.gone.discard(reference)
+        self.numbers[token] = number
+        self.rows[reference] = (token, state.value)
+
+
+def _sort(ctx: Context, source: str, page: Page, result: Read) -> _Page:
+    found, day = _Page(), today(ctx.clock)
     for record in page.records:
-        if isinstance(record, Gone) or (isinstance(record, Presence) and record.state is State.CLOSED):
-            reference = ctx.keys.refer(adapter.name, record.source_id)
-            gone.add(reference)
-            rows.pop(reference, None)
-        elif isinstance(record, Presence):
-            reference = ctx.keys.refer(adapter.name, record.source_id)
-            number = _number(ctx, session, adapter.name, record, result)
-            if number is None:
-                unread.append(reference)
-                continue
-            result.read += 1
-            if number.age(day) >= ADULT:
-                gone.add(reference)
-                rows.pop(reference, None)
-                continue
-            token = ctx.keys.lookup_token(number.digits)
-            numbers[token] = number
-            gone.discard(reference)  # a page's last word counts
-            rows[reference] = (token, record.state.value)
-        elif isinstance(record, Unreadable):
-            result.quarantined += quarantine.keep(session, ctx.keys, adapter.name, record, now)
-            if record.source_id is not None:
-                unread.append(ctx.keys.refer(adapter.name, record.source_id))
-    if unread:
+        if isinstance(record, Unreadable):
+            found.unreadable.append(record)
+        elif isinstance(record, Gone | Presence):
+            reference = ctx.keys.refer(source, record.source_id)
+            if not found.is_newest(reference, record.time if isinstance(record, Gone) else record.changed):
+                result.older += 1
+            elif isinstance(record, Gone) or record.state is State.CLOSED:
+                found.end(reference)
+            elif isinstance(number := _number(record, reference), Unreadable):
+                found.unreadable.append(number)
+            else:
+                result.read += 1
+                if number.age(day) >= ADULT:
+                    found.end(reference)
+                else:
+                    found.put(reference, ctx.keys.lookup_token(number.digits), number, record.state)
+    return found
+
+
+def _take(ctx: Context, session: Session, adapter: Adapter, page: Page, start: sources.Start, result: Read) -> None:
+    """One page: its presences, its cursor and the children it brings into the target group, in one transaction."""
+    source = adapter.name
+    state = sources.state(session, source, sources.PRESENCE)
+    found = _sort(ctx, source, page, result)
+    result.ignored += page.ignored
+    quarantine.meet(session, ctx.keys, source, found.unreadable, start.at, sources.PRESENCE, result)
+    of_source = tables.Presence.source == source
+    there = [ctx.keys.refer(source, bad.source_id) for bad in found.unreadable if bad.source_id is not None]
+    if there:
         # It is there, only not readable today: what was known of it stays.
         session.execute(
-            update(tables.Presence)
-            .where(tables.Presence.source == adapter.name, tables.Presence.reference.in_(unread))
-            .values(run=state.run, last_seen=now)
+            update(tables.Presence).where(of_source, tables.Presence.reference.in_(there)).values(last_seen=start.at)
         )
     changes = Changes()
-    if rows:
+    if found.rows:
+        session.execute(_ONE_AT_A_TIME)
         # A former number leads to the same child.
-        now_by = tokens_now(session, numbers.keys())
-        given = {reference: now_by.get(token, token) for reference, (token, _state) in rows.items()}
-        moved(ctx, session, adapter.name, given, numbers, changes)
+        now_by = tokens_now(session, found.numbers.keys())
+        tokens = {reference: now_by.get(token, token) for reference, (token, _state) in found.rows.items()}
+        moved(ctx, session, source, tokens, found.numbers, changes)
         session.execute(
             _UPSERT,
             {
-                "source": adapter.name,
+                "source": source,
                 "administration": adapter.administration,
-                "now": now,
-                "run": state.run,
-                "references": list(rows),
-                "tokens": list(given.values()),
-                "states": [given_state for _token, given_state in rows.values()],
+                "at": start.at,
+                "references": list(found.rows),
+                "tokens": list(tokens.values()),
+                "states": [state for _token, state in found.rows.values()],
             },
         )
-        _keep_numbers(ctx, session, numbers)
-    if gone:
-        result.gone += len(gone)
-        session.execute(
-            delete(tables.Presence).where(tables.Presence.source == adapter.name, tables.Presence.reference.in_(gone))
-        )
+        _keep_numbers(ctx, session, found.numbers)
+    if found.gone:
+        result.gone += len(found.gone)
+        session.execute(delete(tables.Presence).where(of_source, tables.Presence.reference.in_(found.gone)))
+    quarantine.mend(session, source, sources.PRESENCE, (found.rows.keys() | found.gone) - set(there), ctx.clock.now())
     state.cursor = page.cursor
     if page.complete:
-        left = session.execute(
-            delete(tables.Presence)
-            .where(tables.Presence.source == adapter.name, tables.Presence.run < state.run)
-            .returning(tables.Presence.reference)
-        )
-        result.gone += len(left.all())
-        # The run ends with this page, in its transaction: a kill right after it must not go on under the same number.
-        state.full_at, state.under_way = now, False
+        _end_unseen(ctx, session, state, result)
+        # The run ends with this page, in its transaction: a kill right after it must not go on with it.
+        state.under_way = False
     if changes.entries:
         log.append(session, changes.entries)
 
 
+def _end_unseen(ctx: Context, session: Session, state: tables.SourceState, result: Read) -> None:
+    """All that the source has was in this read: what was not is gone, if that can be believed."""
+    assert state.began_at is not None  # noqa: S101 - a run that ends has begun
+    unseen = [tables.Presence.source == state.source, tables.Presence.last_seen < state.began_at]
+    count = session.execute(select(func.count()).select_from(tables.Presence).where(*unseen)).scalar_one()
+    if not guard.believe(state, count, ctx.plugins.sections.get(state.source), ctx.clock.now()):
+        return
+    if state.blind_at is not None:
+        unseen.append(tables.Presence.last_seen >= state.blind_at)
+    left = session.execute(delete(tables.Presence).where(*unseen).returning(tables.Presence.reference)).all()
+    result.gone += len(left)
+    result.unsure += count - len(left)
+    quarantine.settle(session, state.source, sources.PRESENCE, state.began_at, ctx.clock.now())
+
+
 _UPSERT = text("""
-INSERT INTO presence (source, reference, token, administration, state, last_seen, run)
-SELECT :source, r, t, :administration, s, :now, :run
+INSERT INTO presence (source, reference, token, administration, state, last_seen)
+SELECT :source, r, t, :administration, s, :at
 FROM unnest(CAST(:references AS bytea[]), CAST(:tokens AS bytea[]), CAST(:states AS text[])) AS given(r, t, s)
 ON CONFLICT (source, reference) DO UPDATE
-SET token = excluded.token, state = excluded.state, last_seen = excluded.last_seen, run = excluded.run
+SET token = excluded.token, state = excluded.state, last_seen = excluded.last_seen
 """)
 
 
-def _number(ctx: Context, session: Session, source: str, record: Presence, result: Read) -> Cpr | None:
-    """The record's number, or None with the record in quarantine."""
+def _number(record: Presence, reference: bytes) -> Cpr | Unreadable:
+    """The record's number; the record as it goes into quarantine where there is none."""
     try:
         number = parse(record.cpr)
         if not number.matchable:
             raise BadRecord(f"a {number.kind} says nothing across systems; the source should give the CPR number")
     except BadRecord as error:
-        reference = ctx.keys.refer(source, record.source_id).hex()
-        kept = Unreadable(f"presence {reference}", str(error), repr(record).encode())
-        result.quarantined += quarantine.keep(session, ctx.keys, source, kept, ctx.clock.now())
-        return None
+        return Unreadable(f"presence {reference.hex()}", str(error), repr(record).encode(), record.source_id)
     return number
 
 
@@ -206,7 +220,6 @@ _IN_TWO = (
 
 def _keep_numbers(ctx: Context, session: Session, numbers: dict[bytes, Cpr]) -> None:
     """Seal and keep the numbers of those on this page who now are in the target group and were not before."""
-    session.execute(_ONE_AT_A_TIME)
     in_two = set(session.execute(_IN_TWO, {"tokens": list(numbers)}).scalars())
     if not in_two:
         return

@@ -32,6 +32,9 @@ class SourceSettings(BaseModel):
     kinds: dict[str, Kind] = {}
     timeout_seconds: float = Field(default=10.0, gt=0, le=300)
     page_size: int = Field(default=500, ge=1, le=10_000)
+    hold_below: float = Field(default=0.7, ge=0, le=1)
+    """A whole read that shows less than this share of what is known is not believed: nothing is ended, and an operator
+    is asked. 0 believes everything."""
 
     @model_validator(mode="after")
     def one_place(self) -> Self:

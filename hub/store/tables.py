@@ -78,39 +78,76 @@ class Presence(Base):
     administration: Mapped[str]
     state: Mapped[str]
     last_seen: Mapped[datetime]
-    run: Mapped[int] = mapped_column(BigInteger)
+    """The beginning of the run that last showed it."""
 
 
 class SourceState(Base):
-    """How far the hub has read a source, and when it last answered. `purpose` is presence or cases."""
+    """How far the hub has read a source, and when it last answered. `purpose` is presence, cases, custody or statuses.
+    Everything a run shows is stamped with `began_at`, which moves on with every run: what a whole read leaves behind
+    an older stamp was not in it."""
 
     __tablename__ = "source_state"
     source: Mapped[str] = mapped_column(primary_key=True)
     purpose: Mapped[str] = mapped_column(primary_key=True)
     cursor: Mapped[str | None]
-    run: Mapped[int] = mapped_column(BigInteger, default=1)
+    began_at: Mapped[datetime | None]
     under_way: Mapped[bool] = mapped_column(default=False)
     """Whether a run has begun and not come to its end: the next one goes on with it."""
     full_at: Mapped[datetime | None]
     """When a full read last came to its end."""
+    first_cursor: Mapped[str | None]
+    """Where the first read of children who are new goes on."""
+    kinds: Mapped[str | None]
+    """The list of kinds that held when the last run began (JSON); another list asks for a full read."""
+    new_kinds: Mapped[str | None]
+    """Kinds that have come onto the list and not yet been read in full: what is old of them is no news (JSON)."""
+    blind_at: Mapped[datetime | None]
+    """When the youngest record of this run was first met that cannot be read and says not which it is: it may be
+    anything that was last seen before then."""
     answered_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]
     failure: Mapped[str | None]
+    failures: Mapped[int] = mapped_column(default=0)
+    """How many times in a row it did not answer."""
+    next_try_at: Mapped[datetime | None]
+    known_rows: Mapped[int | None]
+    """How many rows the hub knew when the run began; None: however few the read shows is right."""
+    held_rows: Mapped[int | None]
+    """How many a whole read showed of `held_of`, when that was so few that nothing was ended and an operator was
+    asked."""
+    held_of: Mapped[int | None]
+    held_at: Mapped[datetime | None]
+    accepted_rows: Mapped[int | None]
+    """The number of rows an operator has said is right, for the next whole read."""
 
 
 class Quarantine(Base):
-    """A record that could not be read: sealed under a key of its own, with where it stood and why."""
+    """A record that could not be read: sealed under a key of its own, with where it stood and why. The same record met
+    again and again is one row."""
 
     __tablename__ = "quarantine"
-    __table_args__ = (Index("uq_quarantine_place", "source", "position", "reason", unique=True),)
+    __table_args__ = (
+        Index("uq_quarantine_record", "source", "purpose", "identity", unique=True),
+        Index("ix_quarantine_reference", "source", "purpose", "reference", postgresql_where="resolved_at is null"),
+    )
     id: Mapped[UUID] = _id()
     source: Mapped[str]
+    purpose: Mapped[str]
+    identity: Mapped[bytes]
+    """Keyed digest of what makes it the same record: its id, else its content."""
+    content: Mapped[bytes]
+    """Keyed digest of its content: what is new is sealed anew."""
+    reference: Mapped[bytes | None]
+    """For its id at the source, where that could be read: it leaves quarantine when that is read."""
     position: Mapped[str]
     reason: Mapped[str]
     key_id: Mapped[UUID] = mapped_column(ForeignKey("person_key.id"))
     sealed: Mapped[bytes]
     first_seen: Mapped[datetime]
     last_seen: Mapped[datetime]
+    times: Mapped[int] = mapped_column(default=1)
+    resolved_at: Mapped[datetime | None]
+    """When it was read after all, or was no longer there."""
 
 
 class Child(Base):
@@ -265,15 +302,20 @@ class Case(Base):
     sealed: Mapped[bytes]
     digest: Mapped[bytes]
     """Keyed digest of the record as the source gave it: equal means nothing changed."""
+    changed: Mapped[datetime | None]
+    """When the source says it changed it: an older version never overwrites a newer."""
+    seen_at: Mapped[datetime]
+    """The beginning of the run that last showed it."""
 
 
 class ChildSource(Base):
-    """That a child's cases have been read once, in full, from a source: after this, changes are news."""
+    """That a child's cases have been read once, in full, from a source: after this, changes are news. `read_at` is
+    empty while that first read is under way."""
 
     __tablename__ = "child_source"
     child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"), primary_key=True)
     source: Mapped[str] = mapped_column(primary_key=True)
-    read_at: Mapped[datetime]
+    read_at: Mapped[datetime | None]
 
 
 class Bundle(Base):

@@ -150,7 +150,7 @@ def _children(
     read = set(
         session.execute(
             select(tables.ChildSource.child_id, tables.ChildSource.source).where(
-                tables.ChildSource.child_id.in_(children)
+                tables.ChildSource.child_id.in_(children), tables.ChildSource.read_at.is_not(None)
             )
         )
         .tuples()

@@ -86,6 +86,7 @@ class Town:
                     is_open=is_open,
                     sealed=b"",
                     digest=b"",
+                    seen_at=self.ctx.clock.now(),
                 )
             )
 

@@ -76,6 +76,7 @@ def ida(ctx: Context) -> UUID:
                 is_open=True,
                 sealed=b"",
                 digest=b"",
+                seen_at=now,
             )
         )
     family.accept(ctx, child_id, family.Answerer(guardian_id, "page", "intro-1"))

@@ -44,13 +44,30 @@ def test_fakes_keep_the_contract():
 
 
 def test_a_read_begins_with_everything_goes_on_where_it_was_and_then_takes_what_is_new(world):
-    assert begin(world) == sources.Start(None, resumed=False)
+    first = begin(world)
+    assert (first.cursor, first.resumed, first.anew) == (None, False, True)
     reach(world, "page 1")
-    assert begin(world) == sources.Start("page 1", resumed=True)
-    assert begin(world, anew=True) == sources.Start(None, resumed=False)
+    assert begin(world) == sources.Start("page 1", resumed=True, at=first.at)
+    assert begin(world, anew=True).anew
     reach(world, "the end", full=True)
     end(world)
-    assert begin(world) == sources.Start("the end", resumed=False)
+    again = begin(world)
+    assert (again.cursor, again.resumed, again.anew) == ("the end", False, False)
+
+
+def test_every_run_has_a_stamp_of_its_own_also_when_the_clock_stands(world):
+    stamps = []
+    for _run in range(3):
+        stamps.append(begin(world).at)
+        end(world)
+    assert sorted(set(stamps)) == stamps
+
+
+def test_a_read_cut_off_long_ago_begins_anew(world):
+    begin(world)
+    reach(world, "page 1")
+    world.clock.move(WEEK)
+    assert begin(world).anew
 
 
 def test_a_full_read_comes_back_after_a_week(world):
@@ -83,7 +100,10 @@ def test_a_killed_readers_place_is_free_at_once(world):
     reader = sources.one_reader(database, "sof", sources.CASES)
     assert reader.__enter__()
     with database.owner_engine() as engine, engine.begin() as connection:
-        connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"))
+        here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"  # other tests run beside
+        connection.execute(
+            text(f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND {here}")
+        )
     with sources.one_reader(database, "sof", sources.CASES) as another:
         assert another
     with pytest.raises(OperationalError):

@@ -68,7 +68,7 @@ class TestNews:
         karla.sof.fail_at = 1
         sync(karla.ctx)
         karla.sof.fail_at = None
-        sync(karla.ctx)
+        sync(karla.ctx, ["sof"])
         assert len(karla.rows(tables.Case)) == 5
         assert karla.events() == []
 
@@ -179,7 +179,7 @@ class TestGone:
         known.sof.fail_at = 2
         sync(known.ctx)
         known.sof.fail_at = None
-        sync(known.ctx)
+        sync(known.ctx, ["sof"])
         assert len(known.rows(tables.Case)) == 4
 
     def test_what_cannot_be_read_today_is_not_gone(self, known):

@@ -149,6 +149,7 @@ class Town:
                     deadline=deadline,
                     sealed=seal_json(key, fields, f"case:{case_id}"),
                     digest=b"",
+                    seen_at=self.ctx.clock.now(),
                 )
             )
 

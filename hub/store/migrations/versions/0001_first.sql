@@ -53,7 +53,6 @@ CREATE TABLE presence (
     administration TEXT NOT NULL,
     state TEXT NOT NULL,
     last_seen TIMESTAMP WITH TIME ZONE NOT NULL,
-    run BIGINT NOT NULL,
     CONSTRAINT pk_presence PRIMARY KEY (source, reference)
 );
 
@@ -63,12 +62,23 @@ CREATE TABLE source_state (
     source TEXT NOT NULL,
     purpose TEXT NOT NULL,
     cursor TEXT,
-    run BIGINT NOT NULL,
+    began_at TIMESTAMP WITH TIME ZONE,
     under_way BOOLEAN NOT NULL,
     full_at TIMESTAMP WITH TIME ZONE,
+    first_cursor TEXT,
+    kinds TEXT,
+    new_kinds TEXT,
+    blind_at TIMESTAMP WITH TIME ZONE,
     answered_at TIMESTAMP WITH TIME ZONE,
     failed_at TIMESTAMP WITH TIME ZONE,
     failure TEXT,
+    failures INTEGER NOT NULL,
+    next_try_at TIMESTAMP WITH TIME ZONE,
+    known_rows INTEGER,
+    held_rows INTEGER,
+    held_of INTEGER,
+    held_at TIMESTAMP WITH TIME ZONE,
+    accepted_rows INTEGER,
     CONSTRAINT pk_source_state PRIMARY KEY (source, purpose)
 );
 
@@ -109,17 +119,25 @@ CREATE TABLE guardian (
 CREATE TABLE quarantine (
     id UUID NOT NULL,
     source TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    identity BYTEA NOT NULL,
+    content BYTEA NOT NULL,
+    reference BYTEA,
     position TEXT NOT NULL,
     reason TEXT NOT NULL,
     key_id UUID NOT NULL,
     sealed BYTEA NOT NULL,
     first_seen TIMESTAMP WITH TIME ZONE NOT NULL,
     last_seen TIMESTAMP WITH TIME ZONE NOT NULL,
+    times INTEGER NOT NULL,
+    resolved_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_quarantine PRIMARY KEY (id),
     CONSTRAINT fk_quarantine_key_id FOREIGN KEY(key_id) REFERENCES person_key (id)
 );
 
-CREATE UNIQUE INDEX uq_quarantine_place ON quarantine (source, position, reason);
+CREATE INDEX ix_quarantine_reference ON quarantine (source, purpose, reference) WHERE resolved_at is null;
+
+CREATE UNIQUE INDEX uq_quarantine_record ON quarantine (source, purpose, identity);
 
 CREATE TABLE rotating_key (
     day DATE NOT NULL,
@@ -184,6 +202,8 @@ CREATE TABLE case_index (
     deadline DATE,
     sealed BYTEA NOT NULL,
     digest BYTEA NOT NULL,
+    changed TIMESTAMP WITH TIME ZONE,
+    seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT pk_case_index PRIMARY KEY (id),
     CONSTRAINT fk_case_index_child_id FOREIGN KEY(child_id) REFERENCES child (id),
     CONSTRAINT fk_case_index_adviser_id FOREIGN KEY(adviser_id) REFERENCES staff (id)
@@ -198,7 +218,7 @@ CREATE UNIQUE INDEX uq_case_index_reference ON case_index (source, reference);
 CREATE TABLE child_source (
     child_id UUID NOT NULL,
     source TEXT NOT NULL,
-    read_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    read_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_child_source PRIMARY KEY (child_id, source),
     CONSTRAINT fk_child_source_child_id FOREIGN KEY(child_id) REFERENCES child (id)
 );

@@ -8,20 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import json
-import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from hub import cli_backup, jobs
 from hub import settings as settings_reader
@@ -31,10 +25,9 @@ from hub.access.lookup import LookupQueue, Request
 from hub.access.policy import PURPOSES
 from hub.api import tokens
 from hub.api.app import answer
-from hub.cases import sync as syncing
-from hub.cases.custody import CustodyRead
-from hub.cases.match import Read
-from hub.context import Context, build
+from hub.cli import from_sources
+from hub.cli.base import NEEDS_A_PERSON, Json, context, err, out, print_json, read_settings, table_of
+from hub.context import Context
 from hub.contract import StaffRecord
 from hub.coordination.staff import add_coordinator
 from hub.demo import personas, show
@@ -55,47 +48,7 @@ app.add_typer(plugins_app, name="plugins")
 app.add_typer(coordinators_app, name="coordinators")
 app.command()(cli_backup.backup)
 app.command()(cli_backup.restore)
-
-out = Console()
-err = Console(stderr=True)
-NEEDS_A_PERSON = 3
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-
-
-def _settings() -> Settings:
-    """The settings; where there are none, those of a demo that has been run here."""
-    demo = Path(os.environ.get("TOVHOLDER_DATA") or "data") / demo_setup.TOWN / "tovholder.toml"
-    plain = not any(os.environ.get(name) for name in ("TOVHOLDER_SETTINGS", "TOVHOLDER_DATABASE_URL"))
-    if plain and not Path("tovholder.toml").exists() and demo.exists():
-        err.print(f"[dim]with the demo's settings, {demo}[/]", highlight=False)
-        return settings_reader.load({"TOVHOLDER_SETTINGS": str(demo)})
-    return settings_reader.load()
-
-
-@contextmanager
-def _context(*, with_token: bool) -> Iterator[Context]:
-    ctx = build(_settings(), with_token=with_token)
-    try:
-        yield ctx
-    finally:
-        ctx.close()
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
-
-
-def _table(rows: list[dict[str, Any]], title: str) -> None:
-    table = Table(title=title, title_justify="left")
-    for column in rows[0] if rows else ["nothing"]:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    out.print(table)
+from_sources.add_to(app)
 
 
 @app.command()
@@ -119,7 +72,7 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
 ) -> None:
     """Serve the pages and the API until stopped."""
-    with _context(with_token=True) as ctx:
+    with context(with_token=True) as ctx:
         serving.serve(ctx, host, port)
 
 
@@ -132,62 +85,39 @@ def worker(
     unknown = sorted(set(queue) - set(jobs.QUEUES))
     if unknown:
         raise typer.BadParameter(f"there is no queue {unknown[0]!r}; there are {', '.join(jobs.QUEUES)}")
-    with _context(with_token=jobs.MATCH in queue) as ctx:
+    with context(with_token=jobs.MATCH in queue) as ctx:
         jobs.work(ctx, queue, concurrency)
 
 
 @app.command()
 def match(as_json: Json = False) -> None:
     """Read who is present where, find the target group, offer coordinators."""
-    with _context(with_token=True) as ctx:
+    with context(with_token=True) as ctx:
         found, custody, placed = jobs.find_and_offer(ctx)
     if as_json:
-        _print_json({**asdict(found), "custody": [asdict(read) for read in custody], **asdict(placed)})
+        print_json({**asdict(found), "custody": [asdict(read) for read in custody], **asdict(placed)})
     else:
-        _table([asdict(read) for read in found.reads], "Presences")
+        from_sources.show_reads(found.reads, "Presences")
         out.print(f"in the target group {found.found} · offered now {placed.offered} · waiting {placed.waiting}")
-    clean = all(_clean(read) for read in found.reads) and all(_clean(read) for read in custody)
+    clean = all(read.clean for read in found.reads) and not any(read.failure or read.quarantined for read in custody)
     raise typer.Exit(0 if clean else NEEDS_A_PERSON)
-
-
-def _clean(read: Read | CustodyRead | syncing.Synced) -> bool:
-    """Whether nothing of a read waits for a person."""
-    return read.failure is None and not read.quarantined
-
-
-@app.command()
-def sync(
-    adapters: Annotated[list[str] | None, typer.Argument(help="Adapters to read; all when none is named.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Read the cases of the children whose family has said yes."""
-    with _context(with_token=False) as ctx:
-        unknown = sorted(set(adapters or []) - set(ctx.plugins.adapters))
-        if unknown:
-            raise typer.BadParameter(f"there is no adapter {unknown[0]!r}; there are {', '.join(ctx.plugins.adapters)}")
-        results = syncing.sync(ctx, adapters or [])
-    if as_json:
-        _print_json([asdict(result) for result in results])
-    else:
-        _table([asdict(result) for result in results], "Cases")
-    raise typer.Exit(0 if all(_clean(result) for result in results) else NEEDS_A_PERSON)
 
 
 @plugins_app.command("list")
 def plugins_list(as_json: Json = False) -> None:
     """The installed plugins, and which the settings use."""
-    loaded = load_plugins(_settings())
+    loaded = load_plugins(read_settings())
     rows = [asdict(plugin) for plugin in loaded.loaded]
     if as_json:
-        _print_json({"plugins": rows, "adapters": sorted(loaded.adapters), "channels": sorted(loaded.channels)})
+        print_json({"plugins": rows, "adapters": sorted(loaded.adapters), "channels": sorted(loaded.channels)})
     else:
-        _table(rows, "Plugins")
+        table_of(rows, "Plugins")
 
 
 @coordinators_app.command("import")
 def coordinators_import(file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)]) -> None:
     """Read coordinators from a CSV file with the columns id, name, phone, email. Doing it again renews them."""
-    with _context(with_token=False) as ctx, file.open(encoding="utf-8-sig", newline="") as handle:
+    with context(with_token=False) as ctx, file.open(encoding="utf-8-sig", newline="") as handle:
         reader = csv.DictReader(handle)
         if not {"id", "name"} <= set(reader.fieldnames or []):
             raise SettingsError(f"{file}: the first line must name the columns id, name, phone, email")
@@ -202,12 +132,12 @@ def coordinators_import(file: Annotated[Path, typer.Argument(exists=True, dir_ok
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Is everything there and answering? Sources, channels, database, log, letters that wait too long."""
-    with _context(with_token=False) as ctx:
+    with context(with_token=False) as ctx:
         checks = examine(ctx)
     if as_json:
-        _print_json([asdict(check) for check in checks])
+        print_json([asdict(check) for check in checks])
     else:
-        _table([{"what": c.what, "ok": "yes" if c.ok else "NO", "detail": c.detail} for c in checks], "Health")
+        table_of([{"what": c.what, "ok": "yes" if c.ok else "NO", "detail": c.detail} for c in checks], "Health")
     raise typer.Exit(0 if all(check.ok for check in checks) else NEEDS_A_PERSON)
 
 
@@ -227,11 +157,11 @@ def lookup(
     if purpose not in PURPOSES:
         raise typer.BadParameter(f"use one of {', '.join(sorted(PURPOSES))}", param_hint="--purpose")
     number = parse(sys.stdin.readline().strip())
-    with _context(with_token=True) as ctx:
+    with context(with_token=True) as ctx:
         asker = _staff(ctx.settings, staff)
         request = Request(asker, ctx.keys.lookup_token(number.digits), purpose, reason)
         disclosure = asyncio.run(_ask(ctx, request))
-        _print_json(answer(disclosure, ctx.settings.municipality.phone).model_dump(mode="json"))
+        print_json(answer(disclosure, ctx.settings.municipality.phone).model_dump(mode="json"))
 
 
 async def _ask(ctx: Context, request: Request) -> Any:
@@ -247,7 +177,7 @@ async def _ask(ctx: Context, request: Request) -> Any:
 @app.command()
 def token(staff: As) -> None:
     """A bearer token for the API, in the demo only."""
-    settings = _settings()
+    settings = read_settings()
     if settings.demo is None:
         raise NotAllowed("tokens are the municipality's own issuer's to give; this command exists in the demo only")
     key = demo_setup.signing_key(settings.demo.folder)
@@ -277,7 +207,7 @@ def demo(
         settings_reader.load(), children=children, seed=seed, port=port if serve_after else None, console=err
     )
     if as_json:
-        _print_json(result.numbers)
+        print_json(result.numbers)
     else:
         result.show(out)
     if serve_after:

@@ -1,0 +1,68 @@
+"""What the hub keeps of a case, and what of a change is worth telling its family."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import asdict
+from datetime import date
+from typing import Any
+from uuid import UUID, uuid4
+
+from hub.cases import events
+from hub.cases.deadlines import published_deadline
+from hub.contract import CaseRecord, State
+from hub.reading import SourceSettings
+from hub.vault import Keys
+
+
+def case_fields(record: CaseRecord, deadline: date | None) -> dict[str, str | None]:
+    """What is sealed of a case: a kind from the list, a state, dates."""
+    return {
+        "kind": record.kind,
+        "state": record.state.value,
+        "opened": _text(record.opened),
+        "closed": _text(record.closed),
+        "follow_up": _text(record.follow_up),
+        "deadline": _text(deadline),
+    }
+
+
+def _text(day: date | None) -> str | None:
+    return day.isoformat() if day is not None else None
+
+
+def digest_of(keys: Keys, record: CaseRecord) -> bytes:
+    """Equal for two versions of a case that say the same."""
+    # `changed` is left out: a source may touch a case without changing anything the hub knows of it.
+    fields = {name: value for name, value in asdict(record).items() if name != "changed"}
+    return hmac.digest(keys.reference, repr(fields).encode(), "sha256")
+
+
+def deadline_of(record: CaseRecord, section: Any) -> date | None:
+    """The case's own deadline, else the published one; none once there is a decision."""
+    if record.state in (State.DECIDED, State.CLOSED):
+        return None
+    if record.deadline is not None:
+        return record.deadline
+    kinds = section.kinds if isinstance(section, SourceSettings) else {}
+    return published_deadline(record.opened, kinds.get(record.kind)) if record.state is State.APPLIED else None
+
+
+def news_of(
+    child: UUID, case: UUID, old: dict[str, Any] | None, new: dict[str, Any], changed_adviser: bool, day: date
+) -> list[events.News]:
+    """What a change is worth telling. `what` names the case, the new value and the day: a source that goes back and
+    forth within a day is told once, and what changes back later is news again."""
+    if old is None:
+        return [events.News(events.CASE_OPENED, child, str(case), case)]
+    told = []
+    if old["state"] != new["state"]:
+        if new["state"] == State.CLOSED:
+            told.append(events.News(events.CASE_CLOSED, child, f"{case}:{day}", case))
+        elif old["state"] == State.APPLIED:
+            told.append(events.News(events.DECIDED, child, f"{case}:{day}", case))
+    if changed_adviser:
+        told.append(events.News(events.ADVISER_CHANGED, child, f"{case}:{uuid4()}", case))
+    if new["deadline"] is not None and old["deadline"] != new["deadline"]:
+        told.append(events.News(events.DEADLINE_MOVED, child, f"{case}:{new['deadline']}:{day}", case))
+    return told

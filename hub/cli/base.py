@@ -1,0 +1,70 @@
+"""What the commands share: the settings they run with, and how they say what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hub import settings as settings_reader
+from hub.context import Context, build
+from hub.demo import setup as demo_setup
+from hub.settings import Settings
+
+out = Console()
+err = Console(stderr=True)
+NEEDS_A_PERSON = 3
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+def read_settings() -> Settings:
+    """The settings; where there are none, those of a demo that has been run here."""
+    demo = Path(os.environ.get("TOVHOLDER_DATA") or "data") / demo_setup.TOWN / "tovholder.toml"
+    plain = not any(os.environ.get(name) for name in ("TOVHOLDER_SETTINGS", "TOVHOLDER_DATABASE_URL"))
+    if plain and not Path("tovholder.toml").exists() and demo.exists():
+        err.print(f"[dim]with the demo's settings, {demo}[/]", highlight=False)
+        return settings_reader.load({"TOVHOLDER_SETTINGS": str(demo)})
+    return settings_reader.load()
+
+
+@contextmanager
+def context(*, with_token: bool) -> Iterator[Context]:
+    ctx = build(read_settings(), with_token=with_token)
+    try:
+        yield ctx
+    finally:
+        ctx.close()
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
+
+
+def table_of(rows: list[dict[str, Any]], title: str) -> None:
+    table = Table(title=title, title_justify="left")
+    for column in rows[0] if rows else ["nothing"]:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*("" if value is None else escape(str(value)) for value in row.values()))
+    out.print(table)
+
+
+def known_adapters(names: Iterable[str], adapters: Mapping[str, Any]) -> None:
+    """Refuse a name that no adapter has."""
+    unknown = sorted(set(names) - set(adapters))
+    if unknown:
+        raise typer.BadParameter(f"there is no adapter {unknown[0]!r}; there are {', '.join(adapters)}")
