@@ -10,6 +10,7 @@ pytest.register_assert_rewrite(
     "hub.testing.adapter_pages",
     "hub.testing.adapter_requests",
     "hub.testing.adapter_trouble",
+    "hub.testing.adapter_hostile",
     "hub.testing.adapter_privacy",
     "hub.testing.channel_setup",
     "hub.testing.channel_sending",

@@ -6,6 +6,8 @@ from collections.abc import Callable, Set
 from contextlib import suppress
 from itertools import islice
 
+import pytest
+
 import hub
 from hub.testing.adapter_setup import AdapterSetup, MakeAdapter, Operation, both, ids, mirror_of, records_in, run, whole
 
@@ -110,3 +112,21 @@ class Pages(AdapterSetup):
         known, expected = mirror_of(before, later), mirror_of(fresh)
         # What is gone is another test's.
         assert {name: known.get(name) for name in expected} == expected
+
+    @both
+    @pytest.mark.parametrize("act", ["change", "remove"])
+    def test_what_happens_while_it_is_read_comes_at_the_latest_next_time(
+        self, adapter: hub.Adapter, operation: Operation, act: str, children: Set[str], request: pytest.FixtureRequest
+    ) -> None:
+        """A source does not stand still while it is read. What was there all the while must come; what changed may come
+        in this read or the next, and must not be lost in between. A source that cannot promise that raises TryAgain,
+        and is read again."""
+        reading = run(adapter, operation, None, children)
+        pages = list(islice(reading, 1))
+        request.getfixturevalue(act)()
+        with suppress(hub.TryAgain):
+            pages += reading
+        later = list(run(adapter, operation, pages[-1].cursor, children))
+        known, fresh = mirror_of(pages, later), mirror_of(list(run(adapter, operation, None, children)))
+        assert {name: known.get(name) for name in fresh} == fresh, "lost between two pages"
+        assert known.keys() <= fresh.keys(), "still there after the next read"

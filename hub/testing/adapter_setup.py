@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import stamina
 from starlette.types import ASGIApp
 
 import hub
+from hub.reading.client import ATTEMPTS
 from hub.testing.front import Address, Front, Request, running, watching
 from hub.testing.mirror import Mirror
 from hub.testing.privacy import told_of
@@ -135,6 +137,13 @@ class AdapterSetup:
         return 5.0
 
     # --- what the kit makes of it ---
+
+    @pytest.fixture(autouse=True)
+    def _at_once(self) -> Iterator[None]:
+        """`hub.ReadOnlyClient` sends again as often as ever, and does not wait in between."""
+        stamina.set_testing(True, attempts=ATTEMPTS, cap=True)
+        yield
+        stamina.set_testing(False)
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -22,14 +22,14 @@ from hub.testing.adapter_setup import (
     run,
     whole,
 )
-from hub.testing.front import Front, Trouble
+from hub.testing.front import ASKED_TO_WAIT, Front, Trouble
 
 
 class InTrouble(AdapterSetup):
     """Silence is not absence, and half an answer is none."""
 
     @both
-    @pytest.mark.parametrize("trouble", [Trouble.DOWN, Trouble.BROKEN])
+    @pytest.mark.parametrize("trouble", [Trouble.DOWN, Trouble.BROKEN, Trouble.TORN])
     @pytest.mark.parametrize("at", ["first", "last"])
     def test_source_that_does_not_answer_is_told(
         self, adapter: hub.Adapter, operation: Operation, trouble: Trouble, at: str, children: Set[str], front: Front
@@ -40,6 +40,44 @@ class InTrouble(AdapterSetup):
             front.trouble(trouble, after=0 if at == "first" else asked - 1)
             with pytest.raises(hub.TryAgain):
                 list(run(adapter, operation, None, children))
+
+    @both
+    def test_source_that_is_busy_is_asked_again_when_it_says(
+        self, adapter: hub.Adapter, operation: Operation, children: Set[str], front: Front
+    ) -> None:
+        """It knows best when; a hub that comes back at once keeps it busy. TryAgain carries its Retry-After."""
+        if requests_of(adapter, operation, children, front):
+            front.trouble(Trouble.BUSY)
+            with pytest.raises(hub.TryAgain) as told:
+                list(run(adapter, operation, None, children))
+            assert told.value.after_seconds == ASKED_TO_WAIT
+
+    @both
+    def test_access_that_ran_out_is_renewed_or_told(
+        self, adapter: hub.Adapter, operation: Operation, children: Set[str], front: Front
+    ) -> None:
+        """A token lives for an hour, a first read longer. One 401 is a reason for a new token, or for an error."""
+        before = list(run(adapter, operation, None, children))
+        if requests_of(adapter, operation, children, front):
+            front.trouble(Trouble.EXPIRED)
+            try:
+                pages = list(run(adapter, operation, None, children))
+            except (hub.TryAgain, hub.GaveUp):
+                return
+            assert mirror_of(pages) == mirror_of(before), "records are missing after a 401"
+
+    @both
+    @pytest.mark.parametrize("trouble", [Trouble.LOCKED, Trouble.UNKNOWN])
+    def test_lost_access_is_for_a_person(
+        self, adapter: hub.Adapter, operation: Operation, trouble: Trouble, children: Set[str], front: Front
+    ) -> None:
+        """No night's reading mends an agreement that was ended, and asking on and on looks like an attack."""
+        if requests_of(adapter, operation, children, front):
+            front.trouble(trouble)
+            began = len(front.requests)
+            with pytest.raises(hub.GaveUp):
+                list(run(adapter, operation, None, children))
+            assert len(front.requests) - began <= 5, "asked on and on"
 
     @both
     def test_gives_up_waiting_in_time(

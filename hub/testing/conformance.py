@@ -10,6 +10,7 @@ of these classes and say what only the author knows; docs/plugins.md shows how.
 """
 
 from hub.testing import (
+    adapter_hostile,
     adapter_pages,
     adapter_privacy,
     adapter_records,
@@ -26,6 +27,7 @@ class AdapterConformance(
     adapter_pages.Pages,
     adapter_requests.Requests,
     adapter_trouble.InTrouble,
+    adapter_hostile.Hostile,
     adapter_privacy.Privacy,
 ):
     """For an adapter. Supply `make_adapter`, `kinds`, `spoil`, `remove`, `change`, and `source` or `folder`; see

@@ -8,51 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hub.testing.addresses import Address, watching
+from hub.testing.trouble import ASKED, ASKED_TO_WAIT, ROUNDS, Answer, Trouble, give, instead
+
+__all__ = ["ASKED_TO_WAIT", "Address", "Front", "Request", "Trouble", "running", "watching"]
+
 _START_SECONDS = 10.0
 _LONGEST_SILENCE = 30.0
-ASKED_TO_WAIT = 7
-"""What `Trouble.BUSY` asks a client to wait (seconds)."""
-ELSEWHERE = "/elsewhere"
-"""Where `Trouble.ELSEWHERE` leads."""
-
-
-class Trouble(StrEnum):
-    """What can be wrong with a system that is asked."""
-
-    SILENT = "silent"
-    """It takes the request, and nothing comes of it: no answer."""
-    LOST = "lost"
-    """It does what it was asked, and the answer never comes."""
-    DOWN = "down"
-    """503 to everything."""
-    BUSY = "busy"
-    """429, with Retry-After."""
-    LOCKED = "locked"
-    """403: our access is wrong."""
-    WRONG = "wrong"
-    """200 with a web page instead of data, as from a proxy that wants somebody to sign in."""
-    CUT = "cut"
-    """Half of the answer, which looks whole to HTTP."""
-    BROKEN = "broken"
-    """The connection ends in the middle of the answer."""
-    ELSEWHERE = "elsewhere"
-    """307 to another address."""
-
-
-_PAGE = b"<!DOCTYPE html><html lang=da><title>Log ind</title><p>Din session er afsluttet.</html>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +38,6 @@ class Request:
     body: bytes
 
 
-@dataclass(slots=True)
-class _Answer:
-    status: int = 200
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    body: bytes = b""
-
-
 class Front:
     """The server. `url` is its address, without a slash at the end; `requests` what it was asked since `serve`."""
 
@@ -83,6 +48,7 @@ class Front:
         self._changes: list[Callable[[bytes], bytes]] = []
         self._trouble: Trouble | None = None
         self._from = 0
+        self._first: Answer | None = None
 
     def serve(self, behind: ASGIApp | None) -> None:
         """Put another application behind the front; requests, changes and trouble begin anew. None answers 404."""
@@ -91,7 +57,7 @@ class Front:
 
     def trouble(self, kind: Trouble, *, after: int = 0) -> None:
         """Answer like this from now on, when `after` more requests have been answered well."""
-        self._trouble, self._from = kind, len(self.requests) + after
+        self._trouble, self._from, self._first = kind, len(self.requests) + after, None
 
     def well(self) -> None:
         """No trouble any more; who still waits for an answer gets none."""
@@ -118,20 +84,33 @@ class Front:
         number = len(self.requests)
         self.requests.append(request)
         kind = self._trouble if number >= self._from else None
-        if kind in (None, Trouble.LOST, Trouble.CUT, Trouble.BROKEN):
-            answer = await self._ask(scope, request.body)
-        else:
-            answer = _instead(kind)
+        if kind is Trouble.EXPIRED and number > self._from:
+            kind = None
         if kind in (Trouble.SILENT, Trouble.LOST):
+            if kind is Trouble.LOST:
+                await self._ask(scope, request.body)
             await self._silence()
             return
-        await _give(send, answer, kind)
+        if kind is Trouble.CIRCLE:
+            answer = await self._again(scope, request.body, number - self._from)
+        elif kind is None or kind in ASKED:
+            answer = await self._ask(scope, request.body)
+        else:
+            answer = instead(kind)
+        end = time.monotonic() + _LONGEST_SILENCE
+        await give(send, answer, kind, lambda: self._trouble is kind and time.monotonic() < end)
 
-    async def _ask(self, scope: Scope, body: bytes) -> _Answer:
+    async def _again(self, scope: Scope, body: bytes, round_: int) -> Answer:
+        """The first answer since the trouble began."""
+        if self._first is None:
+            self._first = await self._ask(scope, body)
+        return instead(Trouble.DOWN) if round_ >= ROUNDS else self._first
+
+    async def _ask(self, scope: Scope, body: bytes) -> Answer:
         """What the application behind says to a request."""
-        answer = _Answer()
+        answer = Answer()
         if self._behind is None:
-            return _Answer(404)
+            return Answer(404)
         given = False
 
         async def receive() -> Message:
@@ -171,30 +150,6 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-def _instead(kind: Trouble | None) -> _Answer:
-    """The answer of a server that has this trouble."""
-    match kind:
-        case Trouble.DOWN:
-            return _Answer(503, body=b"Service Unavailable")
-        case Trouble.BUSY:
-            return _Answer(429, [(b"retry-after", str(ASKED_TO_WAIT).encode())])
-        case Trouble.LOCKED:
-            return _Answer(403)
-        case Trouble.ELSEWHERE:
-            return _Answer(307, [(b"location", ELSEWHERE.encode())])
-        case _:
-            return _Answer(200, [(b"content-type", b"text/html; charset=utf-8")], _PAGE)
-
-
-async def _give(send: Send, answer: _Answer, kind: Trouble | None) -> None:
-    body = answer.body[: len(answer.body) // 2] if kind in (Trouble.CUT, Trouble.BROKEN) else answer.body
-    # Of a broken answer the length is that of the whole, so that HTTP sees that it is not.
-    length = len(body) + 1_000 if kind is Trouble.BROKEN else len(body)
-    headers = [*answer.headers, (b"content-length", str(length).encode())]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
 @contextmanager
 def running() -> Iterator[Front]:
     """A front that listens on a free port, in a thread of its own."""
@@ -220,39 +175,3 @@ def running() -> Iterator[Front]:
             front.well()
             server.should_exit = server.force_exit = True
             thread.join(_START_SECONDS)
-
-
-Address = tuple[str, int | None]
-_watchers: list[set[Address]] = []
-_hooked = threading.Lock()
-_hooks: list[bool] = []
-
-
-def _note(event: str, args: tuple[Any, ...]) -> None:
-    if not _watchers:
-        return
-    if event == "socket.connect" and isinstance(args[1], tuple):
-        address: Address = (str(args[1][0]), int(args[1][1]))
-    elif event == "socket.getaddrinfo":
-        # A name that leads nowhere never gets as far as a connection.
-        address = (str(args[0]), int(args[1]) if str(args[1]).isdecimal() else None)
-    else:
-        return
-    for found in _watchers:
-        found.add(address)
-
-
-@contextmanager
-def watching() -> Iterator[set[Address]]:
-    """The addresses (host and port) that this process connects to, or looks up, while the block runs."""
-    with _hooked:
-        if not _hooks:  # Python cannot take an audit hook away again, so there is one for all
-            sys.addaudithook(_note)
-            _hooks.append(True)
-    found: set[Address] = set()
-    _watchers.append(found)
-    try:
-        yield found
-    finally:
-        # By identity: two sets with the same addresses are equal.
-        _watchers[:] = [other for other in _watchers if other is not found]
