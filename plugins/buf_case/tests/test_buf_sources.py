@@ -63,11 +63,11 @@ def test_while_something_is_missing_every_read_is_full(from_folder: Make, exampl
     first = list(adapter.presence(None))
     assert flat(adapter.presence(first[-1].cursor)) == flat(iter(first))
     shutil.copy(examples / "201001.xml", tmp_path)
+    again = first
     for _once_more in range(2):  # the hub may count what it saw before as seen in the first of them
-        again = list(adapter.presence(first[-1].cursor))
+        again = list(adapter.presence(again[-1].cursor))
         assert again[-1].complete
-        assert len(flat(iter(again))) == 6
-        first = again
+        assert len(flat(iter(again))) == len(flat(adapter.presence(None)))
     assert [page.records for page in adapter.presence(again[-1].cursor)] == [()]
 
 

@@ -1,9 +1,9 @@
 """One institution's export, read in a stream: its pupils of a listed kind, and who is their contact.
 
 An export is a whole school. Of it are kept the listed pupils (number, enrolment) and the employees who may be a
-contact; everything else is counted or passed over. Each person is cut down to what the hub needs before anything of it
-is looked at: contact persons (parents, with custody or without), addresses, phones, photographs and whatever a new
-version may add cannot reach a record, a quarantine or a digest. Custody is for CPR to tell.
+contact; everything else is counted or passed over. Contact persons (parents, with custody or without), addresses,
+private phones and photographs are not looked at, and reach no record, no quarantine and no digest. Custody is for CPR
+to tell.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from lxml import etree
 import hub
 from tovholder_buf_case.person import (
     cpr_of,
-    cut_employee,
-    cut_pupil,
     group_ids_of,
+    own,
+    raw_of,
     source_id_of,
     staff_of,
     text_of,
@@ -33,6 +33,7 @@ from tovholder_buf_case.unit import Budget
 from tovholder_buf_case.wire import COMMON, SMALL, VARIANTS, Stream, written_at
 
 _NUMBER, _NAME, _GROUP = (f"{{{COMMON}}}{name}" for name in ("InstitutionNumber", "InstitutionName", "Group"))
+_EMPLOYEE = f"{{{COMMON}}}Employee"
 _PERSONS = tuple(f"{{{variant}}}InstitutionPerson" for variant in VARIANTS)
 
 
@@ -154,7 +155,7 @@ class _Reader:
         self._small = False
         self._day: date | None = None
         # The settings decide what comes out too: with another list the same export is to be read anew.
-        rules = repr(("2", list(settings.kinds), settings.contact_occupations))
+        rules = repr(("3", list(settings.kinds), settings.contact_occupations))
         self._hash = hashlib.sha256(rules.encode())
         for cpr in sorted(children or ()):
             self._hash.update(cpr.encode())
@@ -164,7 +165,7 @@ class _Reader:
             self._begin(element)
         elif element.tag == _NAME:
             self.export.name = text_of(element)
-            self._hash.update(self.export.name.encode())
+            self._matters(self.export.name)
         elif element.tag == _GROUP:
             self._group(element)
         else:
@@ -192,7 +193,7 @@ class _Reader:
         if self.export.number:
             raise hub.BadRecord("there is more than one institution in one export: export each by itself")
         self.export.number = text_of(number)
-        self._hash.update(self.export.number.encode())
+        self._matters(self.export.number)
         try:
             self._day = written_at(number).date()
         except ValueError as error:
@@ -213,18 +214,16 @@ class _Reader:
         number = text_of(element.find(f"{{{COMMON}}}GroupId"))
         name = text_of(element.find(f"{{{COMMON}}}GroupName")) or number
         self._groups[number] = Group(name, opened, current, flaw)
-        self._hash.update(etree.tostring(element, with_tail=False) + (b"1" if current else b"0"))
 
     def _person(self, element: etree._Element) -> None:
         if not self.export.number:
             raise hub.BadRecord("persons come before the institution's number, so that nobody knows whose they are")
         self._persons += 1
-        if (pupil := cut_pupil(element)) is not None:
-            self._hash.update(etree.tostring(element, with_tail=False))
-            self._student(element, *pupil)
-        elif (employee := cut_employee(element)) is not None:
-            self._hash.update(etree.tostring(element, with_tail=False))
-            self._employee(element, *employee)
+        person, student, employee = own(element, "Person"), own(element, "Student"), element.find(_EMPLOYEE)
+        if student is not None:
+            self._student(element, person, student)
+        elif employee is not None and person is not None:
+            self._employee(element, person, employee)
 
     def _student(self, element: etree._Element, person: etree._Element | None, student: etree._Element) -> None:
         groups = group_ids_of(student)
@@ -243,13 +242,15 @@ class _Reader:
             source_id = None
         if reason or source_id is None:
             self._budget.record()
-            raw = self._budget.raw(hub.raw(element))
-            self.export.pupils.append(hub.Unreadable(position, reason, raw, source_id))
+            told = hub.Unreadable(position, reason, self._budget.raw(raw_of(element)), source_id)
+            self.export.pupils.append(told)
+            self._matters(told)
         elif (self._children is None or cpr in self._children) and source_id not in self._given:
             self._budget.record()
             self._given.add(source_id)
             by = self._enrolled_by(kind, known, current)
             self.export.pupils.append(Pupil(source_id, cpr, kind, groups, by, position))
+            self._matters(source_id, cpr, kind, groups, by)
 
     def _enrolled_by(self, kind: str, known: Sequence[Group], current: Sequence[Group]) -> Group | None:
         """The group whose first day is the case's: in a special school the main group, else the special class."""
@@ -263,5 +264,10 @@ class _Reader:
         record = staff_of(element, person, self.export.name or self.export.number) if ranks else None
         if record is not None:
             self._budget.record()
-            groups = frozenset(group_ids_of(employee))
-            self.export.add(Contact(min(ranks), user_id_of(person), groups, record))
+            groups = group_ids_of(employee)
+            self.export.add(Contact(min(ranks), user_id_of(person), frozenset(groups), record))
+            self._matters(min(ranks), user_id_of(person), groups, record)
+
+    def _matters(self, *values: object) -> None:
+        """What may change a record goes into the digest, and nothing else: an export differs in something each day."""
+        self._hash.update(repr(values).encode("utf-8", "surrogatepass"))

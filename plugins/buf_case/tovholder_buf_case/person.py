@@ -1,14 +1,13 @@
-"""One person's entry in an export (InstitutionPerson), cut down to what the hub needs, and read."""
+"""One person's entry in an export (InstitutionPerson): what the hub needs of it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Set
 
 from lxml import etree
 
 import hub
-from tovholder_buf_case.wire import BPI, COMMON, VARIANTS
+from tovholder_buf_case.wire import BPI, COMMON
 
 _GROUP_ID, _LOCAL_ID = f"{{{BPI}}}GroupId", f"{{{BPI}}}LocalPersonId"
 
@@ -18,52 +17,31 @@ def _common(*names: str) -> set[str]:
 
 
 _OF_A_PUPIL = _common("UserId", "CivilRegistrationNumber", "CivilRegistrationNumberType")
-_OF_AN_EMPLOYEE = _common("UserId", "FirstName", "FamilyName", "EmailAddress", "WorkPhoneNumber") | {
-    f"{{{variant}}}{name}" for variant in VARIANTS for name in ("AliasFirstName", "AliasFamilyName")
-}
 _OF_AN_ENROLMENT = _common("Role", "StudentNumber", "Level", "MainGroupId") | {_GROUP_ID}
-_OF_AN_EMPLOYMENT = _common("Role", "Occupation") | {_GROUP_ID}
 _NUMBER_TYPES = {"", "CPR_VERIFIED", "CPR_UNVERIFIED", "CPR_REPLACEMENT_ID"}
 
 
-def cut_pupil(element: etree._Element) -> tuple[etree._Element | None, etree._Element] | None:
-    """A pupil's Person (which may be missing) and Student, with nothing left beside them; None for who is no pupil."""
-    person, student = _own(element, "Person"), _own(element, "Student")
-    if student is None:
-        return None
-    _cut(element, {_LOCAL_ID: None, _tag(element, "Person"): _OF_A_PUPIL, student.tag: _OF_AN_ENROLMENT})
-    return person, student
+def own(element: etree._Element, name: str) -> etree._Element | None:
+    """What an InstitutionPerson has under this name in its own variant's namespace."""
+    return element.find(element.tag.removesuffix("InstitutionPerson") + name)
 
 
-def cut_employee(element: etree._Element) -> tuple[etree._Element, etree._Element] | None:
-    """An employee's Person and Employee, with nothing left beside them; None for who is none."""
-    person, employee = _own(element, "Person"), element.find(f"{{{COMMON}}}Employee")
-    if employee is None or person is None:
-        return None
-    _cut(element, {_LOCAL_ID: None, person.tag: _OF_AN_EMPLOYEE, employee.tag: _OF_AN_EMPLOYMENT})
-    return person, employee
-
-
-def _tag(element: etree._Element, name: str) -> str:
-    return f"{{{etree.QName(element).namespace}}}{name}"
-
-
-def _own(element: etree._Element, name: str) -> etree._Element | None:
-    return element.find(_tag(element, name))
-
-
-def _cut(element: etree._Element, kept: dict[str, Set[str] | None]) -> None:
-    """Leave of a person's entry these elements only, and in them these; None for text alone."""
+def raw_of(element: etree._Element) -> bytes:
+    """A pupil's entry for quarantine, with what the hub needs of it and nothing else: no name, no contact person, no
+    address, no phone, nothing that a new version may add."""
+    kept = {_LOCAL_ID: set[str]()}
+    for name, below in (("Person", _OF_A_PUPIL), ("Student", _OF_AN_ENROLMENT)):
+        kept[element.tag.removesuffix("InstitutionPerson") + name] = below
     for child in list(element):
         if child.tag not in kept:
             element.remove(child)
             continue
-        for below in list(child):
-            if below.tag not in (kept[child.tag] or ()):
-                child.remove(below)
-            else:
-                for stray in list(below):
-                    below.remove(stray)
+        for leaf in list(child):
+            if leaf.tag not in kept[child.tag]:
+                child.remove(leaf)
+            for stray in list(leaf):
+                leaf.remove(stray)
+    return hub.raw(element)
 
 
 def unreadable(person: etree._Element | None, source_id: str | None, cpr: str) -> str:
@@ -140,7 +118,8 @@ def staff_of(element: etree._Element, person: etree._Element, unit: str) -> hub.
 def _staff_name(person: etree._Element) -> str:
     """The name an employee goes by: the alias where there is one (FullMyndighed only). Somebody whose name is
     protected is named by alias or not at all."""
-    first, last = text_of(_own(person, "AliasFirstName")), text_of(_own(person, "AliasFamilyName"))
+    variant = person.tag.removesuffix("Person")
+    first, last = text_of(person.find(f"{variant}AliasFirstName")), text_of(person.find(f"{variant}AliasFamilyName"))
     if not _yes(person.get("protected")):
         first = first or text_of(person.find(f"{{{COMMON}}}FirstName"))
         last = last or text_of(person.find(f"{{{COMMON}}}FamilyName"))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -109,13 +109,13 @@ def kind_of(kinds: Collection[str], number: str, group_names: Iterable[str]) -> 
     if number in kinds:
         return number
     names = [name.casefold() for name in group_names]
-    return next((key for key in kinds if any(_fits(key, GROUP, name) for name in names)), None)
+    return next((key for key, pattern in _patterns(kinds, GROUP) if any(fnmatchcase(n, pattern) for n in names)), None)
 
 
 def kind_of_case(kinds: Collection[str], name: str) -> str | None:
     """The key a case falls under whose kind the list calls `name`, or None when under none."""
-    return next((key for key in kinds if _fits(key, CASE, name.casefold())), None)
+    return next((key for key, pattern in _patterns(kinds, CASE) if fnmatchcase(name.casefold(), pattern)), None)
 
 
-def _fits(key: str, prefix: str, name: str) -> bool:
-    return key.startswith(prefix) and fnmatch.fnmatchcase(name, key.removeprefix(prefix).strip().casefold())
+def _patterns(kinds: Iterable[str], prefix: str) -> Iterator[tuple[str, str]]:
+    return ((key, key.removeprefix(prefix).strip().casefold()) for key in kinds if key.startswith(prefix))
