@@ -85,6 +85,7 @@ WHOLE = json.dumps(report()).encode()
         (b'{"resourceType":"Bundle","entry":{}}', "exactly one citizen"),
         (b'{"resourceType":"Bundle","entry":[{}]}', "an entry holds no resource"),
         (b'{"resourceType":"Bundle","entry":[7]}', "an entry holds no resource"),
+        (b'{"resourceType":"Bundle","type":[],"entry":[7]}', "an entry holds no resource"),
     ],
 )  # fmt: skip
 def test_file_that_cannot_be_read_is_told_and_the_others_are_read(content: bytes, reason: str, tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ SINGLES = {
     "searchset", "history", "batch", "transaction", "batch-response", "transaction-response"
 }  # fmt: skip
 """Bundle.type of bundles whose entries have nothing to do with each other."""
+_READ = {"Bundle", "OperationOutcome", *report.USED}
+"""What is decoded at all, where a resource says first what it is, as nearly all do."""
 _DEEPEST = 4
 """Bundles within bundles: a search answer, a delivery and a report are three."""
 _MOST = 10_000
@@ -89,12 +91,20 @@ def _resource(text: Json, own: _Bundle, outer: _Bundle | None, where: Where, dep
     if text.peek() != "{":
         text.value()
         return
+    name, kind = text.first_member() or ("", "")
+    if name == "resourceType" and kind not in _READ:
+        own.members = {name: kind}
+        text.skip()
+        return
     for name in text.names():
         if name in own.members:
             own.members = Twice(own.members)
         if name == "entry" and text.peek() == "[" and depth <= _DEEPEST:
             own.members[name] = True
             for place in text.elements():
+                if own.full:
+                    text.skip()
+                    continue
                 yield from _entry(text, own, f"{own.place}, entry {place}", where, depth)
         else:
             own.members[name] = text.value()
@@ -102,7 +112,9 @@ def _resource(text: Json, own: _Bundle, outer: _Bundle | None, where: Where, dep
         return
     if depth > _DEEPEST:
         yield Bad(hub.Unreadable(own.place, "bundles within bundles too deep"))
-    elif own.members.get("type") in SINGLES:
+    elif own.full:
+        yield Bad(hub.Unreadable(own.place, f"a report with more than {_MOST} plans, contacts and persons"))
+    elif fhir.text(own.members, "type") in SINGLES:
         yield from (Loose(entry, own.place, where.file, own.time() or where.time) for entry in own.entries)
     else:
         time = own.time() or (outer.time() if outer is not None else None)
@@ -117,9 +129,7 @@ def _reports(own: _Bundle, time: datetime | None) -> Iterator[Found]:
     for late in own.waiting:
         yield from _reports(late, own.time() or time)
     own.waiting = []
-    if own.full:
-        yield Bad(hub.Unreadable(own.place, f"a report with more than {_MOST} plans, contacts and persons"))
-    elif own.entries or own.members.get("entry") not in (None, True):
+    if own.entries or own.members.get("entry") not in (None, True):
         found = _report(own.members, own.entries, own.place, time)
         if found is not None:
             yield found
@@ -147,7 +157,7 @@ def _entry(text: Json, own: _Bundle, place: str, where: Where, depth: int) -> It
             yield Bad(hub.Unreadable(place, "an entry holds no resource"))
     elif kind in report.USED or deleted is not None:
         entry = deleted or {name: entry[name] for name in ("fullUrl", "resource") if name in entry}
-        if own.members.get("type") in SINGLES:
+        if fhir.text(own.members, "type") in SINGLES:
             yield Loose(entry, place, where.file, own.time() or where.time)
         elif len(own.entries) < _MOST:
             own.entries.append(entry)

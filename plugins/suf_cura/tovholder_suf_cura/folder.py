@@ -26,6 +26,8 @@ _PACKED = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"\x28\xb5\x2f\xfd
 _LIKE_A_NUMBER = re.compile(r"\d{6}-?\d{4}")
 _MOST_BAD = 100
 """Bad lines of one file that are told one by one."""
+_HOPELESS = 10_000
+"""Bad lines after which the rest of a file is not read."""
 
 
 def files(folder: Path) -> list[Path]:
@@ -147,8 +149,11 @@ def _lines(lines: Lines, where: Where) -> Iterator[Found]:
             bad += 1
             if bad <= _MOST_BAD:
                 yield Bad(hub.Unreadable(place, str(error).removesuffix(" at line 1")))
+            elif bad == _HOPELESS:
+                break
     if bad > _MOST_BAD:
-        yield Bad(hub.Unreadable(where.place, f"more than {_MOST_BAD} lines of the file cannot be read"))
+        more = "; the rest of it was not read" if bad == _HOPELESS else ""
+        yield Bad(hub.Unreadable(where.place, f"more than {_MOST_BAD} lines of the file cannot be read{more}"))
 
 
 class _Recoded:

@@ -23,7 +23,10 @@ _AFTER = frozenset(_BLANK + ",]}")
 """What may stand after a number."""
 _LONGEST_WORD = 16
 """Characters that a number, an escape or a word cut off at the end may need to be seen as such."""
-_OUTSIDE = re.compile(r'["\[\]{}]')
+_NO_BLANK = re.compile(r"[^ \t\r\n]")
+_FIRST_MEMBER = re.compile(r'\{[ \t\r\n]*"(\w+)"[ \t\r\n]*:[ \t\r\n]*"(\w+)"', re.ASCII)
+_OUTSIDE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{}]', re.DOTALL)
+"""A whole string, or the beginning of one that is not at hand to its end, or a bracket."""
 _AFTER_SCALAR = re.compile(r"[ \t\r\n,\]}]")
 _INSIDE = re.compile(r'["\\]')
 
@@ -47,6 +50,10 @@ def _danish(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("tovholder-suf-danish", _danish)
 
 
+# Numbers are never used, and one of 5,000 digits must not stop the rest.
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=float, strict=False)
+
+
 class Json:
     """One document, to be read value by value or member by member.
 
@@ -55,8 +62,6 @@ class Json:
     def __init__(self, stream: hub.Readable) -> None:
         self._stream = stream
         self._decode = codecs.getincrementaldecoder("utf-8")("tovholder-suf-danish")
-        # Numbers are never used, and one of 5,000 digits must not stop the rest.
-        self._json = json.JSONDecoder(object_pairs_hook=_object, parse_int=float, strict=False)
         self._held, self._at, self._ended = "", 0, False
         self._lines = 1
 
@@ -83,12 +88,19 @@ class Json:
     def peek(self) -> str:
         """The next character that is not space; empty at the end."""
         while True:
-            while self._at < len(self._held) and self._held[self._at] in _BLANK:
-                self._at += 1
-            if self._at < len(self._held):
-                return self._held[self._at]
+            found = _NO_BLANK.search(self._held, self._at)
+            if found is not None:
+                self._at = found.start()
+                return found.group()
+            self._at = len(self._held)
             if not self._more():
                 return ""
+
+    def first_member(self) -> tuple[str, str] | None:
+        """Name and value of the first member of the object that comes next, if both are plain text and at hand."""
+        self.peek()
+        found = _FIRST_MEMBER.match(self._held, self._at)
+        return None if found is None else (found.group(1), found.group(2))
 
     def take(self, wanted: str) -> bool:
         """Whether the next character is `wanted`; if so, go past it."""
@@ -134,13 +146,13 @@ class Json:
         while True:
             cut = True
             try:
-                value, end = self._json.raw_decode(self._held, self._at)
+                value, end = _DECODER.raw_decode(self._held, self._at)
             except json.JSONDecodeError as error:
                 cut = error.msg.startswith("Unterminated") or error.pos >= len(self._held)
                 if not cut and error.pos <= len(self._held) - _LONGEST_WORD:
                     raise self._error() from None
             except RecursionError:
-                self._pass_over()
+                self.skip()
                 return None
             else:
                 # A number at the end of what is held may go on.
@@ -151,12 +163,12 @@ class Json:
                     self._at = end
                     return value
             if len(self._held) - self._at > LARGEST:
-                self._pass_over()
+                self.skip()
                 return None
             if not self._more():
                 raise self._error(cut)
 
-    def _pass_over(self) -> None:
+    def skip(self) -> None:
         """Go past the value that comes next, holding nothing of it."""
         depth, inside = 0, False
         scalar = self.peek() not in ('"', "[", "{")
@@ -180,8 +192,10 @@ class Json:
                     self._at += 1
                 case "[" | "{":
                     depth += 1
-                case _:
+                case "]" | "}":
                     depth -= 1
+                case _:
+                    pass  # a whole string
             if depth == 0 and not inside:
                 return
 
