@@ -75,6 +75,7 @@ def write_settings(folder: Path, settings: Settings, town: Town, urls: dict[str,
                 "sender_name": "Tovby Kommune",
                 "system_id": "tovholder",
                 "print_type": 1001,
+                "cpr_url": urls["cpr"],
             },
         },
     }
