@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -15,6 +16,9 @@ from hub.context import Context
 from hub.contract import Adapter, Channel
 from hub.errors import TovholderError
 from hub.store import home, schema, tables
+
+UNREAD = timedelta(hours=24)
+"""A source whose presences nobody has read for so long is told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +36,8 @@ def examine(ctx: Context) -> list[Check]:
         size = session.execute(select(tables.LogHead.size)).scalar_one()
         entries = session.execute(select(func.count()).select_from(tables.LogEntry)).scalar_one()
         checks.append(Check("access log", size == entries, f"head says {size}, there are {entries} entries"))
-        states = session.execute(select(tables.SourceState)).scalars().all()
-        for state in states:
-            ok = state.failure is None
-            since = f"no answer since {_time(state.answered_at)}: {state.failure}"
-            checks.append(
-                Check(f"{state.source} {state.purpose}", ok, f"answered {_time(state.answered_at)}" if ok else since)
-            )
-            if (too_few := sources.held(state)) is not None:
-                checks.append(Check(f"{state.source} {state.purpose} held", False, too_few))
+        for source in sources.fresh(session):
+            checks += _source(source, ctx.clock.now())
         kept = quarantine.waiting(session)
         said = ", ".join(f"{name} {count}" for name, count in sorted(kept.items()))
         checks.append(Check("quarantine", not kept, f"{sum(kept.values())} records" + (f": {said}" if said else "")))
@@ -53,6 +50,24 @@ def examine(ctx: Context) -> list[Check]:
     checks.append(_journal(ctx.settings.journal))
     plugged: list[tuple[str, Adapter | Channel]] = [*ctx.plugins.adapters.items(), *ctx.plugins.channels.items()]
     return checks + [_ask(name, thing) for name, thing in plugged]
+
+
+def _source(source: sources.Freshness, now: datetime) -> Iterator[Check]:
+    """Whether a source answers, and since when not. Presence is read every hour: when that was long ago and nothing
+    failed, nobody reads."""
+    what, answered = f"{source.source} {source.purpose}", source.answered_at
+    if source.failure is not None:
+        since = f"no answer since {_time(answered)}" if answered else "has never answered"
+        tries = f"tries so far: {source.failures}, next " + (
+            f"at {_time(source.next_try_at)}" if source.next_try_at else "at once"
+        )
+        yield Check(what, False, f"{since} ({tries}): {source.failure}")
+    elif answered is not None and source.purpose == sources.PRESENCE and now - answered > UNREAD:
+        yield Check(what, False, f"not read since {_time(answered)}: is a worker running?")
+    else:
+        yield Check(what, True, f"answered {_time(answered)}" if answered else "not read to its end yet")
+    if source.held is not None:
+        yield Check(f"{what} held", False, source.held)
 
 
 def _ask(name: str, thing: Adapter | Channel) -> Check:
@@ -74,5 +89,5 @@ def _journal(folder: Path | None) -> Check:
     )
 
 
-def _time(when: datetime | None) -> str:
-    return when.astimezone(DENMARK).strftime("%-d.%-m.%Y %H:%M") if when else "never"
+def _time(when: datetime) -> str:
+    return when.astimezone(DENMARK).strftime("%-d.%-m.%Y %H:%M")

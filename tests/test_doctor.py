@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -70,8 +71,29 @@ def test_a_source_that_does_not_answer_says_since_when(ctx: Context, clock: SetC
     with ctx.database.begin() as session:
         sources.failed(session, "sof_case", sources.CASES, clock.now(), "time-out")
     found = checks(ctx)
-    assert found["sof_case cases"] == (False, "no answer since 2.11.2026 08:00: time-out")
-    assert found["buf_case cases"] == (False, "no answer since never: time-out")
+    ok, said = found["sof_case cases"]
+    assert not ok
+    assert re.fullmatch(
+        r"no answer since 2\.11\.2026 08:00 \(tries so far: 1, next at 2\.11\.2026 09:\d\d\): time-out", said
+    )
+    ok, said = found["buf_case cases"]
+    assert not ok
+    assert said.startswith("has never answered (tries so far: 1, next at 2.11.2026 08:0")
+    with ctx.database.begin() as session:
+        sources.end(session, "sof_case", sources.CASES, clock.now())
+    assert checks(ctx)["sof_case cases"] == (True, "answered 2.11.2026 09:00")
+
+
+def test_a_source_that_nobody_reads_any_more_is_seen(ctx: Context, clock: SetClock) -> None:
+    """With no worker nothing fails, and nothing is new."""
+    with ctx.database.begin() as session:
+        sources.end(session, "sof_case", sources.PRESENCE, clock.now())
+        sources.end(session, "sof_case", sources.CASES, clock.now())  # not read while no family has said yes
+    clock.move(timedelta(hours=24))
+    assert checks(ctx)["sof_case presence"] == (True, "answered 2.11.2026 08:00")
+    clock.move(timedelta(minutes=1))
+    assert checks(ctx)["sof_case presence"] == (False, "not read since 2.11.2026 08:00: is a worker running?")
+    assert checks(ctx)["sof_case cases"] == (True, "answered 2.11.2026 08:00")
 
 
 def test_a_log_with_a_hole_is_seen(ctx: Context, admin: Callable[[str], None]) -> None:

@@ -102,8 +102,9 @@ LEFT JOIN staff u ON u.id = co.substitute_id AND co.away
 LEFT JOIN person_key uk ON uk.id = u.key_id
 """
 _SOURCES = """
-SELECT source, max(answered_at) AS answered_at, bool_or(failure IS NOT NULL) AS failing FROM source_state
-WHERE purpose <> 'statuses' GROUP BY source ORDER BY 1
+SELECT source, bool_or(failure IS NOT NULL) AS failing,
+       coalesce(min(answered_at) FILTER (WHERE failure IS NOT NULL), max(answered_at)) AS answered_at
+FROM source_state WHERE purpose <> 'statuses' GROUP BY source ORDER BY 1
 """
 _INSERT = """
 INSERT INTO log_entry (seq, id, version, at, kind, child_id, asker_key, asker, subject_key, subject)

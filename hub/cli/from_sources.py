@@ -90,7 +90,8 @@ def show_reads(reads: list[Read], title: str) -> None:
     counts = ("read", "changed", "gone", "events", "ignored", "quarantined", "in_quarantine")
     table_of([{"source": read.source} | {name: getattr(read, name) for name in counts} for read in reads], title)
     for read in reads:
-        notes = [read.held, read.failure and f"{read.failure} (next try {_time(read.next_try_at)})"]
+        since = f"no answer since {_time(read.stale_since)}: " if read.stale_since else ""
+        notes = [read.held, read.failure and f"{since}{read.failure} (next try {_time(read.next_try_at)})"]
         notes.append("another process reads it now" if read.busy else None)
         notes.append(
             f"{read.unsure} not shown, and kept: an unreadable record may be one of them" if read.unsure else None

@@ -220,6 +220,24 @@ def test_silence_is_told_for_every_child_alike_and_at_once(ctx: Context, town: A
     assert later.value.sources[0] == Source("buf_case", "ok", clock.now())
 
 
+def test_a_source_that_answers_half_is_silent_since_the_other_half_was(
+    ctx: Context, town: Any, clock: SetClock
+) -> None:
+    """What it says of presence today says nothing of the cases it has not told of for a week."""
+    began = clock.now()
+    with ctx.database.begin() as session:
+        sources.end(session, "buf_case", sources.CASES, began)
+    clock.move(timedelta(days=7))
+    with ctx.database.begin() as session:
+        sources.failed(session, "buf_case", sources.CASES, clock.now(), "time-out")
+        sources.end(session, "buf_case", sources.PRESENCE, clock.now())
+        sources.failed(session, "sof_case", sources.CASES, clock.now(), "time-out")
+        sources.end(session, "sof_case", sources.PRESENCE, clock.now())
+    [found] = town.ask(town.request(UNKNOWN))
+    # Of one that has never told of cases, what it did tell is all there is to say.
+    assert found.value.sources == (Source("buf_case", "no answer", began), Source("sof_case", "no answer", clock.now()))
+
+
 # The race (recipes.md E)
 
 
