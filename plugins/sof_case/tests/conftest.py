@@ -73,8 +73,14 @@ def _stage() -> Iterator[tuple[_Stage, str]]:
 
 
 @pytest.fixture
-def serve(_stage: tuple[_Stage, str]) -> Callable[[ASGIApp], str]:
+def serve(shared_serve: Callable[[ASGIApp], str]) -> Callable[[ASGIApp], str]:
     """Let an ASGI application answer on 127.0.0.1, until the next one is served; gives its address."""
+    return shared_serve
+
+
+@pytest.fixture(scope="session")
+def shared_serve(_stage: tuple[_Stage, str]) -> Callable[[ASGIApp], str]:
+    """The same, for tests that are one for many examples."""
 
     def at(app: ASGIApp) -> str:
         _stage[0].app = app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Protocol
@@ -87,15 +88,12 @@ def take(entry: Entry, settings: SofSettings, position: str, children: Set[str] 
         return Taken(record, due=due)
     except hub.BadRecord as error:
         # Of a case whose kind is not known to be on the list, nothing may be kept, not even in quarantine.
-        raw = entry.skeleton()[: hub.RAW_LIMIT] if kind is not None else b""
-        return Taken(hub.Unreadable(position, str(error), raw, source_id=_known(entry, kind)))
-
-
-def _known(entry: Entry, kind: str | None) -> str | None:
-    try:
-        return entry.source_id(kind)
-    except hub.BadRecord:
-        return None
+        source_id, raw = None, b""
+        with suppress(hub.BadRecord):
+            source_id = entry.source_id(kind)
+        with suppress(hub.BadRecord):
+            raw = entry.skeleton()[: hub.RAW_LIMIT] if kind is not None else b""
+        return Taken(hub.Unreadable(position, str(error), raw, source_id=source_id))
 
 
 def _case(source_id: str, cpr: str, kind: str, standing: Standing) -> hub.CaseRecord:

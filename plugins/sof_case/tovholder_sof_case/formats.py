@@ -4,6 +4,7 @@ cases in it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ from tovholder_sof_case.settings import SofSettings
 JSON_LIMIT = 64 * 1024 * 1024
 """The largest JSON file that is read (bytes): it is held in memory as a whole. An export has one citizen, or a page."""
 _HEAD = 4096
-_OURS = b"urn:oio:sts:sagdok:"
+_ROOT = re.compile(rb"(?:\s+|<\?.*?\?>|<!--.*?-->)*<(?:[\w.-]+:)?([\w.-]+)", re.DOTALL)
+_EMPTY = {b"ImporterSagDokumentIndeksInput", b"FremsoegSagDokumentIndeksOutput", b"Envelope"}
+"""The documents that may be without a Sag."""
 _NONE = (
     "the file is none of what this plugin reads (Sager of SF1470 in XML, a table or OData answer of DUBU, FHIR bundles "
     "of FFB): take it out of the folder, or have it exported again"
@@ -115,7 +118,8 @@ def _sager(stream: _Again, name: str, reading: Reading) -> Iterator[Taken]:
     at = 0
     for at, element in enumerate(hub.xml_elements(stream, *SAG_TAGS), start=1):
         yield reading.take_sag(element, f"{name} line {element.sourceline}, case {at}")
-    if not at and _OURS not in stream.head.replace(b"\0", b""):
+    root = _ROOT.match(stream.head.removeprefix(_MARKS[0]))
+    if not at and (root is None or root[1] not in _EMPTY):
         raise hub.GaveUp(_NONE)
 
 
