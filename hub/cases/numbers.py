@@ -103,7 +103,13 @@ def renumber(ctx: Context, session: Session, child_id: UUID, new: Cpr, changes: 
         session.execute(delete(tables.FormerNumber).where(tables.FormerNumber.token == token))
         _keep_former(session, old_token, stays.id, seal_json(stays_key, fields["cpr"], _about(stays.id)))
     session.execute(update(tables.Presence).where(tables.Presence.token == old_token).values(token=token))
-    # What a source has said meanwhile about the new number was nobody's: cases are read in full again.
+    # Who has custody is asked about by the new number at once. What a source has said meanwhile about it was nobody's:
+    # cases are read in full again.
+    session.execute(
+        delete(tables.ChildSource).where(
+            tables.ChildSource.child_id == stays.id, tables.ChildSource.source == sources.CUSTODY
+        )
+    )
     session.execute(
         update(tables.SourceState)
         .where(tables.SourceState.purpose == sources.CASES)
