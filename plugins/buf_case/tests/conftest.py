@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 from tovholder_buf_case import BufAdapter, BufSettings
 from tovholder_buf_case.wire import BPI, COMMON, WSI
 
@@ -21,6 +18,8 @@ from hub.clock import SetClock
 from hub.contract import State
 from hub.demo.model import Custody, Institution, Person, Town, TownCase, Version, Worker
 from hub.demo.servers import buf
+from hub.testing import Front
+from hub.testing.front import running
 
 START = datetime(2026, 9, 1, 6, tzinfo=UTC)
 EXAMPLES = Path(__file__).parent / "examples"
@@ -112,58 +111,26 @@ def clock() -> SetClock:
     return SetClock(START)
 
 
-@dataclass
-class Serving:
-    """A server that runs; `requests` is what it was asked: method, path with query."""
+@pytest.fixture
+def serve() -> Iterator[Callable[[ASGIApp], Front]]:
+    """Serve ASGI applications on free ports of 127.0.0.1 until the test ends."""
+    with ExitStack() as open_until_then:
 
-    url: str
-    requests: list[tuple[str, str]] = field(default_factory=list)
+        def start(app: ASGIApp) -> Front:
+            front = open_until_then.enter_context(running())
+            front.serve(app)
+            return front
 
-
-def _noting(app: ASGIApp, requests: list[tuple[str, str]]) -> ASGIApp:
-    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
-        query = scope["query_string"].decode()
-        requests.append((scope["method"], scope["path"] + (f"?{query}" if query else "")))
-        await app(scope, receive, send)
-
-    return noting
+        yield start
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[ASGIApp], Serving]]:
-    """Serve ASGI applications on free ports of 127.0.0.1, each in a thread, until the test ends."""
-    running: list[tuple[uvicorn.Server, threading.Thread]] = []
-
-    def start(app: ASGIApp) -> Serving:
-        serving = Serving("")
-        config = uvicorn.Config(
-            _noting(app, serving.requests), port=0, log_level="error", lifespan="off", ws="none", access_log=False
-        )
-        server = uvicorn.Server(config)
-        listening = config.bind_socket()
-        serving.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-        thread.start()
-        running.append((server, thread))
-        deadline = time.monotonic() + 10
-        while not server.started:
-            assert time.monotonic() < deadline, "the server did not start within 10 seconds"
-            time.sleep(0.005)
-        return serving
-
-    yield start
-    for server, thread in running:
-        server.should_exit = True
-        thread.join(10)
-
-
-@pytest.fixture
-def server(serve: Callable[[ASGIApp], Serving], town: Town, clock: SetClock) -> Serving:
+def server(serve: Callable[[ASGIApp], Front], town: Town, clock: SetClock) -> Front:
     return serve(buf.app(town, clock))
 
 
 @pytest.fixture
-def adapter(server: Serving) -> Iterator[BufAdapter]:
+def adapter(server: Front) -> Iterator[BufAdapter]:
     """Reads the town over HTTP, two records to a page."""
     made = BufAdapter(BufSettings(url=server.url, kinds=KINDS, page_size=2))  # type: ignore[arg-type]  # a str is parsed
     yield made

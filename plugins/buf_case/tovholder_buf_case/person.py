@@ -18,7 +18,7 @@ def _common(*names: str) -> set[str]:
 
 _OF_A_PUPIL = _common("UserId", "CivilRegistrationNumber", "CivilRegistrationNumberType")
 _OF_AN_ENROLMENT = _common("Role", "StudentNumber", "Level", "MainGroupId") | {_GROUP_ID}
-_NUMBER_TYPES = {"", "CPR_VERIFIED", "CPR_UNVERIFIED", "CPR_REPLACEMENT_ID"}
+NUMBER_TYPES = {"", "CPR_VERIFIED", "CPR_UNVERIFIED", "CPR_REPLACEMENT_ID"}
 
 
 def own(element: etree._Element, name: str) -> etree._Element | None:
@@ -53,7 +53,7 @@ def unreadable(person: etree._Element | None, source_id: str | None, cpr: str) -
     kind = text_of(person.find(f"{{{COMMON}}}CivilRegistrationNumberType"))
     if not cpr:
         return "the pupil has no CPR number and cannot be matched: look at cprFilter and the school's system"
-    if kind not in _NUMBER_TYPES:
+    if kind not in NUMBER_TYPES:
         return "the source does not know what type of number the pupil has: correct it in the school's system"
     if kind == "CPR_REPLACEMENT_ID" and not (cpr.isdecimal() and len(cpr) == 10 and cpr[0] in "6789"):
         # A school may make up a number, and it may be somebody else's.

@@ -39,7 +39,7 @@ Stream = IO[bytes] | hub.ByteStream
 _REFUSALS = frozenset({400, 500})
 """SOAP 1.2 answers with a fault and 400 when the request is to blame, 500 when the service is."""
 _FAULT_LIMIT = 64 * 1024
-_ABOUT_US = {
+ABOUT_US = {
     "Signatur": "the request's signature is wrong",
     "SignaturMangler": "the request is not signed",
     "UdbydersytemIdMangler": "system_id is missing",  # spelt like this in the schema
@@ -135,7 +135,7 @@ def _refusal(body: bytes, status: int) -> hub.TovholderError:
     try:
         for fault in hub.xml_elements(io.BytesIO(body), f"{{{SOAP}}}Fault"):
             words = {(element.text or "").strip() for element in fault.iter(f"{{{BPI}}}type", "type")}
-            for word, meaning in _ABOUT_US.items():
+            for word, meaning in ABOUT_US.items():
                 if word in words:
                     return hub.GaveUp(f"{said}: {meaning} ({word})")
             value = (fault.findtext(f".//{{{SOAP}}}Value") or "").rpartition(":")[2]
