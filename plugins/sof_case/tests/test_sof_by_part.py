@@ -170,13 +170,14 @@ def test_index_that_sends_fewer_than_asked_for_loses_nothing(
     assert {getattr(record, "cpr", None) for record in found.values()} <= children
 
 
-def test_town_answers_an_or_like_each_by_itself(sof_url: str, town: Town) -> None:
+def test_town_answers_an_or_like_each_by_itself(sof_url: str, town: Town, index_schema: etree.XMLSchema) -> None:
     role = SofSettings.model_validate({"url": sof_url}).roles.primaer_part
     headers = {"Content-Type": f'application/soap+xml; action="{sof.ACTION}fremsoeg"'}
 
     def found(*parts: str) -> list[str]:
         body = Search(500, CASE, parts=parts, role=role).envelope(sof_url)
         root = etree.fromstring(httpx.post(sof_url, content=body.encode(), headers=headers).content)
+        index_schema.assertValid(etree.ElementTree(root.find("{*}Body")[0]))
         return [each.text or "" for each in root.iterfind(".//{*}ObjektType/{*}UUIDIdentifikator")]
 
     urns = [f"urn:oio:cpr-nr:{case.child}" for case in town.cases["SOF"][:5]]

@@ -1,9 +1,8 @@
-"""Cases of the social administration, read from Sags- og Dokumentindekset (KOMBIT SF1470 v6): over SOAP, or from a
-folder of `Sag` XML.
+"""Cases of the social administration: from Sags- og Dokumentindekset (KOMBIT SF1470 v6) over SOAP, from DUBU over HTTP,
+or from a folder of Sager, exports of DUBU and FFB reports. README.md says how each is set up.
 
-Only index data pass: kind (KLE), state, dates, adviser. Titles, descriptions and all other case content stay here.
-Cases of kinds that are not on the list of the settings, VIP cases, cases exempt from public access and cases with a
-security profile are never passed on.
+Only index data pass: kind (KLE), state, dates, adviser. Titles, descriptions and all other case content stay here, and
+so do cases of kinds that are not on the list of the settings, and those that are marked as not to be told.
 """
 
 from __future__ import annotations

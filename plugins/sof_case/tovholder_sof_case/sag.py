@@ -21,7 +21,7 @@ from typing import cast
 from lxml import etree
 
 import hub
-from tovholder_sof_case.entry import DENMARK
+from tovholder_sof_case.entry import DENMARK, one_line
 from tovholder_sof_case.settings import KLE_SUBJECT, SofSettings
 from tovholder_sof_case.virkning import EARLIEST, GD, INDEX, NEVER, SAG, SD, SDI, registered, since, time, until
 
@@ -265,7 +265,7 @@ def _urn(relation: etree._Element) -> str:
 
 def _actor_name(relation: etree._Element) -> str | None:
     own = f"{GD}LokalUdvidelseListe/{INDEX}SagsaktoerLokalUdvidelse/{INDEX}"
-    return _text(relation, own + "FuldtNavn") or _text(relation, own + "BrugervendtNoegle")
+    return one_line(_text(relation, own + "FuldtNavn") or _text(relation, own + "BrugervendtNoegle") or "") or None
 
 
 def _actor_id(relation: etree._Element, name: str) -> str:
