@@ -339,6 +339,7 @@ def clean(world) -> None:
         source.fail_at = None
     with world.ctx.database.begin() as session:
         session.execute(text("DELETE FROM presence"))
+        session.execute(text("DELETE FROM child_source"))
         session.execute(text("DELETE FROM child"))
         session.execute(text("DELETE FROM person_key"))
         session.execute(text("DELETE FROM source_state"))
