@@ -9,6 +9,7 @@ import calendar
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -95,6 +96,7 @@ def instant(value: str | None) -> datetime | None:
         raise hub.BadRecord("a time of the report is no FHIR instant") from None
 
 
+@lru_cache(maxsize=10_000)
 def days(value: str | None, what: str) -> tuple[date, date] | None:
     """The first and the last day that a FHIR date or dateTime may mean, in Danish time: of 2021-02 it is 1 and 28
     February, of a whole date twice the same.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from sys import intern
 
 import hub
@@ -104,7 +105,14 @@ def adviser(resource: Resource, named: Mapping[str, Resource]) -> hub.StaffRecor
 
 
 def first_of(responsible: Iterable[Resource], named: Mapping[str, Resource]) -> hub.StaffRecord | None:
-    return next((found for pointer in responsible if (found := _staff(pointer, named)) is not None), None)
+    found = (found for pointer in responsible if (found := _staff(pointer, named)) is not None)
+    return next((_same(one) for one in found), None)
+
+
+@lru_cache(maxsize=1_000)
+def _same(person: hub.StaffRecord) -> hub.StaffRecord:
+    """One record in memory for all parts that a member of staff is responsible for."""
+    return person
 
 
 def _staff(pointer: Resource, named: Mapping[str, Resource]) -> hub.StaffRecord | None:

@@ -133,7 +133,8 @@ class Pool:
         used |= {own for one in about.values() for pair in one.replaced for own in pair if own in about}
         strangers: set[str] = set()
         told: set[str] = set()
-        for waiting in self._parts.values():
+        while self._parts:
+            _, waiting = self._parts.popitem()  # no longer held than it is needed
             pointer, number = waiting.about
             own = None if pointer is None else self._own(pointer)
             found = about.get(own) if own is not None else numbers.get(number or "")
@@ -157,8 +158,9 @@ class Pool:
         return self._names.get(name) or name.removeprefix("Patient/").removeprefix("urn:uuid:")
 
     def _report(self, citizen: Report, waiting: _Waiting) -> Report:
-        adviser = waiting.part.adviser or parts.first_of(waiting.responsible, self._staff)
-        part = replace(waiting.part, adviser=adviser)
+        part = waiting.part
+        if waiting.responsible:
+            part = replace(part, adviser=parts.first_of(waiting.responsible, self._staff))
         return replace(citizen, time=waiting.time, parts=(part,))
 
 

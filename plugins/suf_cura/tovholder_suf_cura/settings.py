@@ -14,8 +14,8 @@ class SufSettings(hub.SourceSettings):
     """`[plugins.suf_cura]`.
 
     `url` is the base address of a FHIR server (`https://cura.example.dk/fhir`); see `wire` for what it is asked.
-    `folder` holds delivery reports as `*.json`: a report, or a bundle of reports. `kinds` may hold `care`; without it
-    nothing passes."""
+    `folder` holds files of FHIR JSON, each known by its content: a report, a bundle of reports, a resource that stands
+    alone, or any of them one to a line. `kinds` may hold `care`; without it nothing passes."""
 
     administration: str | None = "SUF"
 
