@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from hub.cases import apart
+from hub.cases.storable import storable
 from hub.errors import GaveUp, TovholderError, TryAgain
 from hub.reading import SourceSettings
 from hub.reading.paging import HasCursor, onward
@@ -226,12 +227,13 @@ def listed(sections: Mapping[str, Any], source: str) -> Set[str] | None:
 
 def pages(name: str, ask: Callable[[], Iterable[P]], *, ahead: bool = False) -> Iterator[P]:
     """What a plugin answers, page by page. An error that is none of the hub's own is a fault in the plugin: GaveUp with
-    the kind of error alone, since its words may hold a record; also when its pages lead in a circle.
+    the kind of error alone, since its words may hold a record; also when its pages lead in a circle. A record with text
+    that cannot be stored comes as Unreadable.
 
     `ahead`: the next page is fetched while this one is stored (not where asking for it says that this one is safe),
     and TryAgain when nothing comes for PATIENCE."""
     try:
-        yield from onward(apart.ahead(name, ask, PATIENCE.total_seconds()) if ahead else ask())
+        yield from storable(onward(apart.ahead(name, ask, PATIENCE.total_seconds()) if ahead else ask()))
     except TovholderError:
         raise
     except Empty as error:
