@@ -7,18 +7,17 @@ asked for, and its guardians not once more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Set
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from hub.access import log
-from hub.cases import events, guardians, holders, numbers, persons, sources
+from hub.cases import events, guard, guardians, holders, numbers, persons, sources
 from hub.cases.custody_run import CustodyRead as CustodyRead
 from hub.cases.custody_run import Run, matchable, note
 from hub.clock import DENMARK, today
@@ -82,7 +81,9 @@ def _read(ctx: Context, adapter: Adapter, children: set[UUID], alone: KnowsPerso
     started = ctx.clock.now()
     with ctx.database.begin() as session:
         asked = numbers.numbers_of(ctx, session, children)
-    run = Run(ctx, adapter.name, set(asked.values()), asked, CustodyRead(adapter.name))
+        known = select(func.count()).where(tables.Custody.child_id.in_(children), tables.Custody.until.is_(None))
+        run = Run(ctx, adapter.name, set(asked.values()), asked, CustodyRead(adapter.name))
+        run.known = session.execute(known).scalar_one()
 
     def ask() -> Iterator[Page]:
         return alone.persons(frozenset(asked)) if alone is not None else adapter.read(None, frozenset(asked))
@@ -111,24 +112,23 @@ def _ask_about_leavers(run: Run, adapter: Adapter, started: datetime) -> None:
         return
     ctx = run.ctx
     with ctx.database.begin() as session:
-        known = guardians.numbers_of(
-            ctx, session, set(session.execute(_unseen(run, started, tables.Custody.guardian_id)).scalars())
-        )
+        left = select(tables.Custody.guardian_id).where(*_unseen(run.children - run.spoilt, started))
+        known = guardians.numbers_of(ctx, session, set(session.execute(left).scalars()))
     if not known:
         return
     for page in sources.pages(adapter.name, lambda: adapter.persons(frozenset(known))):
         with ctx.database.begin() as session:
             for record in page.records:
                 if isinstance(record, PersonRecord) and record.cpr in known:
-                    new = run.number(session, record)
-                    if new is not None:
-                        guardians.renumber(ctx, session, known[record.cpr], new)
+                    # A number that is none says nothing: whoever had custody has it no more.
+                    with suppress(BadRecord):
+                        guardians.renumber(ctx, session, known[record.cpr], matchable(record.current or record.cpr))
 
 
-def _unseen(run: Run, started: datetime, column: Any) -> Select[Any]:
-    """Custody of the children that could be read, which this read has not named."""
-    return select(column).where(
-        tables.Custody.child_id.in_(run.children - run.spoilt),
+def _unseen(children: Set[UUID], started: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Custody of these children that a read which began then has not named."""
+    return (
+        tables.Custody.child_id.in_(children),
         tables.Custody.seen_at < started,
         tables.Custody.until.is_(None),
     )
@@ -147,15 +147,11 @@ def _finish(run: Run, session: Session, started: datetime, *, custody: bool) -> 
         return
     day = today(run.ctx.clock)
     before = events.guardians_of(session, done, day)
+    if not _believed(run, session, done, started):
+        return
     if not run.unreadable:
         session.execute(
-            update(tables.Custody)
-            .where(
-                tables.Custody.child_id.in_(done),
-                tables.Custody.seen_at < started,
-                tables.Custody.until.is_(None),
-            )
-            .values(until=started.astimezone(DENMARK).date())
+            update(tables.Custody).where(*_unseen(done, started)).values(until=started.astimezone(DENMARK).date())
         )
         holders.drop(session, day, done)
     else:
@@ -167,7 +163,20 @@ def _finish(run: Run, session: Session, started: datetime, *, custody: bool) -> 
     )
     note(session, sources.CUSTODY, done, started)
     note(session, sources.UNKNOWN, run.children - done, started)
+    run.mended(session, done, started)
     _log(session, holders.entries(run.ctx, session, before, events.guardians_of(session, set(before), day)))
+
+
+def _believed(run: Run, session: Session, children: set[UUID], started: datetime) -> bool:
+    """Whether the answer names enough of the custody that was known: a permission that was taken away looks just like
+    everybody losing custody on one day. If not, nobody does, and all are asked for again."""
+    state = sources.state(session, run.source, sources.CUSTODY)
+    unseen = session.execute(select(func.count()).where(*_unseen(children, started))).scalar_one()
+    state.known_rows = run.known
+    section = run.ctx.plugins.sections.get(run.source)
+    believed = guard.believe(state, 0 if run.unreadable else unseen, section, run.ctx.clock.now())
+    run.result.held = sources.held(state)
+    return believed
 
 
 def _log(session: Session, entries: list[log.SealedEntry]) -> None:
@@ -195,7 +204,6 @@ def _take(run: Run, session: Session, page: Page) -> None:
 
 def _readable(run: Run, session: Session, page: Page) -> Iterator[tuple[UUID, bytes, GuardianRecord]]:
     """The page's custodies of children who were asked about; what cannot be read goes to quarantine."""
-    ctx = run.ctx
     for record in page.records:
         if isinstance(record, GuardianRecord):
             child = run.numbers.get(record.child_cpr)
@@ -204,22 +212,12 @@ def _readable(run: Run, session: Session, page: Page) -> Iterator[tuple[UUID, by
             try:
                 guardian = matchable(record.guardian_cpr)
             except BadRecord as error:
-                reference = ctx.keys.refer(run.source, record.source_id).hex()
-                run.quarantine(session, Unreadable(f"custody {reference}", str(error), repr(record).encode()))
-                run.spoilt.add(child)
+                run.quarantine(session, Unreadable("", f"a guardian: {error}", repr(record).encode()), child)
                 continue
             run.about.add(child)
-            yield child, ctx.keys.lookup_token(guardian.digits), record
+            yield child, run.ctx.keys.lookup_token(guardian.digits), record
         elif isinstance(record, Unreadable):
-            child = run.numbers.get(record.cpr) if record.cpr is not None else None
-            if child is None:
-                run.unreadable = True
-                run.quarantine(session, record)
-            else:
-                # It says which child it is about: it stands in the way of no other, and keeps its place by the child.
-                run.spoilt.add(child)
-                reference = ctx.keys.refer(run.source, str(child)).hex()
-                run.quarantine(session, replace(record, position=f"answer about {reference}"))
+            run.quarantine(session, record, run.numbers.get(record.cpr) if record.cpr is not None else None)
 
 
 def _keep(run: Run, session: Session, records: list[tuple[UUID, bytes, GuardianRecord]]) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Set
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from hub.cases import quarantine
+from hub.cases import quarantine, sources
 from hub.context import Context
-from hub.contract import PersonRecord, Unreadable
+from hub.contract import Unreadable
 from hub.errors import BadRecord
 from hub.identity import Cpr, parse
 from hub.store import tables
@@ -22,7 +23,10 @@ class CustodyRead:
     source: str
     read: int = 0
     quarantined: int = 0
+    """Records met that could not be read, those met before among them."""
     failure: str | None = None
+    held: str | None = None
+    """Why no custody was ended although it was not named: an operator must look."""
 
 
 @dataclass(slots=True)
@@ -35,6 +39,8 @@ class Run:
     numbers: dict[str, UUID]
     """Whom it was asked about."""
     result: CustodyRead
+    known: int = 0
+    """How many custodies that last the hub knew of these children before."""
     about: set[UUID] = field(default_factory=set)
     """Children with a guardian who could be read."""
     spoilt: set[UUID] = field(default_factory=set)
@@ -52,21 +58,24 @@ class Run:
                     children.remove(gone)
                     children.add(stays)
 
-    def quarantine(self, session: Session, record: Unreadable) -> None:
-        self.result.quarantined += quarantine.keep(session, self.ctx.keys, self.source, record, self.ctx.clock.now())
+    def quarantine(self, session: Session, record: Unreadable, child: UUID | None = None) -> None:
+        """Keep what could not be read. `child`: the one it is about, who is asked for again; it stands in the way of no
+        other. What may be about anyone ends nobody's custody."""
+        if child is None:
+            self.unreadable = True
+        else:
+            self.spoilt.add(child)
+            record = replace(record, position=f"answer about child {child}", source_id=str(child))
+        keys, now = self.ctx.keys, self.ctx.clock.now()
+        quarantine.keep(session, keys, self.source, record, now, sources.CUSTODY)
+        self.result.quarantined += 1
 
-    def number(self, session: Session, record: PersonRecord) -> Cpr | None:
-        """The number a person has now, where it is another than was asked by; None otherwise, and with the record in
-        quarantine when it is none."""
-        if record.current is None or record.current == record.cpr:
-            return None
-        try:
-            return matchable(record.current)
-        except BadRecord as error:
-            reference = self.ctx.keys.refer(self.source, record.source_id).hex()
-            reason = f"the number now: {error}"
-            self.quarantine(session, Unreadable(f"person {reference}", reason, repr(record).encode()))
-            return None
+    def mended(self, session: Session, children: Set[UUID], started: datetime) -> None:
+        """These can be read now; and what was about nobody in particular and has not been met again is gone."""
+        now, keys = self.ctx.clock.now(), self.ctx.keys
+        references = [keys.refer(self.source, str(child)) for child in children]
+        quarantine.mend(session, self.source, sources.CUSTODY, references, now)
+        quarantine.settle(session, self.source, sources.CUSTODY, started, now, nameless=True)
 
 
 def matchable(digits: str) -> Cpr:

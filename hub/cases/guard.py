@@ -44,7 +44,7 @@ def accept(session: Session, source: str) -> dict[str, int]:
     """An operator has looked: what the source shows now is right. The next whole read ends what it does not show,
     unless it shows fewer again. Gives the rows accepted, by purpose. Raises NotAllowed when nothing is held."""
     accepted: dict[str, int] = {}
-    for purpose in (sources.PRESENCE, sources.CASES):
+    for purpose in (sources.PRESENCE, sources.CASES, sources.CUSTODY):
         row = session.get(SourceState, (source, purpose), with_for_update=True)
         if row is not None and row.held_rows is not None:
             row.accepted_rows = accepted[purpose] = row.held_rows

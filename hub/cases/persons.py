@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 from hub.access import log
 from hub.access.askers import asker_key
 from hub.cases import numbers, sources
-from hub.cases.custody_run import Run, note
+from hub.cases.custody_run import Run, matchable, note
 from hub.cases.ending import end
 from hub.context import Context
-from hub.contract import PersonRecord
+from hub.contract import PersonRecord, Unreadable
+from hub.errors import BadRecord
 from hub.store import tables
 from hub.store.people import open_key, open_keys
 from hub.vault import seal_json, unseal_json
@@ -31,9 +32,11 @@ def take(run: Run, session: Session, records: list[PersonRecord]) -> list[log.Se
         if child is None:
             continue  # not asked for: not ours to know
         if record.current not in (None, record.cpr):
-            new = run.number(session, record)
-            if new is None:
-                run.spoilt.add(child)
+            try:
+                new = matchable(record.current or "")
+            except BadRecord as error:
+                reason = f"the number the child has now: {error}"
+                run.quarantine(session, Unreadable("", reason, repr(record).encode()), child)
                 continue
             numbers.renumber(run.ctx, session, child, new, changes)
             run.follow(changes.merged)

@@ -168,8 +168,12 @@ def mend(session: Session, source: str, purpose: str, references: Iterable[bytes
     return len(left.all())
 
 
-def settle(session: Session, source: str, purpose: str, began_at: datetime, now: datetime) -> int:
-    """A whole read that began then has come to its end: what it has not met is no longer there, or can be read now."""
+def settle(
+    session: Session, source: str, purpose: str, began_at: datetime, now: datetime, *, nameless: bool = False
+) -> int:
+    """A whole read that began then has come to its end: what it has not met is no longer there, or can be read now.
+    `nameless`: it was about some only, so this holds for what does not say which record it is."""
+    unnamed = [Quarantine.reference.is_(None)] if nameless else []
     left = session.execute(
         update(Quarantine)
         .where(
@@ -177,6 +181,7 @@ def settle(session: Session, source: str, purpose: str, began_at: datetime, now:
             Quarantine.purpose == purpose,
             Quarantine.last_seen < began_at,
             Quarantine.resolved_at.is_(None),
+            *unnamed,
         )
         .values(resolved_at=now)
         .returning(Quarantine.id)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.markup import escape
@@ -37,6 +37,7 @@ from hub.errors import NotAllowed, SettingsError, TovholderError
 from hub.identity import parse
 from hub.plugins import load as load_plugins
 from hub.settings import Settings
+from hub.store import outage
 from hub.store.database import Database
 from hub.vault import make_keys
 from hub.web import serving
@@ -99,7 +100,9 @@ def match(as_json: Json = False) -> None:
     else:
         from_sources.show_reads(found.reads, "Presences")
         out.print(f"in the target group {found.found} · offered now {placed.offered} · waiting {placed.waiting}")
-    clean = all(read.clean for read in found.reads) and not any(read.failure or read.quarantined for read in custody)
+    clean = all(read.clean for read in found.reads) and not any(
+        read.failure or read.held or read.quarantined for read in custody
+    )
     raise typer.Exit(0 if clean else NEEDS_A_PERSON)
 
 
@@ -165,7 +168,8 @@ def lookup(
 
 
 async def _ask(ctx: Context, request: Request) -> Any:
-    queue = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, KeyCache(ctx.database, ctx.keys, ctx.clock))
+    cache = KeyCache(ctx.database, ctx.keys, ctx.clock)
+    queue = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, cache, ensure=ctx.database.ensure)
     writer = asyncio.create_task(queue.run())
     try:
         return await queue.ask(request)
@@ -221,9 +225,18 @@ def guarded(run: Callable[[], None]) -> None:
     try:
         run()
     except TovholderError as error:
-        # The text may hold brackets (a path, a list), and must stay one line for whoever reads it by program.
-        err.print(f"[bold red]tovholder:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        raise SystemExit(1) from error
+        _refuse(str(error), error)
+    except outage.Unavailable as error:
+        said = outage.why(error)
+        if said is None:
+            raise
+        _refuse(f"{said}{'' if said.endswith('?') else '.'} Run this again when it answers", error)
+
+
+def _refuse(said: str, error: BaseException) -> NoReturn:
+    # The text may hold brackets (a path, a list), and must stay one line for whoever reads it by program.
+    err.print(f"[bold red]tovholder:[/] {escape(said)}", highlight=False, soft_wrap=True)
+    raise SystemExit(1) from error
 
 
 def main() -> None:

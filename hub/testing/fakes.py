@@ -114,7 +114,7 @@ class FakeSource:
         self.asked.append((since, children))
 
         def keep(record: Record) -> bool | None:
-            if isinstance(record, PersonRecord):
+            if isinstance(record, PersonRecord) or (isinstance(record, Unreadable) and record.cpr is not None):
                 return record.cpr in children
             if isinstance(record, CaseRecord):
                 if self.kinds is not None and record.kind not in self.kinds:

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 
 from hub import GuardianRecord, Page, TryAgain, Unreadable, family
-from hub.cases import custody
+from hub.cases import custody, guard
 from hub.cases.custody import read_custody
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
@@ -252,3 +252,91 @@ def test_what_a_guardian_is_called_is_kept_up_to_date(found):
         row = session.get_one(tables.Guardian, found.guardian(MOTHER))
         fields = unseal_json(open_key(session, found.ctx.keys, row.key_id), row.sealed, f"guardian:{row.id}")
     assert (fields["name"], fields["protected"]) == ("Vera Nytnavn", True)
+
+
+class TestQuarantine:
+    def spoilt(self, world) -> list[tuple[str, bool]]:
+        return sorted((row.reason, row.resolved_at is None) for row in world.rows(tables.Quarantine))
+
+    def test_an_answer_leaves_it_when_it_can_be_read(self, world):
+        world.coordinators()
+        world.present(KARLA)
+        bad = Unreadable("child 1", "foraeldremyndighedSletdato is no date", b"...", cpr=KARLA)
+        world.cpr.put(bad)
+        world.night()
+        world.night()
+        assert self.spoilt(world) == [(bad.reason, True)]
+        world.cpr._records.changes.clear()
+        world.custody(KARLA, MOTHER)
+        world.night()
+        assert self.spoilt(world) == [(bad.reason, False)]
+
+    def test_what_is_about_nobody_leaves_it_when_it_is_not_met_again(self, world):
+        world.coordinators()
+        world.present(KARLA)
+        world.cpr.put(Unreadable("a.xml", "the file holds no PersonLookupResponse", b"..."))
+        world.night()
+        world.cpr._records.changes.clear()
+        world.custody(KARLA, MOTHER)
+        world.clock.move(timedelta(days=1))
+        world.night()
+        assert [is_open for _reason, is_open in self.spoilt(world)] == [False]
+
+    def test_another_childs_stays_there_meanwhile(self, found):
+        """Only the children who are due are asked about: of the others nothing has been said."""
+        found.cpr.put(Unreadable("child 1", "CPR does not know this number", b"...", cpr=EMIL))
+        ask(found, KARLA, EMIL)
+        found.clock.move(timedelta(days=1))
+        ask(found, KARLA)
+        assert [is_open for _reason, is_open in self.spoilt(found)] == [True]
+
+    def test_no_number_stands_where_it_is_shown(self, found):
+        found.cpr.put(Unreadable("child 1", "CPR does not know this number", KARLA.encode(), cpr=KARLA))
+        found.cpr.put(GuardianRecord("bad", EMIL, "0101800AB1"))
+        ask(found, KARLA, EMIL)
+        rows = found.rows(tables.Quarantine)
+        assert len(rows) == 2
+        assert not any(
+            number in f"{row.position} {row.reason}" for row in rows for number in (KARLA, EMIL, "0101800AB1")
+        )
+
+
+class TestFarFewer:
+    """A permission that is taken away looks just like everybody losing custody on one day."""
+
+    @pytest.fixture
+    def several(self, world):
+        world.coordinators()
+        children = [world.number(n) for n in range(4)]
+        for child in children:
+            world.present(child)
+            world.custody(child, MOTHER, FATHER)
+        world.night()
+        world.clock.move(timedelta(days=7))
+        for child in children[:3]:
+            for parent in (MOTHER, FATHER):
+                world.cpr.take_away(f"{child}/{parent}", tombstone=False)
+        return world, children
+
+    def test_nobody_loses_custody_and_an_operator_is_told(self, several):
+        world, children = several
+        (read,) = ask(world, *children)
+        assert read.held
+        assert [row.until for row in world.rows(tables.Custody)] == [None] * 8
+
+    def test_until_the_operator_says_it_is_right(self, several):
+        world, children = several
+        world.night()
+        with world.ctx.database.begin() as session:
+            guard.accept(session, "cpr")
+        world.night()
+        assert sum(row.until is None for row in world.rows(tables.Custody)) == 2
+        assert {task.child_id for task in world.rows(tables.Task)} == {world.child(child) for child in children[:3]}
+
+    def test_custody_that_is_said_to_have_ended_ends(self, several):
+        world, children = several
+        for child in children[:3]:
+            world.custody(child, MOTHER, FATHER, until=date(2026, 11, 5))
+        (read,) = ask(world, *children)
+        assert read.held is None
+        assert sum(row.until is None for row in world.rows(tables.Custody)) == 2
