@@ -129,6 +129,8 @@ def whole_number(number: str) -> str:
 
 def one_line(text: str, most: int = 255) -> str:
     """A name on one line, without characters nobody can see."""
+    if text.isprintable():
+        return " ".join(text.split())[:most]
     seen = (" " if letter.isspace() else letter for letter in text)
     kept = "".join(letter for letter in seen if unicodedata.category(letter)[0] != "C")
     return " ".join(kept.split())[:most]

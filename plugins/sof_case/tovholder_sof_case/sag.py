@@ -207,9 +207,11 @@ class Sag:
         return hub.raw(_bare(self._element))
 
     def _holding(self, elements: list[etree._Element]) -> etree._Element | None:
-        holding = [each for each in elements if since(each) <= self._at and self._lasts(each)]
-        coming = [each for each in elements if since(each) > self._at and self._lasts(each)]
-        return max(holding, key=since) if holding else min(coming, key=since, default=None)
+        lasting = [(since(each), each) for each in elements if self._lasts(each)]
+        begun = [each for each in lasting if each[0] <= self._at]
+        if begun:
+            return max(begun, key=lambda each: each[0])[1]
+        return min(lasting, key=lambda each: each[0])[1] if lasting else None
 
     def _lasts(self, element: etree._Element) -> bool:
         end = until(element)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from lxml import etree
 
@@ -22,10 +23,13 @@ NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 def time(text: str | None) -> datetime | None:
     """An xs:dateTime in UTC; one without a zone is Danish."""
-    if not text or not text.strip():
-        return None
+    return _time(text.strip()) if text and text.strip() else None
+
+
+@lru_cache(maxsize=1024)  # the parts of a case mostly begin at one time
+def _time(text: str) -> datetime:
     try:
-        found = datetime.fromisoformat(text.strip())
+        found = datetime.fromisoformat(text)
     except ValueError as error:
         raise hub.BadRecord("a time is not of the form YYYY-MM-DDThh:mm:ss.sss+hh:mm") from error
     try:
