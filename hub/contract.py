@@ -145,6 +145,9 @@ class Page:
     same transaction as the page's records, and says nothing about a person. `complete` is True only on the last page
     of a full read (`since=None` or a cursor that such a read gave): what was not in that read is gone.
     `ignored` counts records left out because their kind is not on the list.
+
+    A source may change while it is read. What is there all the while comes in this read; what changes meanwhile comes
+    in this read or the next from its cursor. An adapter that cannot keep that any more raises TryAgain.
     """
 
     records: tuple[Record, ...]
