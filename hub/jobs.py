@@ -1,20 +1,24 @@
 """What runs in the background: each job a few lines that call one use case. Arguments are ids only.
 
 Procrastinate keeps, retries and schedules them in the same PostgreSQL. What a killed worker held is taken up again by
-the others; a task claims its row first, so that a job which ran after all does nothing twice.
+the others; a task claims its row first, so that a job which ran after all does nothing twice. A worker that loses the
+database begins anew when it is back, under another number: so whatever its old one held is taken up as well.
 """
 
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Sequence
+from time import monotonic
+from time import time as wall
+from typing import Any, LiteralString
 from uuid import UUID
 
 import structlog
 from procrastinate import App, BaseRetryStrategy, PsycopgConnector, RetryDecision
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
-from sqlalchemy.exc import OperationalError
 
 from hub import family
 from hub.cases import custody, match, reminders, sync
@@ -23,30 +27,54 @@ from hub.coordination import offers, silence
 from hub.errors import TryAgain
 from hub.letters import compose, delivery
 from hub.letters.templates import Templates
-from hub.store import home, queue
+from hub.store import home, outage, queue
 
 log = structlog.get_logger()
 
 MATCH, LETTERS = "match", "letters"
 QUEUES = (MATCH, LETTERS)
 """`match` holds the lookup-token key; a worker without that queue does not."""
+LONGEST_WAIT = 4 * 3600.0
+"""No job waits longer for its next try (seconds). One that does was put off by a clock that was wrong."""
+CLOCK_BACK = 30.0
+"""A clock that was put back by more than this (seconds) has a worker begin anew: it would else wait for the time it saw
+before until it defers what is due every minute."""
+PAUSE = 1.0
+"""Before a worker that lost the database tries again (seconds)."""
 
 
 class Backoff(BaseRetryStrategy):
     """Retry what may go well later: after what the other side asked for, else 5 s, 10 s, 20 s … at most an hour. So may
-    what the database broke off (a restart, two that waited for each other): nothing of it was committed."""
+    what the database broke off (a restart, a full disk, two that waited for each other): nothing of it was
+    committed."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        if not isinstance(exception, TryAgain | OperationalError) or job.attempts >= 100:
+        if not _passes(exception) or job.attempts >= 100:
             return None
         asked = exception.after_seconds if isinstance(exception, TryAgain) else None
-        wait = asked or min(3600.0, 5.0 * 2.0 ** min(job.attempts, 10))
+        wait = min(LONGEST_WAIT, asked or min(3600.0, 5.0 * 2.0 ** min(job.attempts, 10)))
         return RetryDecision(retry_in={"seconds": int(wait) or 1})
+
+
+class Connector(PsycopgConnector):
+    """Tells when a statement of the queue's own has failed. If it was to say that a job is done, the job would be held
+    for ever by a worker that lives and does nothing with it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.failed = asyncio.Event()
+
+    async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
+        try:
+            await super().execute_query_async(query, **arguments)
+        except ConnectorException:
+            self.failed.set()
+            raise
 
 
 def build(ctx: Context) -> App:
     """The App with all tasks, for a worker."""
-    app = App(connector=PsycopgConnector(conninfo=ctx.database.conninfo, min_size=1, max_size=6))
+    app = App(connector=Connector(conninfo=ctx.database.conninfo, min_size=1, max_size=6))
     templates = Templates(ctx.settings.letters.folder)
     retry = Backoff()
 
@@ -101,36 +129,79 @@ def find_and_offer(ctx: Context) -> tuple[match.Match, list[custody.CustodyRead]
     return found, custody.read_custody(ctx, children), offers.place(ctx)
 
 
+_PUT_OFF = """
+UPDATE procrastinate_jobs SET scheduled_at = now()
+WHERE status = 'todo' AND scheduled_at > now() + make_interval(secs => %(longest)s)
+"""
+
+
 async def take_up(app: App, heartbeat: float) -> int:
-    """Give the jobs of workers without a sign of life for `heartbeat` seconds back to the queue. Gives how many."""
+    """Give the jobs of workers without a sign of life for `heartbeat` seconds back to the queue, and let none wait
+    longer than LONGEST_WAIT. Gives how many were given back."""
     stalled = list(await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=heartbeat))
     for job in stalled:
         await app.job_manager.retry_job(job)
+    await app.connector.execute_query_async(_PUT_OFF, longest=LONGEST_WAIT)
     return len(stalled)
 
 
 async def _rescue(app: App, heartbeat: float) -> None:
-    """For as long as the worker runs, take up what others have left. Not a job itself: a worker whose hands are full
+    """For as long as the clock goes on, take up what others have left. Not a job itself: a worker whose hands are full
     does it too."""
     while True:
-        try:
-            await take_up(app, heartbeat)
-        except ConnectorException as error:
-            log.warning("the queue does not answer", error=type(error).__name__)
+        ahead = wall() - monotonic()
+        await take_up(app, heartbeat)
         await asyncio.sleep(heartbeat / 3)
+        if ahead - (wall() - monotonic()) > CLOCK_BACK:
+            log.warning("the clock was put back")
+            return
 
 
 def work(ctx: Context, queues: Sequence[str], concurrency: int) -> None:
-    """Run a worker until it is stopped. What a killed one held is taken up within `worker.heartbeat_seconds` and a
-    third."""
-    heartbeat = ctx.settings.worker.heartbeat_seconds
+    """Run a worker until SIGTERM or SIGINT; the jobs under way are then brought to their end. What a killed one held is
+    taken up within `worker.heartbeat_seconds` and a third."""
+    asyncio.run(_work(ctx, queues, concurrency))
 
-    async def run() -> None:
-        app = build(ctx)
-        async with app.open_async():
-            rescue = asyncio.create_task(_rescue(app, heartbeat))
-            try:
-                await app.run_worker_async(
+
+async def _work(ctx: Context, queues: Sequence[str], concurrency: int) -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        loop.remove_signal_handler(number)  # who asks twice does not want to wait
+        told.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    waits = asyncio.create_task(told.wait())
+    while not told.is_set():
+        turn = asyncio.create_task(_turn(ctx, queues, concurrency))
+        await asyncio.wait({turn, waits}, return_when=asyncio.FIRST_COMPLETED)
+        turn.cancel()
+        [error] = await asyncio.gather(turn, return_exceptions=True)
+        if told.is_set():
+            return
+        if isinstance(error, BaseException) and not _passes(error):
+            raise error
+        log.warning("the worker begins anew", why=None if error is None else str(error))
+        await asyncio.wait({waits}, timeout=PAUSE)
+
+
+def _passes(error: BaseException) -> bool:
+    return isinstance(error, ConnectorException | TryAgain) or outage.why(error) is not None
+
+
+async def _turn(ctx: Context, queues: Sequence[str], concurrency: int) -> None:
+    """Work under one number, until cancelled, or the queue or the clock has failed."""
+    await asyncio.to_thread(ctx.database.ensure)
+    heartbeat = ctx.settings.worker.heartbeat_seconds
+    app = build(ctx)
+    assert isinstance(app.connector, Connector)  # noqa: S101 - as built above
+    async with app.open_async():
+        tasks = [
+            asyncio.create_task(work)
+            for work in (
+                app.run_worker_async(
                     queues=list(queues),
                     concurrency=concurrency,
                     fetch_job_polling_interval=1.0,
@@ -138,9 +209,17 @@ def work(ctx: Context, queues: Sequence[str], concurrency: int) -> None:
                     shutdown_graceful_timeout=20.0,
                     update_heartbeat_interval=heartbeat / 3,
                     stalled_worker_timeout=heartbeat,
-                )
-            finally:
-                rescue.cancel()
-                await asyncio.gather(rescue, return_exceptions=True)
-
-    asyncio.run(run())
+                    install_signal_handlers=False,
+                ),
+                _rescue(app, heartbeat),
+                app.connector.failed.wait(),
+            )
+        ]
+        try:
+            done, _others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()

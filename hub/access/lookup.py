@@ -4,12 +4,16 @@ Requests that come at the same time wait in one queue and share a batch: lock th
 needs, decide and seal, add the entries, commit, answer. Reading comes after the lock as a statement of its own, so that
 its snapshot is newer than the wait: one statement that does it all showed what had just been withdrawn.
 Two round trips serve up to 256 lookups; batches form by themselves while the previous one commits, without a timer.
+
+A batch whose connection breaks before its commit was asked for is served once more on a new one: nothing of it can have
+been kept. One that breaks after that is given up, since nobody knows what was kept; and an answer is given after a
+confirmed commit only.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +21,7 @@ from uuid import UUID
 
 import psycopg
 import structlog
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import namedtuple_row
 
 from hub import faults
@@ -35,6 +40,9 @@ WAITING_AT_MOST = 4096
 PATIENCE = 5.0
 """How long a batch may take (seconds), most of it waiting for the head: after that it is given up and nobody is shown
 anything."""
+HEAD_HELD_AT_MOST = 10.0
+"""So long a process may hold the head and do nothing (seconds). One that is stopped, or whose machine is gone, would
+else keep all others from showing anything."""
 
 
 class LogUnavailable(TryAgain):
@@ -124,9 +132,25 @@ class _Waiting:
 class LookupQueue:
     """One queue and one writer per process. `run` is the writer; `ask` puts a question and waits for its answer."""
 
-    def __init__(self, conninfo: str, keys: Keys, clock: Clock, cache: KeyCache, *, patience: float = PATIENCE) -> None:
-        self._conninfo, self._keys, self._clock, self._cache = conninfo, keys, clock, cache
-        self._patience = patience
+    def __init__(
+        self,
+        conninfo: str,
+        keys: Keys,
+        clock: Clock,
+        cache: KeyCache,
+        *,
+        ensure: Callable[[], None] | None = None,
+        patience: float = PATIENCE,
+        head_held_at_most: float = HEAD_HELD_AT_MOST,
+    ) -> None:
+        """`ensure` brings the database back where that is this program's to do (Database.ensure); it may block."""
+        options = f"{conninfo_to_dict(conninfo).get('options') or ''} " + (
+            f"-c idle_in_transaction_session_timeout={int(head_held_at_most * 1000)}"
+        )
+        self._conninfo = make_conninfo(conninfo, options=options)
+        self._keys, self._clock, self._cache = keys, clock, cache
+        self._ensure, self._patience = ensure, patience
+        self._commit_asked = False
         self._stopped = False
         self._waiting: list[_Waiting] = []
         self._more = asyncio.Event()
@@ -174,7 +198,7 @@ class LookupQueue:
             return
         try:
             async with asyncio.timeout(self._patience):
-                disclosures = await self._write(batch)
+                disclosures = await self._write_or_once_more(batch)
         except BaseException as error:
             # Whatever happened, the commit was not confirmed: nobody gets an answer, and the next batch reconnects.
             failure = LogUnavailable()
@@ -207,7 +231,21 @@ class LookupQueue:
         if connection is not None:
             await connection.close()
 
+    async def _write_or_once_more(self, batch: list[_Waiting]) -> list[Disclosure[Answer]]:
+        try:
+            return await self._write(batch)
+        except psycopg.OperationalError as error:
+            if self._commit_asked or not (self._connection is None or self._connection.closed):
+                raise
+            # The database was restarted, or this connection was cut; what was begun on it is rolled back.
+            log.warning("lookup: the connection broke, once more on another", error=type(error).__name__)
+            await self._disconnect()
+            if self._ensure is not None:
+                await asyncio.to_thread(self._ensure)
+            return await self._write(batch)
+
     async def _write(self, batch: list[_Waiting]) -> list[Disclosure[Answer]]:
+        self._commit_asked = False
         connection = await self._connect()
         tokens = list({waiting.request.token for waiting in batch})
         async with connection.pipeline():
@@ -224,6 +262,7 @@ class LookupQueue:
             entries = [entry for entry, _coordinator in decided]
             await connection.execute(_INSERT, _columns(first, entries))
             faults.point("lookup.entries")
+            self._commit_asked = True
             await connection.execute("COMMIT")
         faults.point("lookup.committed")
         return [Disclosure(Answer(coordinator, sources), entry.id) for entry, coordinator in decided]

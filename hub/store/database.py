@@ -3,22 +3,31 @@ the owner for migrations."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import psycopg
+import structlog
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import Engine, create_engine, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from hub.errors import SchemaError, SettingsError, TryAgain
+from hub.errors import SchemaError, SettingsError, TovholderError, TryAgain
 from hub.settings import Settings
-from hub.store import embedded, schema
+from hub.store import embedded, outage, schema
+
+log = structlog.get_logger()
 
 APP_ROLE = "tovholder_app"
 DEMO_DATABASE = "tovholder_demo"
 """The demo's own database on the embedded server: made anew at each run, never the real one."""
 _APP_OPTIONS = f"-c role={APP_ROLE} -c timezone=UTC -c application_name=tovholder"
+COMES_BACK = 15.0
+"""How long the embedded server is waited for (seconds): its keeper sees within a moment that it has ended, and then it
+may have to recover."""
 
 
 class Database:
@@ -38,6 +47,40 @@ class Database:
         self.engine = create_engine(
             self.app_url, connect_args={"options": _APP_OPTIONS}, pool_pre_ping=True, hide_parameters=True, pool_size=8
         )
+        event.listen(self.engine, "do_connect", self._connect)
+
+    def _connect(self, dialect: Any, _record: Any, cargs: Any, cparams: Any) -> Any:
+        """A new connection; once more where the embedded server had to be brought back first."""
+        try:
+            return dialect.connect(*cargs, **cparams)
+        except psycopg.OperationalError as error:
+            if self._embedded is None or not outage.is_down(error):
+                raise
+            try:
+                self.ensure()
+            except TovholderError as cannot:
+                log.warning("the embedded database does not come back", why=str(cannot))
+                raise error from cannot
+            return dialect.connect(*cargs, **cparams)
+
+    def ensure(self) -> None:
+        """Bring the embedded server back, and wait until it takes connections: its keeper may have been killed, or be
+        starting it again. Nothing where the database is somebody else's. Cheap when all is well.
+
+        Raises TovholderError when it does not come back."""
+        until = time.monotonic() + COMES_BACK
+        while self._embedded is not None:
+            self._embedded.ensure()
+            try:
+                psycopg.connect(self.conninfo).close()
+            except psycopg.OperationalError as error:
+                if not outage.is_down(error):
+                    return  # it is there, and refuses for another reason
+                if time.monotonic() > until:
+                    raise TryAgain(outage.NO_ANSWER) from error
+                time.sleep(0.05)
+            else:
+                return
 
     @property
     def conninfo(self) -> str:
@@ -78,15 +121,20 @@ class Database:
         try:
             with self.engine.connect() as connection:
                 schema.check(connection)
+                if connection.execute(text("SHOW transaction_read_only")).scalar_one() == "on":
+                    raise TryAgain(outage.READ_ONLY)
                 if connection.execute(text("SHOW synchronous_commit")).scalar_one() in ("off", "local"):
                     raise SettingsError(
                         "the database has synchronous_commit off: an answer could leave before its log entry is safe. "
                         "Set synchronous_commit = on in postgresql.conf"
                     )
-        except OperationalError as error:
-            if f'role "{APP_ROLE}"' in str(error.orig):
+        except DBAPIError as error:
+            said = outage.why(error)
+            if said == outage.NO_ANSWER and f'role "{APP_ROLE}"' in str(error.orig):
                 raise SchemaError("the database is empty; run: tovholder migrate") from error
-            raise TryAgain("the database does not answer; is it running, and is its address right?") from error
+            if said is None:
+                raise
+            raise TryAgain(said) from error
 
     def close(self) -> None:
         self.engine.dispose()
