@@ -210,7 +210,7 @@ def test_any_answer_to_a_search(serve: Callable[[Any], str], over_http: Make) ->
 
 
 @pytest.mark.slow
-@settings(max_examples=4_000, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=1_500, deadline=None, suppress_health_check=SLOW)
 @given(st.lists(documents, min_size=1, max_size=4), st.booleans())
 def test_many_documents_like_fhir(found: list[Any], by_line: bool) -> None:
     texts = [json.dumps(one).encode() for one in found]
