@@ -32,13 +32,30 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonChange:
+    """What CPR says otherwise of a person from a day on; None is as before. `status` is CPR's code (70 disappeared,
+    80 emigrated, 90 dead). `number`: the person has this number from then on, and the former one leads to it."""
+
+    since: date
+    last: str | None = None
+    protected: bool | None = None
+    digital_post: bool | None = None
+    status: int | None = None
+    number: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Custody:
+    """`until` is the first day without it. CPR tells a beginning and an end when they have come; both from `told` on,
+    where a decision about the future is registered before."""
+
     child: str
     guardian: str
     relation: str
     """`mor`, `far` or `anden`: SF1520 tells the parents and the custody holders apart."""
     since: date
     until: date | None = None
+    told: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +132,5 @@ class Town:
     institutions: dict[str, Institution]
     ordinary_pupils: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """By institution number: pupils without any case, as a real export has them."""
+    changes: dict[str, tuple[PersonChange, ...]] = field(default_factory=dict)
+    """By the number a person has at the start: what CPR says otherwise later, in the order of days."""
