@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from hub import faults, journal
@@ -50,6 +50,7 @@ def compose_due(ctx: Context, templates: Templates) -> Composed:
     result = Composed()
     with ctx.database.begin() as session:
         home.check(session, ctx.clock.now())
+        session.execute(delete(tables.Told).where(tables.Told.until < ctx.clock.now()))
     while True:
         with ctx.database.begin() as session:
             bundles = (

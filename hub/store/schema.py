@@ -54,6 +54,7 @@ def make_roles(owner: Connection) -> None:
     for role in ("tovholder_owner", "tovholder_app"):
         owner.execute(text(_ROLE.format(role=role)))
     owner.execute(text("GRANT ALL ON SCHEMA public TO tovholder_owner"))
+    owner.execute(text("GRANT USAGE ON SCHEMA public TO tovholder_app"))
     owner.execute(text("GRANT tovholder_owner TO CURRENT_USER"))
 
 

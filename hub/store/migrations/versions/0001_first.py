@@ -18,7 +18,6 @@ EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$
 """
 
 _RIGHTS = """
-GRANT USAGE ON SCHEMA public TO tovholder_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO tovholder_app;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO tovholder_app;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO tovholder_app;
@@ -32,6 +31,7 @@ def upgrade() -> None:
     for role in ("tovholder_owner", "tovholder_app"):
         op.execute(_ROLE.format(role=role))
     op.execute("GRANT ALL ON SCHEMA public TO tovholder_owner")
+    op.execute("GRANT USAGE ON SCHEMA public TO tovholder_app")
     op.execute("GRANT tovholder_owner TO CURRENT_USER")
     op.execute("ALTER TABLE alembic_version OWNER TO tovholder_owner")
     op.execute("SET LOCAL ROLE tovholder_owner")
