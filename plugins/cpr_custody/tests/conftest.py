@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import threading
 import time
@@ -17,7 +18,7 @@ import httpx2 as httpx
 import pytest
 import uvicorn
 from lxml import etree
-from tovholder_cpr_custody import CprAdapter, CprSettings
+from tovholder_cpr_custody import CprAdapter, CprSettings, wire
 from tovholder_cpr_custody.wire import PATH
 
 from hub.clock import SetClock
@@ -187,3 +188,16 @@ def standards() -> Path:
     if not place.is_dir():
         pytest.skip("the standards folder is not here; set TOVHOLDER_STANDARDS")
     return place
+
+
+@pytest.fixture
+def schema(standards: Path, tmp_path: Path) -> etree.XMLSchema:
+    """KOMBIT's schema, with the import of PNR that its types file leaves out and libxml2 insists on."""
+    place = tmp_path / "schema"
+    shutil.copytree(standards / "sf1601/cpr-sf1520", place, copy_function=shutil.copyfile)
+    for folder in (place, *place.rglob("*/")):
+        folder.chmod(0o700)
+    types = place / "xsd/PersonBaseDataExtendedServiceTypes.xsd"
+    imported = f'<xsd:import namespace="{wire.PNR}" schemaLocation="../sp/PNR_1.xsd"/><xsd:complexType'
+    types.write_text(types.read_text(encoding="utf-8").replace("<xsd:complexType", imported, 1), encoding="utf-8")
+    return etree.XMLSchema(etree.parse(place / "PersonBaseDataExtendedServiceMsg.xsd"))

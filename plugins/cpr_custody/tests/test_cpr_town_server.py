@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,19 +19,6 @@ from hub.demo.model import Town
 from hub.demo.servers import cpr
 
 Ask = Callable[[str, str], httpx.Response]
-
-
-@pytest.fixture
-def schema(standards: Path, tmp_path: Path) -> etree.XMLSchema:
-    """KOMBIT's schema, with the import of PNR that its types file leaves out and libxml2 insists on."""
-    place = tmp_path / "schema"
-    shutil.copytree(standards / "sf1601/cpr-sf1520", place, copy_function=shutil.copyfile)
-    for folder in (place, *place.rglob("*/")):
-        folder.chmod(0o700)
-    types = place / "xsd/PersonBaseDataExtendedServiceTypes.xsd"
-    imported = f'<xsd:import namespace="{wire.PNR}" schemaLocation="../sp/PNR_1.xsd"/><xsd:complexType'
-    types.write_text(types.read_text(encoding="utf-8").replace("<xsd:complexType", imported, 1), encoding="utf-8")
-    return etree.XMLSchema(etree.parse(place / "PersonBaseDataExtendedServiceMsg.xsd"))
 
 
 def test_every_answer_is_valid(schema: etree.XMLSchema, town: Town, url: str, ask: Ask) -> None:

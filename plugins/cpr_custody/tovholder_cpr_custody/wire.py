@@ -48,19 +48,27 @@ def lookup(client: hub.ReadOnlyClient, number: str) -> Answer:
 
 
 def answer(content: bytes, number: str, status: int = 200) -> Answer:
-    """What the body of an answer to a lookup of `number` says. Raises TryAgain when it is none."""
+    """What the body of an answer to a lookup of `number` says. Raises TryAgain when it is none, is cut short, or is
+    more than one."""
+    said: list[Answer] = []
+    # To its end, so that one that is cut right after the person is seen to be.
     for element in hub.xml_elements(io.BytesIO(content), person.RESPONSE, f"{{{SOAP}}}Fault"):
         if element.tag == person.RESPONSE:
-            found = read(element, "answer to a lookup")
-            if isinstance(found, Person) and found.number != number:
-                return hub.Unreadable(
-                    "answer to a lookup", "the answer is about another number than was asked for", hub.raw(element)
-                )
-            return found
-        if NOT_FOUND in " ".join(str(text) for text in element.itertext()):
-            return None
-        raise hub.TryAgain(f"the source answered a lookup with a fault (HTTP {status})")
-    raise hub.TryAgain(f"the source answered a lookup with something else (HTTP {status})")
+            said.append(_about(number, read(element, "answer to a lookup"), hub.raw(element)))
+        elif NOT_FOUND in " ".join(str(text) for text in element.itertext()):
+            said.append(None)
+        else:
+            raise hub.TryAgain(f"the source answered a lookup with a fault (HTTP {status})")
+    if len(said) != 1:
+        raise hub.TryAgain(f"the source answered a lookup with something else (HTTP {status})")
+    return said[0]
+
+
+def _about(number: str, found: Person | hub.Unreadable, raw: bytes) -> Person | hub.Unreadable:
+    """Only an answer about whom was asked for: one that was mixed up would make a stranger the guardian."""
+    if isinstance(found, Person) and found.number != number:
+        return hub.Unreadable("answer to a lookup", "the answer is about another number than was asked for", raw)
+    return found
 
 
 def read(element: etree._Element, position: str) -> Person | hub.Unreadable:
