@@ -1,0 +1,225 @@
+"""Races, made to happen: threads stand still at named points (hub/faults.py), and locks are waited for by asking
+PostgreSQL who waits. Nothing sleeps and hopes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from threading import Event, Lock
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event, select, text, update
+
+from hub import State, faults
+from hub.cases.sync import sync
+from hub.letters.compose import compose_due
+from hub.letters.frozen import open_content
+from hub.letters.templates import Templates
+from hub.store import tables
+
+KARLA, EMIL = "0311164234", "1405134321"
+MOTHER, FATHER = "0101804001", "0101804002"
+PATIENCE = 60.0
+"""How long a test waits for what must happen (seconds), before it fails."""
+
+
+@dataclass
+class Stop:
+    """Where the first thread that comes by stands still until it is told to go on."""
+
+    reached: Event = field(default_factory=Event)
+    go: Event = field(default_factory=Event)
+
+    def here(self) -> None:
+        self.reached.set()
+        assert self.go.wait(PATIENCE), "nobody said go on"
+
+    def arrive(self) -> None:
+        assert self.reached.wait(PATIENCE), "nobody came"
+
+
+class Moments:
+    """The named points of the program, at which a test can have a thread stand still, or an error be raised."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, Callable[[], None]] = {}
+        self._lock = Lock()
+
+    def point(self, name: str) -> None:
+        with self._lock:
+            act = self._at.pop(name, None)
+        if act is not None:
+            act()
+
+    @contextmanager
+    def stop(self, name: str) -> Iterator[Stop]:
+        assert name in faults.POINTS
+        stop = Stop()
+        self._at[name] = stop.here
+        try:
+            yield stop
+        finally:
+            stop.go.set()
+
+    def fail(self, name: str, error: BaseException) -> None:
+        """The next who comes there fails."""
+        assert name in faults.POINTS
+
+        def act() -> None:
+            raise error
+
+        self._at[name] = act
+
+
+@pytest.fixture
+def moments(monkeypatch: pytest.MonkeyPatch) -> Moments:
+    found = Moments()
+    monkeypatch.setattr(faults, "point", found.point)
+    return found
+
+
+class Races:
+    """A world, threads, and a way to see who waits for whom."""
+
+    def __init__(self, world: Any, pool: ThreadPoolExecutor) -> None:
+        self.world, self._pool = world, pool
+        self.ctx = world.ctx
+
+    def go(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Do it in a thread of its own."""
+        return self._pool.submit(work, *arguments)
+
+    def waiting(self, count: int = 1) -> list[int]:
+        """The backends that wait for a lock, once there are so many."""
+        asked = text(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
+            "ORDER BY pid"
+        )
+        until = time.monotonic() + PATIENCE
+        while True:
+            with self.world.session() as session:
+                found = list(session.execute(asked).scalars())
+            if len(found) >= count:
+                return found
+            assert time.monotonic() < until, f"{len(found)} wait for a lock, not {count}"
+            time.sleep(0.01)
+
+    @contextmanager
+    def before_commit(self) -> Iterator[Stop]:
+        """The next transaction to commit, in whatever thread, stands still right before it."""
+        stop, once = Stop(), Lock()
+
+        def wait(_connection: Any) -> None:
+            if once.acquire(blocking=False):
+                stop.here()
+
+        event.listen(self.ctx.database.engine, "commit", wait)
+        try:
+            yield stop
+        finally:
+            stop.go.set()
+            event.remove(self.ctx.database.engine, "commit", wait)
+
+    # -- letters
+
+    def due(self) -> None:
+        """What waits is due now."""
+        with self.ctx.database.begin() as session:
+            session.execute(
+                update(tables.Bundle).where(tables.Bundle.composed_at.is_(None)).values(due_at=self.world.clock.now())
+            )
+
+    def compose(self) -> int:
+        return compose_due(self.ctx, Templates()).letters
+
+    def write(self) -> UUID:
+        """Compose what waits; the one letter that came of it."""
+        before = {row.id for row in self.letters()}
+        self.due()
+        self.compose()
+        (letter,) = {row.id for row in self.letters()} - before
+        return letter
+
+    def letters(self, *conditions: Any) -> list[tables.Letter]:
+        return list(self.world.rows(tables.Letter, *conditions))
+
+    def letter(self, letter: UUID) -> tables.Letter:
+        (row,) = self.letters(tables.Letter.id == letter)
+        return row
+
+    def says(self, letter: UUID) -> str:
+        with self.world.session() as session:
+            return open_content(session, self.ctx.keys, session.get_one(tables.Letter, letter))["fragment"]
+
+    def jobs(self) -> list[str]:
+        """The letters for which there is a job."""
+        with self.world.session() as session:
+            args = session.execute(text("SELECT args FROM procrastinate_jobs WHERE task_name = 'deliver'")).scalars()
+            return sorted(one for each in args for one in each["letter_ids"])
+
+    def ends(self) -> dict[UUID, str]:
+        """Each event's end: in a letter, not told and why, it waits, or a person looks, since it may have been told by a
+        letter that was withheld after a try. Fails on one with none or two, on two letters of one bundle, on a letter
+        that tells nothing, and on one that tells another number of things than are its."""
+        letters = {row.bundle_id: row for row in self.letters()}
+        assert len(letters) == len(self.letters())
+        waiting = {row.id for row in self.world.rows(tables.Bundle, tables.Bundle.composed_at.is_(None))}
+        looked_at = {task.letter_id for task in self.tasks("letter_failed")}
+        found, told = {}, dict.fromkeys(letters, 0)
+        for row in self.world.rows(tables.Event):
+            ways = []
+            letter = letters.get(row.bundle_id)
+            if letter is not None and letter.state != "withheld":
+                ways.append("letter")
+                told[row.bundle_id] += 1
+            elif letter is not None and letter.id in looked_at:
+                ways.append("a person looks")
+            if row.why_not is not None:
+                ways.append(f"why: {row.why_not}")
+            if row.bundle_id in waiting:
+                ways.append("waits")
+            assert len(ways) == 1, (row.kind, ways)
+            found[row.id] = ways[0]
+        with self.world.session() as session:
+            for bundle, letter in letters.items():
+                if letter.state != "withheld":
+                    row = session.get_one(tables.Letter, letter.id)
+                    assert len(open_content(session, self.ctx.keys, row)["said"]) == told[bundle] > 0
+        return found
+
+    def tasks(self, kind: str | None = None) -> list[tables.Task]:
+        rows = self.world.rows(tables.Task)
+        return [row for row in rows if kind is None or row.kind == kind]
+
+    def log_is_gapless(self) -> bool:
+        with self.world.session() as session:
+            size = session.execute(select(tables.LogHead.size)).scalar_one()
+            found = session.execute(select(tables.LogEntry.seq).order_by(tables.LogEntry.seq)).scalars().all()
+        return list(found) == list(range(size))
+
+
+@pytest.fixture
+def races(world: Any) -> Iterator[Races]:
+    with ThreadPoolExecutor(12) as pool:
+        yield Races(world, pool)
+
+
+@pytest.fixture
+def siblings(races: Races) -> Races:
+    """Karla and Emil are in the scheme, with a case each that has been read; their mother has had her receipt."""
+    world = races.world
+    world.accepted(KARLA, EMIL, guardians=(MOTHER,))
+    world.night()
+    world.case(world.sof, "s1", KARLA, State.APPLIED)
+    world.case(world.buf, "b1", EMIL)
+    sync(races.ctx)
+    races.due()
+    races.compose()
+    world.clock.move(timedelta(hours=1))
+    return races
