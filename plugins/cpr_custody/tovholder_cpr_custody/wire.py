@@ -54,7 +54,7 @@ def answer(content: bytes, number: str, status: int = 200) -> Answer:
     # To its end, so that one that is cut right after the person is seen to be.
     for element in hub.xml_elements(io.BytesIO(content), person.RESPONSE, f"{{{SOAP}}}Fault"):
         if element.tag == person.RESPONSE:
-            said.append(_about(number, read(element, "answer to a lookup"), hub.raw(element)))
+            said.append(_about(number, element))
         elif NOT_FOUND in " ".join(str(text) for text in element.itertext()):
             said.append(None)
         else:
@@ -64,10 +64,13 @@ def answer(content: bytes, number: str, status: int = 200) -> Answer:
     return said[0]
 
 
-def _about(number: str, found: Person | hub.Unreadable, raw: bytes) -> Person | hub.Unreadable:
+def _about(number: str, element: etree._Element) -> Person | hub.Unreadable:
     """Only an answer about whom was asked for: one that was mixed up would make a stranger the guardian."""
+    position = "answer to a lookup"
+    found = read(element, position)
     if isinstance(found, Person) and found.number != number:
-        return hub.Unreadable("answer to a lookup", "the answer is about another number than was asked for", raw)
+        reason = "the answer is about another number than was asked for"
+        return hub.Unreadable(position, reason, hub.raw(element))
     return found
 
 
