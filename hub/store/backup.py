@@ -115,7 +115,7 @@ def _write(owner: Engine, part: Path, now: datetime, read_log: ReadLog, keys: Ma
         if revision is None:
             raise SchemaError("the database is empty: there is nothing to back up")
         program = programs.fitting("pg_dump", int(server.split(".")[0]))
-        arguments = ["--format=custom", "--compress=gzip:1", f"--snapshot={snapshot}", f"--file={part / DUMP}"]
+        arguments = ["--format=custom", "--compress=1", f"--snapshot={snapshot}", f"--file={part / DUMP}"]
         programs.run(program, arguments, owner.url)
         log, tables = read_log(connection), _counts(connection)
     programs.run(programs.fitting("pg_restore", program.major), ["--list", str(part / DUMP)])

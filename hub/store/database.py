@@ -130,6 +130,12 @@ class Database:
                     )
         except DBAPIError as error:
             said = outage.why(error)
+            if said == outage.NO_ANSWER and f'to set role "{APP_ROLE}"' in str(error.orig):
+                login = self.app_url.username
+                raise SettingsError(
+                    f"the login {login} of TOVHOLDER_DATABASE_URL may not work as {APP_ROLE}; as the owner say: "
+                    f"GRANT {APP_ROLE} TO {login}"
+                ) from error
             if said == outage.NO_ANSWER and f'role "{APP_ROLE}"' in str(error.orig):
                 raise SchemaError("the database is empty; run: tovholder migrate") from error
             if said is None:
