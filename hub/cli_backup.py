@@ -75,7 +75,7 @@ def restore(
         made = restored.manifest
         _say(f"restored the backup of {made.made_at:%Y-%m-%d %H:%M} UTC, schema {restored.schema_revision}")
         _say(f"access log: {made.log.size} entries, the same as were backed up; what was logged after it is lost")
-        _tell(restored.journal)
+        _tell(restored.journal, last=False)
         _say("letters are on hold. See that the old hub sends no more, then: tovholder restore --resume")
         return
     ctx = context.build(settings, with_token=True)
@@ -89,7 +89,7 @@ def restore(
         ctx.close()
     for silent in resumed.silent:
         _say(f"no answer from {silent}")
-    _tell(resumed.journal)
+    _tell(resumed.journal, last=True)
     if resumed.ended:
         _say(f"{resumed.ended} events are not told by letter: their coordinators have a task each child")
     _say(f"letters leave from here again; {resumed.frozen} that were ready leave with their old keys")
@@ -97,12 +97,15 @@ def restore(
     raise typer.Exit(NEEDS_A_PERSON if people else 0)
 
 
-def _tell(found: Reconciled | None) -> None:
+def _tell(found: Reconciled | None, *, last: bool) -> None:
+    """What the journal knew. `last`: what could not be done now will not be."""
     if found is None:
         return
     _say(f"journal: {found.sent} letters had left, {found.told} more of which only the journal knows")
     _say(f"journal: {found.answers} answers of families given again")
     if found.unsure:
         _say(f"journal: {found.unsure} letters may have arrived: not told again, a task each")
-    for why in found.lost:
-        _say(f"journal: not given again: {why}")
+    if found.lost and not last:
+        _say(f"journal: {len(found.lost)} answers wait until the sources have been read (--resume)")
+    for why in found.lost if last else ():
+        _say(f"journal: not given again, a task each: {why}")
