@@ -122,10 +122,12 @@ class TestFromFolder(_Pupils):
         return lambda: self.save(town, 4, folder)
 
 
+@pytest.mark.slow
 class TestFuldFromFolder(TestFromFolder):
     variant = buf.Variant.FULD
 
 
+@pytest.mark.slow
 class TestMellemFromFolder(TestFromFolder):
     variant = buf.Variant.MELLEM
 
@@ -147,6 +149,7 @@ class TestCaseList(TestFromFolder):
         return lambda text: re.sub(rb"(Carl [^\n]*;)11-08-2025;", rb"\g<1>31-09-2025;", text)
 
 
+@pytest.mark.slow
 class TestCaseListInUtf8WithCommas(TestCaseList):
     def save(self, town: Town, day: int, folder: Path) -> None:
         folder.mkdir(exist_ok=True)

@@ -101,10 +101,12 @@ class TestConformance(Kombit, ChannelConformance):
     pass
 
 
+@pytest.mark.slow
 class TestConformanceOlder(Kombit, ChannelConformance):
     changes: ClassVar[dict[str, Any]] = {"memo_version": "1.1"}
 
 
+@pytest.mark.slow
 class TestConformanceWherePlatformChooses(Kombit, ChannelConformance):
     changes: ClassVar[dict[str, Any]] = {"choice": "platform"}
 
@@ -154,9 +156,11 @@ class TestConformanceDirect(Direct, ChannelConformance):
     pass
 
 
+@pytest.mark.slow
 class TestConformanceDirectOlder(Direct, ChannelConformance):
     changes: ClassVar[dict[str, Any]] = {"memo_version": "1.1"}
 
 
+@pytest.mark.slow
 class TestConformanceDirectAsFile(Direct, ChannelConformance):
     changes: ClassVar[dict[str, Any]] = {"upload": "file"}

@@ -215,10 +215,12 @@ class TestDubuTable(_Exports):
         return spoil
 
 
+@pytest.mark.slow
 class TestDubuTableInUtf8(TestDubuTable):
     encoding, delimiter = "utf-8", ","
 
 
+@pytest.mark.slow
 class TestDubuTableFromASpreadsheet(TestDubuTable):
     encoding, delimiter = "utf-8-sig", ";"
 

@@ -109,10 +109,12 @@ class _FromFolder(_Courses):
         return lambda: shutil.copytree(dumps[9], folder, dirs_exist_ok=True)
 
 
+@pytest.mark.slow
 class TestReports(_FromFolder):
     way = Way.REPORTS
 
 
+@pytest.mark.slow
 class TestBundlesOfBundles(_FromFolder):
     way = Way.DELIVERIES
 
@@ -121,5 +123,6 @@ class TestReportsByLine(_FromFolder):
     way = Way.LINES
 
 
+@pytest.mark.slow
 class TestResourcesByLine(_FromFolder):
     way = Way.BULK
