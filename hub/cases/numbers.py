@@ -113,7 +113,7 @@ def renumber(ctx: Context, session: Session, child_id: UUID, new: Cpr, changes: 
     session.execute(
         update(tables.SourceState)
         .where(tables.SourceState.purpose == sources.CASES)
-        .values(cursor=None, under_way=False)
+        .values(cursor=None, under_way=False, full_at=None)  # a run that is under way now writes its own cursor
     )
     changes.entries.append(_entry(ctx, session, stays, stays_key, {"changed": "number"}))
     session.flush()

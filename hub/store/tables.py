@@ -230,8 +230,8 @@ class Offer(Base):
     """The offer of a coordinator to a child's family, and the place it reserves.
 
     waiting: no place yet, `why` says so · offered: a place is reserved · accepted · declined · lapsed: no answer ·
-    withdrawn: the family's yes was taken back · grown: the child turned 18 · died · moved: the child has another number,
-    and its offer stands with that one (child.same_as)."""
+    withdrawn: the family's yes was taken back · grown: the child turned 18 · died · moved: the child has another
+    number, and its offer stands with that one (child.same_as)."""
 
     __tablename__ = "offer"
     __table_args__ = (

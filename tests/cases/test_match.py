@@ -338,11 +338,8 @@ def clean(world) -> None:
         source._presences.changes.clear()
         source.fail_at = None
     with world.ctx.database.begin() as session:
-        session.execute(text("DELETE FROM presence"))
-        session.execute(text("DELETE FROM child_source"))
-        session.execute(text("DELETE FROM child"))
-        session.execute(text("DELETE FROM person_key"))
-        session.execute(text("DELETE FROM source_state"))
+        for table in ("presence", "child_source", "former_number", "child", "person_key", "source_state"):
+            session.execute(text(f"DELETE FROM {table}"))
 
 
 def picture(world) -> tuple[object, ...]:

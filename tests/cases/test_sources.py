@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from hub import Adapter, Channel, GaveUp, Page, StaffRecord, TryAgain, Unreadable
 from hub.cases import quarantine, sources
 from hub.cases.advisers import StaffKeeper, keep_staff
+from hub.cases.sync import sync
 from hub.store import tables
 from hub.store.people import open_key
 from hub.testing.fakes import FakeChannel, FakeSource
@@ -158,3 +159,66 @@ def test_a_member_of_staff_is_one_row_kept_up_to_date(world):
 def test_the_same_id_at_two_sources_is_two_people(world):
     with world.ctx.database.begin() as session:
         assert keep_staff(world.ctx, session, "sof", "SOF", ANNE) != keep_staff(world.ctx, session, "buf", "BUF", ANNE)
+
+
+def fail(world, why: str = "time-out", **more) -> tables.SourceState:
+    with world.ctx.database.begin() as session:
+        sources.failed(session, "sof", sources.CASES, world.clock.now(), why, **more)
+    with world.session() as session:
+        return session.get_one(tables.SourceState, ("sof", sources.CASES))
+
+
+def test_the_wait_after_failures_doubles_is_spread_by_chance_and_has_an_end(world):
+    for failure in range(1, 12):
+        wait = (fail(world).next_try_at or world.clock.now()) - world.clock.now()
+        least = min(sources.FIRST_WAIT * 2 ** (failure - 1), sources.LONGEST_WAIT)
+        assert least <= wait <= min(least * 1.5, sources.LONGEST_WAIT)
+    end(world)
+    with world.session() as session:
+        row = session.get_one(tables.SourceState, ("sof", sources.CASES))
+    assert (row.failures, row.next_try_at, row.failure) == (0, None, None)
+
+
+@pytest.mark.parametrize(("asked", "waits"), [(3600, timedelta(hours=1)), (10**9, sources.LONGEST_WAIT)])
+def test_a_source_may_ask_to_be_left_alone_longer_but_not_for_ever(world, asked, waits):
+    assert (fail(world, after_seconds=asked).next_try_at or world.clock.now()) - world.clock.now() == waits
+
+
+def test_it_is_left_alone_until_then_and_asked_when_somebody_names_it(world):
+    world.accepted("0311164234")
+    world.sof.fail_at = 0
+    sync(world.ctx)
+    asked = len(world.sof.asked)
+    world.sof.fail_at = None
+    (read, *others) = sync(world.ctx)
+    assert (len(world.sof.asked), read.failure) == (asked, "the source does not answer")
+    assert read.next_try_at is not None
+    assert [other.failure for other in others] == [None, None]
+    (read,) = sync(world.ctx, ["sof"])
+    assert (read.failure, read.next_try_at) == (None, None)
+    world.sof.fail_at = 0
+    sync(world.ctx)
+    world.sof.fail_at = None
+    world.clock.move(sources.LONGEST_WAIT)
+    assert sync(world.ctx)[0].failure is None
+
+
+def test_how_fresh_a_source_is(world):
+    end(world)
+    answered = world.clock.now()
+    world.clock.move(timedelta(hours=1))
+    fail(world)
+    with world.session() as session:
+        (found,) = sources.fresh(session)
+    assert (found.source, found.purpose, found.stale_since, found.failure) == ("sof", "cases", answered, "time-out")
+    end(world)
+    with world.session() as session:
+        (found,) = sources.fresh(session)
+    assert (found.stale_since, found.answered_at) == (None, world.clock.now())
+
+
+def test_one_that_never_answered_is_stale_since_for_ever_and_not_fresh(world):
+    fail(world)
+    with world.session() as session:
+        (found,) = sources.fresh(session, sources.CASES)
+    assert (found.stale_since, found.failure) == (None, "time-out")
