@@ -205,6 +205,14 @@ def test_number_that_is_none_is_told_and_not_guessed(tmp_path: Path, cpr: str, r
     assert cpr not in repr(bad)
 
 
+def test_case_with_a_number_that_is_none_is_not_taken_for_gone(read: Reading) -> None:
+    """The child's read is complete without the case: the row that could not be read says that it is there."""
+    for cpr in ("104149996", "0000000000"):
+        (bad,) = read(HEAD, row(), row(cpr=cpr))
+        assert isinstance(bad, hub.Unreadable)
+        assert bad.source_id == "S-1"
+
+
 def test_row_without_a_number_of_a_person_says_nothing(read: Reading) -> None:
     assert read(HEAD, row(cpr=""), row("S-2")) == [
         hub.CaseRecord("S-2", CHILD, "32.18.04", State.OPEN, date(2026, 2, 1))

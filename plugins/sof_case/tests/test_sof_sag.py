@@ -299,6 +299,13 @@ def test_bad_case_is_alone_in_quarantine(make: Any, adapter_of: Adapting, reason
     assert bad.source_id == (None if "uuid" in fields else make.UUID)
 
 
+def test_case_with_a_number_that_is_none_is_not_taken_for_gone(make: Any, adapter_of: Adapting) -> None:
+    """The child's read is complete without the case: Unreadable says that it is there."""
+    (bad,) = cases(adapter_of(make.sag(parts=make.part("urn:oio:cpr-nr:12345"))), make.CHILD)
+    assert isinstance(bad, hub.Unreadable)
+    assert bad.source_id == make.UUID
+
+
 def test_case_without_registration_is_unreadable(make: Any, adapter_of: Adapting) -> None:
     sag = re.sub("<Registrering>.*</Registrering>", "", make.sag())
     (bad,) = presence(adapter_of(sag))

@@ -80,7 +80,8 @@ class SofAdapter:
         listed = False
         try:
             persons = sag.persons
-            if children is not None and persons.isdisjoint(children) and (persons or not sag.removed):
+            others = children is not None and persons.isdisjoint(children) and all(len(each) == 10 for each in persons)
+            if others and (persons or not sag.removed):
                 return Taken(None)  # about nobody who was asked for: not looked at any further
             if sag.removed:
                 return Taken(_gone(sag, children))

@@ -100,7 +100,8 @@ class _Case:
     hidden: bool = False
     bad: bool = False
     """Whether a row of it could not be read: then nothing is told of it, since that row may say that it is open."""
-    standings: list[Standing] = field(default_factory=list)
+    known: Standing | None = None
+    """What its rows say together."""
     gone: bool = field(default=False, init=False)
 
     @property
@@ -115,15 +116,20 @@ class _Case:
         return self.row.source_id(kind)
 
     def standing(self) -> Standing:
-        state = min((each.state for each in self.standings), key=_LIFE.index)
-        ends = [each.closed for each in self.standings]
-        return Standing(
+        return self.known or Standing(hub.State.CLOSED)
+
+    def add(self, new: Standing) -> None:
+        if self.known is None:
+            self.known = new
+            return
+        state = min(self.known.state, new.state, key=_LIFE.index)
+        self.known = Standing(
             state,
-            opened=min((each.opened for each in self.standings if each.opened is not None), default=None),
-            closed=None
-            if state is not hub.State.CLOSED
-            else max((end for end in ends if end is not None), default=None),
-            until=min((each.until for each in self.standings if each.until is not None), default=None),
+            opened=min((day for day in (self.known.opened, new.opened) if day is not None), default=None),
+            closed=max((day for day in (self.known.closed, new.closed) if day is not None), default=None)
+            if state is hub.State.CLOSED
+            else None,
+            until=min((day for day in (self.known.until, new.until) if day is not None), default=None),
         )
 
     def skeleton(self) -> bytes:
@@ -147,7 +153,9 @@ def cases(
         else:
             row = _Row(values, settings, today)
             taken = _gather(found, row, f"{name}, line {values.line}")
-            yield taken if children is None or row.number in children else Taken(None)
+            # What could not be read is told whoever is asked for: it keeps what is known of the case from being gone.
+            told = children is None or row.number in children or taken.record is not None
+            yield taken if told else Taken(None)
     for case in found.values():
         yield take(case, settings, f"{name}, line {case.line}", children) if not case.bad else Taken(None)
 
@@ -159,7 +167,10 @@ def _gather(found: dict[str, _Case], row: _Row, position: str) -> Taken:
         return taken
     if taken.record.source_id is None:
         return taken
-    case = found.setdefault(taken.record.source_id, _Case(row, row.values.line))
+    case = found.get(taken.record.source_id)
+    if case is None:
+        kept = _Row(replace(row.values, raw=b""), row.settings, row.today)
+        case = found[taken.record.source_id] = _Case(kept, row.values.line)
     if isinstance(taken.record, hub.Unreadable):
         case.bad = True
         return taken
@@ -170,5 +181,5 @@ def _gather(found: dict[str, _Case], row: _Row, position: str) -> Taken:
     if row.hidden:
         case.hidden = True
     else:
-        case.standings.append(row.standing())
+        case.add(row.standing())
     return Taken(None)

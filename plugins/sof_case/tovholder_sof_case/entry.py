@@ -67,7 +67,7 @@ def take(entry: Entry, settings: SofSettings, position: str, children: Set[str] 
     """The record of one case: presence where `children` is None, else the case if it is about one of them."""
     kind: str | None = None
     try:
-        if entry.number is None or (children is not None and entry.number not in children):
+        if entry.number is None or (children is not None and _somebody_else(entry.number, children)):
             return Taken(None)
         kind = settings.listed(entry.words)
         if entry.gone:
@@ -94,6 +94,12 @@ def take(entry: Entry, settings: SofSettings, position: str, children: Set[str] 
         with suppress(hub.BadRecord):
             raw = entry.skeleton()[: hub.RAW_LIMIT] if kind is not None else b""
         return Taken(hub.Unreadable(position, str(error), raw, source_id=source_id))
+
+
+def _somebody_else(number: str, children: Set[str]) -> bool:
+    """Whether a case is about somebody who was not asked for. Of a number that is none nobody can say so, and the case
+    is told as unreadable: what is known of it is not gone."""
+    return len(number) == 10 and number not in children
 
 
 def _case(source_id: str, cpr: str, kind: str, standing: Standing) -> hub.CaseRecord:
