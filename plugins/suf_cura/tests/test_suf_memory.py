@@ -125,7 +125,9 @@ def measure(shape: Shape, size: int, folder: Path) -> tuple[tuple[int, int], int
     return (present, records), grown
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    "shape", [shape if shape is by_line else pytest.param(shape, marks=pytest.mark.slow) for shape in SHAPES]
+)
 def test_memory_stays_flat(shape: Shape, tmp_path: Path) -> None:
     found, grown = measure(shape, 100 * MB if shape in (long_text, long_report) else 48 * MB, tmp_path)
     assert found == SHAPES[shape]
@@ -134,7 +136,7 @@ def test_memory_stays_flat(shape: Shape, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
-@pytest.mark.parametrize("shape", [by_line, delivery])
+@pytest.mark.parametrize("shape", [delivery])
 def test_memory_stays_flat_over_two_gigabytes(shape: Shape, tmp_path: Path) -> None:
     try:
         found, grown = measure(shape, 2 * 1024 * MB, tmp_path)
