@@ -54,7 +54,7 @@ def match(ctx: Context, names: Iterable[str] = ()) -> Match:
     return result
 
 
-def _read(ctx: Context, adapter: Adapter, result: Read) -> None:
+def _read(ctx: Context, adapter: Adapter, result: Read, alone: sources.Alone) -> None:
     source, now = adapter.name, ctx.clock.now()
     with ctx.database.begin() as session:
         of_source = select(func.count()).select_from(tables.Presence).where(tables.Presence.source == source)
@@ -69,8 +69,9 @@ def _read(ctx: Context, adapter: Adapter, result: Read) -> None:
         )
     for page in sources.pages(source, lambda: adapter.presence(start.cursor), ahead=True):
         with ctx.database.begin() as session:
-            _take(ctx, session, adapter, page, start, result)
+            _take(ctx, session, adapter, page, start, result, alone)
     with ctx.database.begin() as session:
+        alone.state(session)
         sources.end(session, source, sources.PRESENCE, ctx.clock.now())
 
 
@@ -126,10 +127,18 @@ def _sort(ctx: Context, source: str, page: Page, result: Read) -> _Page:
     return found
 
 
-def _take(ctx: Context, session: Session, adapter: Adapter, page: Page, start: sources.Start, result: Read) -> None:
+def _take(
+    ctx: Context,
+    session: Session,
+    adapter: Adapter,
+    page: Page,
+    start: sources.Start,
+    result: Read,
+    alone: sources.Alone,
+) -> None:
     """One page: its presences, its cursor and the children it brings into the target group, in one transaction."""
     source = adapter.name
-    state = sources.state(session, source, sources.PRESENCE)
+    state = alone.state(session)
     found = _sort(ctx, source, page, result)
     result.ignored += page.ignored
     quarantine.meet(session, ctx.keys, source, found.unreadable, start.at, sources.PRESENCE, result)

@@ -11,8 +11,9 @@ from hub.context import Context
 from hub.contract import Adapter
 from hub.errors import TovholderError, TryAgain
 
-Reader = Callable[[Context, Adapter, Read], None]
-"""Reads one source to its end and counts in the Read. Raises TovholderError when the source does not answer."""
+Reader = Callable[[Context, Adapter, Read, sources.Alone], None]
+"""Reads one source to its end and counts in the Read. Raises TovholderError when the source does not answer, Overtaken
+when it is another process's by now."""
 
 
 def go(ctx: Context, purpose: str, names: Iterable[str], read: Reader) -> list[Read]:
@@ -31,8 +32,9 @@ def go(ctx: Context, purpose: str, names: Iterable[str], read: Reader) -> list[R
             before = standing.get(name)
             if not named and before is not None and before.next_try_at is not None and now < before.next_try_at:
                 continue
-            if mine.take(name):
-                tasks[name] = partial(_one, ctx, purpose, adapter, result, read)
+            alone = mine.take(name)
+            if alone is not None:
+                tasks[name] = partial(_one, ctx, alone, adapter, result, read)
             else:
                 result.busy = True
         for name, _nothing in apart.side_by_side(tasks):
@@ -41,13 +43,15 @@ def go(ctx: Context, purpose: str, names: Iterable[str], read: Reader) -> list[R
     return list(results.values())
 
 
-def _one(ctx: Context, purpose: str, adapter: Adapter, result: Read, read: Reader) -> None:
+def _one(ctx: Context, alone: sources.Alone, adapter: Adapter, result: Read, read: Reader) -> None:
     try:
-        read(ctx, adapter, result)
+        read(ctx, adapter, result, alone)
+    except sources.Overtaken:
+        result.busy = True
     except TovholderError as error:
         after = error.after_seconds if isinstance(error, TryAgain) else None
         with ctx.database.begin() as session:
-            sources.failed(session, adapter.name, purpose, ctx.clock.now(), str(error), after_seconds=after)
+            sources.failed(session, adapter.name, alone.purpose, ctx.clock.now(), str(error), after_seconds=after)
 
 
 def _tell(ctx: Context, purpose: str, results: dict[str, Read]) -> None:

@@ -61,9 +61,10 @@ def _children(ctx: Context, session: Session, source: str) -> _Children:
     return found
 
 
-def _read(ctx: Context, adapter: Adapter, result: Read) -> None:
+def _read(ctx: Context, adapter: Adapter, result: Read, alone: sources.Alone) -> None:
     source = adapter.name
     with ctx.database.begin() as session:
+        alone.state(session)
         children = _children(ctx, session, source)
         if not (children.known or children.started or children.new):
             return  # nobody to ask about; nor has the source answered
@@ -78,12 +79,13 @@ def _read(ctx: Context, adapter: Adapter, result: Read) -> None:
     whole = False
     for page in sources.pages(source, lambda: adapter.read(start.cursor, frozenset(asked)), ahead=True):
         with ctx.database.begin() as session:
-            whole |= _take(run, session, page)
+            whole |= _take(run, session, page, alone)
     if not whole:
-        _first(run, children.started, resumed=True)
+        _first(run, children.started, alone, resumed=True)
     if not start.anew:
-        _first(run, children.new, resumed=False)
+        _first(run, children.new, alone, resumed=False)
     with ctx.database.begin() as session:
+        alone.state(session)
         sources.end(session, source, sources.CASES, ctx.clock.now())
 
 
@@ -131,10 +133,10 @@ def _mark(session: Session, source: str, children: Set[UUID], now: datetime) -> 
     )
 
 
-def _take(run: Run, session: Session, page: Page) -> bool:
+def _take(run: Run, session: Session, page: Page, alone: sources.Alone) -> bool:
     """One page with its cursor. Whether it is the last of a whole read."""
     source, now = run.adapter.name, run.ctx.clock.now()
-    state = sources.state(session, source, sources.CASES)
+    state = alone.state(session)
     intake.take(run, session, page, sources.new_kinds(state))
     state.cursor = page.cursor
     if page.complete:
@@ -163,23 +165,25 @@ def _end_unseen(run: Run, session: Session, state: tables.SourceState, children:
     quarantine.settle(session, state.source, sources.CASES, run.at, now)
 
 
-def _first(run: Run, children: dict[str, Child], *, resumed: bool) -> None:
+def _first(run: Run, children: dict[str, Child], alone: sources.Alone, *, resumed: bool) -> None:
     """All there is of children who are new; `resumed`: their first read was cut off."""
     if not children:
         return
     ctx, source = run.ctx, run.adapter.name
     with ctx.database.begin() as session:
-        state = sources.state(session, source, sources.CASES)
+        state = alone.state(session)
         cursor = state.first_cursor = state.first_cursor if resumed else None
         _start(session, source, children.values())
     mine = Run(ctx, run.adapter, children, run.staff, run.result, run.at)
     for page in sources.pages(source, lambda: run.adapter.read(cursor, frozenset(children)), ahead=True):
         with ctx.database.begin() as session:
+            state = alone.state(session)
             intake.take(mine, session, page, set())
-            sources.state(session, source, sources.CASES).first_cursor = page.cursor
+            state.first_cursor = page.cursor
     with ctx.database.begin() as session:
+        state = alone.state(session)
         _mark(session, source, {child.id for child in children.values()}, ctx.clock.now())
-        sources.state(session, source, sources.CASES).first_cursor = None
+        state.first_cursor = None
 
 
 def freshness(session: Session) -> dict[str, tuple[datetime | None, str | None]]:

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 
 from hub import Adapter, Channel, GaveUp, Page, StaffRecord, TryAgain, Unreadable
 from hub.cases import quarantine, sources
@@ -107,8 +106,7 @@ def test_a_killed_readers_place_is_free_at_once(world):
         )
     with sources.one_reader(database, "sof", sources.CASES) as another:
         assert another
-    with pytest.raises(OperationalError):
-        reader.__exit__(None, None, None)
+    reader.__exit__(None, None, None)  # its lock went with its connection: there is nothing to give back
 
 
 def test_a_plugins_own_errors_pass_and_its_faults_say_no_more_than_their_kind():

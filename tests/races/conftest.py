@@ -111,20 +111,33 @@ class Races:
             time.sleep(0.01)
 
     @contextmanager
-    def before_commit(self) -> Iterator[Stop]:
-        """The next transaction to commit, in whatever thread, stands still right before it."""
-        stop, once = Stop(), Lock()
+    def before_commit(self, after: str = "") -> Iterator[Stop]:
+        """The next transaction to commit, in whatever thread, that has sent a statement with `after` in it, stands
+        still right before its commit."""
+        engine, stop = self.ctx.database.engine, Stop()
+        mine: set[int] = set()
+        lock = Lock()
 
-        def wait(_connection: Any) -> None:
-            if once.acquire(blocking=False):
+        def executed(connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+            if after in statement:
+                mine.add(id(connection.connection.driver_connection))
+
+        def wait(connection: Any) -> None:
+            with lock:
+                first = not stop.reached.is_set() and id(connection.connection.driver_connection) in mine
+                if first:
+                    stop.reached.set()
+            if first:
                 stop.here()
 
-        event.listen(self.ctx.database.engine, "commit", wait)
+        event.listen(engine, "after_cursor_execute", executed)
+        event.listen(engine, "commit", wait)
         try:
             yield stop
         finally:
             stop.go.set()
-            event.remove(self.ctx.database.engine, "commit", wait)
+            event.remove(engine, "after_cursor_execute", executed)
+            event.remove(engine, "commit", wait)
 
     # -- letters
 
@@ -164,8 +177,8 @@ class Races:
             return sorted(one for each in args for one in each["letter_ids"])
 
     def ends(self) -> dict[UUID, str]:
-        """Each event's end: in a letter, not told and why, it waits, or a person looks, since it may have been told by a
-        letter that was withheld after a try. Fails on one with none or two, on two letters of one bundle, on a letter
+        """Each event's end: in a letter, not told and why, it waits, or a person looks, since it may have been told by
+        a letter that was withheld after a try. Fails on one with none or two, on two letters of one bundle, on a letter
         that tells nothing, and on one that tells another number of things than are its."""
         letters = {row.bundle_id: row for row in self.letters()}
         assert len(letters) == len(self.letters())
