@@ -500,7 +500,7 @@ class SwallowsDeadSource(Good):
         try:
             return super().send(path)
         except hub.TryAgain as error:
-            if any(word in str(error) for word in ("time limit", "all there", "429")):
+            if any(word in str(error) for word in ("time limit", "all there", "429", "web page")):
                 raise
             return httpx.Response(200, json={"rows": [], "more": False})
 
@@ -511,8 +511,8 @@ class SwallowsDeathOnTheWay(Good):
     def send(self, path: str) -> httpx.Response:
         try:
             return super().send(path)
-        except hub.TryAgain:
-            if "after=0" in path:
+        except hub.TryAgain as error:
+            if "after=0" in path or "web page" in str(error):
                 raise
             return httpx.Response(200, json={"rows": [], "more": False})
 
