@@ -129,10 +129,13 @@ def find_and_offer(ctx: Context) -> tuple[match.Match, list[custody.CustodyRead]
     return found, custody.read_custody(ctx, children), offers.place(ctx)
 
 
-_PUT_OFF = """
-UPDATE procrastinate_jobs SET scheduled_at = now()
-WHERE status = 'todo' AND scheduled_at > now() + make_interval(secs => %(longest)s)
-"""
+_CLOCK_WAS_WRONG: tuple[LiteralString, ...] = (
+    """UPDATE procrastinate_jobs SET scheduled_at = now()
+    WHERE status = 'todo' AND scheduled_at > now() + make_interval(secs => %(longest)s)""",
+    """UPDATE procrastinate_workers SET last_heartbeat = now()
+    WHERE last_heartbeat > now() + make_interval(secs => %(longest)s)""",
+)
+"""A job that was put off until next month, and a worker that was alive then."""
 
 
 async def take_up(app: App, heartbeat: float) -> int:
@@ -141,7 +144,8 @@ async def take_up(app: App, heartbeat: float) -> int:
     stalled = list(await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=heartbeat))
     for job in stalled:
         await app.job_manager.retry_job(job)
-    await app.connector.execute_query_async(_PUT_OFF, longest=LONGEST_WAIT)
+    for statement in _CLOCK_WAS_WRONG:
+        await app.connector.execute_query_async(statement, longest=LONGEST_WAIT)
     return len(stalled)
 
 

@@ -76,7 +76,7 @@ class KeyCache:
     def known(self, asker: Asker) -> tuple[PersonKeyPair, PersonKeyPair] | None:
         """The asker's key and the day's, when both are at hand; never waits for the database."""
         now = self._clock.now()
-        if now - self._since > self._LIFE:
+        if abs(now - self._since) > self._LIFE:  # or the clock was put back
             self._askers.clear()
             self._since = now
         found = self._askers.get(asker)

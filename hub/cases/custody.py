@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -26,6 +26,8 @@ from hub.contract import Adapter, GuardianRecord, KnowsPersons, Page, PersonReco
 from hub.errors import BadRecord, TovholderError
 from hub.store import tables
 
+CLOCKS_DIFFER = timedelta(hours=2)
+"""Longer than a read takes, and than the clocks of two machines differ."""
 ASK_AGAIN = timedelta(days=7)
 """So often the guardians of a child with an offer or a coordinator are asked for again: a lookup tells no changes."""
 
@@ -55,8 +57,11 @@ def read_custody(ctx: Context, children: set[UUID]) -> list[CustodyRead]:
 
 def unread(session: Session, now: datetime) -> set[UUID]:
     """Children whose guardians the hub should know and has not asked for, or not for ASK_AGAIN."""
+    # What is said to have been read long after now was read by a clock that was wrong.
     asked = select(tables.ChildSource.child_id).where(
-        tables.ChildSource.source == sources.CUSTODY, tables.ChildSource.read_at > now - ASK_AGAIN
+        tables.ChildSource.source == sources.CUSTODY,
+        tables.ChildSource.read_at > now - ASK_AGAIN,
+        tables.ChildSource.read_at < now + ASK_AGAIN,
     )
     return set(
         session.execute(select(tables.Child.id).where(holders.wanted(), tables.Child.id.not_in(asked))).scalars()
@@ -129,7 +134,8 @@ def _unseen(children: Set[UUID], started: datetime) -> tuple[ColumnElement[bool]
     """Custody of these children that a read which began then has not named."""
     return (
         tables.Custody.child_id.in_(children),
-        tables.Custody.seen_at < started,
+        # As far ahead as no other machine's clock is: it was named when the clock was wrong.
+        or_(tables.Custody.seen_at < started, tables.Custody.seen_at > started + CLOCKS_DIFFER),
         tables.Custody.until.is_(None),
     )
 
@@ -146,14 +152,15 @@ def _finish(run: Run, session: Session, started: datetime, *, custody: bool) -> 
     if not custody:
         return
     day = today(run.ctx.clock)
-    before = events.guardians_of(session, done, day)
+    concerned = holders.concerned(session, done)
+    before = events.guardians_of(session, concerned, day)
     if not _believed(run, session, done, started):
         return
     if not run.unreadable:
         session.execute(
             update(tables.Custody).where(*_unseen(done, started)).values(until=started.astimezone(DENMARK).date())
         )
-        holders.drop(session, day, done)
+        holders.drop(session, day, concerned)
     else:
         done &= run.about
     session.execute(
@@ -164,7 +171,7 @@ def _finish(run: Run, session: Session, started: datetime, *, custody: bool) -> 
     note(session, sources.CUSTODY, done, started)
     note(session, sources.UNKNOWN, run.children - done, started)
     run.mended(session, done, started)
-    _log(session, holders.entries(run.ctx, session, before, events.guardians_of(session, set(before), day)))
+    _log(session, holders.entries(run.ctx, session, before, events.guardians_of(session, concerned, day)))
 
 
 def _believed(run: Run, session: Session, children: set[UUID], started: datetime) -> bool:
@@ -194,11 +201,12 @@ def _take(run: Run, session: Session, page: Page) -> None:
     records = list(_readable(run, session, page))
     run.result.read += len(records)
     if records:
-        children = {child for child, _token, _record in records}
-        before = events.guardians_of(session, children, day)
+        children = holders.concerned(session, {child for child, _token, _record in records})
+        before = events.guardians_of(session, children, day) if children else {}
         _keep(run, session, records)
-        holders.drop(session, day, children)
-        entries += holders.entries(ctx, session, before, events.guardians_of(session, children, day))
+        if children:
+            holders.drop(session, day, children)
+            entries += holders.entries(ctx, session, before, events.guardians_of(session, children, day))
     _log(session, entries)
 
 

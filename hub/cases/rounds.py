@@ -30,7 +30,7 @@ def go(ctx: Context, purpose: str, names: Iterable[str], read: Reader) -> list[R
                 continue
             result = results[name] = Read(name)
             before = standing.get(name)
-            if not named and before is not None and before.next_try_at is not None and now < before.next_try_at:
+            if not named and before is not None and before.rests(now):
                 continue
             alone = mine.take(name)
             if alone is not None:

@@ -125,7 +125,8 @@ def begin(
     row.under_way, row.blind_at = True, None
     # Presences do not say of which kind they are. Where one has left the list, fewer of them is what was asked for.
     row.known_rows = None if relisted and purpose == PRESENCE else known
-    if anew or relisted or row.full_at is None or now - row.full_at >= full_every:
+    # As long ahead as behind: the clock was wrong when it was written down.
+    if anew or relisted or row.full_at is None or abs(now - row.full_at) >= full_every:
         row.cursor = None
     return Start(row.cursor, resumed=False, at=row.began_at)
 
@@ -192,6 +193,10 @@ class Freshness:
     @property
     def stale_since(self) -> datetime | None:
         return self.answered_at if self.failure is not None else None
+
+    def rests(self, now: datetime) -> bool:
+        """Whether it is to be left alone still. Never for longer than LONGEST_WAIT: the clock was wrong then."""
+        return self.next_try_at is not None and now < self.next_try_at <= now + LONGEST_WAIT
 
 
 def fresh(session: Session, purpose: str | None = None) -> list[Freshness]:

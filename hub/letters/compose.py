@@ -9,11 +9,11 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.orm import Session
 
 from hub import faults, journal
@@ -32,6 +32,8 @@ SEND_WITHIN = timedelta(days=1)
 BATCH = 20
 """How many letters share a transaction, and the job that sends them: what they are gathered from is read once for all
 of them, and a job costs about as much as the statements of a letter."""
+CLOCKS_DIFFER = timedelta(hours=2)
+"""Longer than the clocks of two machines differ."""
 UNWRITABLE = "letter_unwritable"
 
 
@@ -56,7 +58,7 @@ def compose_due(ctx: Context, templates: Templates) -> Composed:
             bundles = (
                 session.execute(
                     select(tables.Bundle)
-                    .where(tables.Bundle.composed_at.is_(None), tables.Bundle.due_at <= ctx.clock.now())
+                    .where(tables.Bundle.composed_at.is_(None), _due(ctx.clock.now()))
                     .order_by(tables.Bundle.due_at)
                     .limit(BATCH)
                     .with_for_update(skip_locked=True)
@@ -69,6 +71,11 @@ def compose_due(ctx: Context, templates: Templates) -> Composed:
             _compose(ctx, session, templates, bundles, result)
             faults.point("letters.composed")
         faults.point("letters.composed.committed")
+
+
+def _due(now: datetime) -> ColumnElement[bool]:
+    """Also what was opened well after now, by a clock that was wrong: it would else wait until then."""
+    return or_(tables.Bundle.due_at <= now, tables.Bundle.opened_at > now + CLOCKS_DIFFER)
 
 
 def _compose(
