@@ -40,6 +40,14 @@ class Settled:
     """Children with nobody, for a person to look at."""
 
 
+def concerned(session: Session, children: set[UUID]) -> set[UUID]:
+    """Those of the children who have an offer or a coordinator: of them somebody hears something, and sees a page."""
+    found = select(tables.Offer.child_id).where(
+        tables.Offer.child_id.in_(children), tables.Offer.state.in_(("offered", "accepted"))
+    )
+    return set(session.execute(found).scalars()) if children else set()
+
+
 def drop(session: Session, day: date, children: Iterable[UUID] | None = None) -> None:
     """What waits for somebody without custody of the child ends here, with the reason."""
     waiting = select(tables.Bundle.id).where(tables.Bundle.composed_at.is_(None))
@@ -57,14 +65,11 @@ def drop(session: Session, day: date, children: Iterable[UUID] | None = None) ->
 def entries(
     ctx: Context, session: Session, before: dict[UUID, list[UUID]], after: dict[UUID, list[UUID]]
 ) -> list[log.SealedEntry]:
-    """For the log: whose custody of which child began or ended, of children with an offer. To be added last."""
+    """For the log: whose custody of which child began or ended. To be added last."""
     changed = {child for child in before.keys() | after.keys() if before.get(child) != after.get(child)}
     if not changed:
         return []
-    offered = select(tables.Offer.child_id).where(
-        tables.Offer.child_id.in_(changed), tables.Offer.state.in_(("offered", "accepted"))
-    )
-    rows = session.execute(select(tables.Child).where(tables.Child.id.in_(offered))).scalars().all()
+    rows = session.execute(select(tables.Child).where(tables.Child.id.in_(changed))).scalars().all()
     keys = open_keys(session, ctx.keys, (row.key_id for row in rows))
     made = []
     for row in sorted(rows, key=lambda row: row.id):
