@@ -255,3 +255,9 @@ class World:
 @pytest.fixture
 def world(ctx: Context, clock: SetClock, tmp_path: Path) -> World:
     return World(ctx, clock, tmp_path)
+
+
+@pytest.fixture
+def make_world(clock: SetClock, tmp_path: Path) -> Callable[[Context], World]:
+    """A world on another database than the test's own."""
+    return lambda ctx: World(ctx, clock, tmp_path)

@@ -235,9 +235,9 @@ class LookupQueue:
         try:
             return await self._write(batch)
         except psycopg.OperationalError as error:
-            if self._commit_asked or not (self._connection is None or self._connection.closed):
+            if self._commit_asked:
                 raise
-            # The database was restarted, or this connection was cut; what was begun on it is rolled back.
+            # The database was restarted, or this connection was cut; what was begun goes with it.
             log.warning("lookup: the connection broke, once more on another", error=type(error).__name__)
             await self._disconnect()
             if self._ensure is not None:

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from hub import faults
 from hub.access import log
 from hub.cases import events, guard, guardians, holders, numbers, persons, sources
 from hub.cases.custody_run import CustodyRead as CustodyRead
@@ -97,6 +98,8 @@ def _read(ctx: Context, adapter: Adapter, children: set[UUID], alone: KnowsPerso
         for page in sources.pages(adapter.name, ask):
             with ctx.database.begin() as session:
                 _take(run, session, page)
+                faults.point("custody.page")
+            faults.point("custody.page.committed")
         if run.complete and alone is None:
             _ask_about_leavers(run, adapter, started)
         with ctx.database.begin() as session:

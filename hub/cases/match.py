@@ -15,6 +15,7 @@ from uuid import uuid4
 from sqlalchemy import bindparam, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
+from hub import faults
 from hub.access import log
 from hub.cases import guard, quarantine, rounds, sources
 from hub.cases.numbers import Changes, moved, tokens_now
@@ -70,6 +71,8 @@ def _read(ctx: Context, adapter: Adapter, result: Read, alone: sources.Alone) ->
     for page in sources.pages(source, lambda: adapter.presence(start.cursor), ahead=True):
         with ctx.database.begin() as session:
             _take(ctx, session, adapter, page, start, result, alone)
+            faults.point("match.page")
+        faults.point("match.page.committed")
     with ctx.database.begin() as session:
         alone.state(session)
         sources.end(session, source, sources.PRESENCE, ctx.clock.now())

@@ -18,6 +18,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from hub import faults
 from hub.cases import guard, intake, quarantine, rounds, sources
 from hub.cases.advisers import StaffKeeper
 from hub.cases.intake import Child, Run
@@ -80,6 +81,8 @@ def _read(ctx: Context, adapter: Adapter, result: Read, alone: sources.Alone) ->
     for page in sources.pages(source, lambda: adapter.read(start.cursor, frozenset(asked)), ahead=True):
         with ctx.database.begin() as session:
             whole |= _take(run, session, page, alone)
+            faults.point("sync.page")
+        faults.point("sync.page.committed")
     if not whole:
         _first(run, children.started, alone, resumed=True)
     if not start.anew:
@@ -180,6 +183,8 @@ def _first(run: Run, children: dict[str, Child], alone: sources.Alone, *, resume
             state = alone.state(session)
             intake.take(mine, session, page, set())
             state.first_cursor = page.cursor
+            faults.point("sync.page")
+        faults.point("sync.page.committed")
     with ctx.database.begin() as session:
         state = alone.state(session)
         _mark(session, source, {child.id for child in children.values()}, ctx.clock.now())

@@ -3,25 +3,34 @@ PostgreSQL who waits. Nothing sleeps and hopes."""
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from sqlalchemy import event, select, text, update
 
 from hub import State, faults
 from hub.cases.sync import sync
+from hub.context import Context
 from hub.letters.compose import compose_due
 from hub.letters.frozen import open_content
 from hub.letters.templates import Templates
+from hub.settings import Settings
 from hub.store import tables
+from hub.store.database import Database
+from hub.store.keeper import servers_in
 
 KARLA, EMIL = "0311164234", "1405134321"
 MOTHER, FATHER = "0101804001", "0101804002"
@@ -225,6 +234,10 @@ def races(world: Any) -> Iterator[Races]:
 
 @pytest.fixture
 def siblings(races: Races) -> Races:
+    return in_the_scheme(races)
+
+
+def in_the_scheme(races: Races) -> Races:
     """Karla and Emil are in the scheme, with a case each that has been read; their mother has had her receipt."""
     world = races.world
     world.accepted(KARLA, EMIL, guardians=(MOTHER,))
@@ -236,3 +249,80 @@ def siblings(races: Races) -> Races:
     races.compose()
     world.clock.move(timedelta(hours=1))
     return races
+
+
+class Machine(Races):
+    """A machine of its own: a data folder with the embedded server, whose parts can be killed."""
+
+    @property
+    def data(self) -> Path:
+        return Path(self.ctx.settings.data)
+
+    def kill(self, part: str) -> None:
+        """kill -9 of the keeper, of PostgreSQL's first process, or of one that serves a connection; until all
+        connections there were are gone with it."""
+        pids = {"keeper": self._keeper, "postgres": self._postmaster, "backend": self._backend}
+        with psycopg.connect(self.ctx.database.conninfo, autocommit=True) as watching:
+            os.kill(pids[part](), signal.SIGKILL)
+            until = time.monotonic() + PATIENCE
+            with suppress(psycopg.OperationalError):
+                while time.monotonic() < until:
+                    watching.execute("SELECT pg_sleep(0.01)")
+                raise AssertionError(f"the server lives on without its {part}")
+
+    def _keeper(self) -> int:
+        return int((self.data / "pg.keeper").read_bytes().rstrip(b"\0").split(b"\n")[2])
+
+    def _postmaster(self) -> int:
+        return int((self.data / "postgres" / "postmaster.pid").read_text().split()[0])
+
+    def _backend(self) -> int:
+        with self.world.session() as session:
+            return session.execute(text("SELECT pg_backend_pid()")).scalar_one()
+
+
+@pytest.fixture(scope="session")
+def empty_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated embedded database, to copy: making one takes most of a cold start."""
+    folder = tmp_path_factory.mktemp("machine") / "data"
+    database = Database(Settings(data=folder))
+    database.migrate()
+    database.close()
+    wait_until_gone(folder)
+    return folder
+
+
+def wait_until_gone(folder: Path) -> None:
+    until = time.monotonic() + PATIENCE
+    while servers_in(folder / "postgres"):
+        assert time.monotonic() < until, f"a server of {folder} was left running"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Where the machine's data folder is to be."""
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def machine(
+    empty_cluster: Path, data: Path, ctx: Context, make_world: Callable[[Context], Any], settings: Settings
+) -> Iterator[Machine]:
+    data.mkdir(mode=0o711, exist_ok=True)
+    subprocess.run(["cp", "-a", str(empty_cluster / "postgres"), str(data / "postgres")], check=True)
+    mine = settings.model_copy(update={"data": data})
+    database = Database(mine)
+    with ThreadPoolExecutor(12) as pool:
+        world = make_world(replace(ctx, settings=mine, database=database))
+        try:
+            yield Machine(world, pool)
+        finally:
+            database.close()
+    wait_until_gone(data)
+
+
+@pytest.fixture
+def machine_siblings(machine: Machine) -> Machine:
+    in_the_scheme(machine)
+    return machine
