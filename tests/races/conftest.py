@@ -28,7 +28,7 @@ from hub.letters.compose import compose_due
 from hub.letters.frozen import open_content
 from hub.letters.templates import Templates
 from hub.settings import Settings
-from hub.store import tables
+from hub.store import outage, tables
 from hub.store.database import Database
 from hub.store.keeper import servers_in
 
@@ -218,6 +218,16 @@ class Races:
     def tasks(self, kind: str | None = None) -> list[tables.Task]:
         rows = self.world.rows(tables.Task)
         return [row for row in rows if kind is None or row.kind == kind]
+
+    def wait_for(self, what: Callable[[], bool], seconds: float = 2 * PATIENCE) -> None:
+        """Until it is so; a database that is away meanwhile is asked again."""
+        until = time.monotonic() + seconds
+        while True:
+            with suppress(*outage.Unavailable):
+                if what():
+                    return
+            assert time.monotonic() < until, "waited in vain"
+            time.sleep(0.05)
 
     def log_is_gapless(self) -> bool:
         with self.world.session() as session:

@@ -7,7 +7,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -191,10 +190,7 @@ class TestWorker:
             machine.due()
             machine.compose()
             machine.kill(part)
-            until = time.monotonic() + 90
-            while {row.state for row in machine.letters()} != {"sent"}:
-                assert time.monotonic() < until, (tmp_path / "worker.log").read_text()[-3000:]
-                time.sleep(0.1)
+            machine.wait_for(lambda: {row.state for row in machine.letters()} == {"sent"})
             assert worker.poll() is None
         sent = [str(row.id) for row in machine.letters()]
         taken = Counter((tmp_path / "taken").read_text().split())
