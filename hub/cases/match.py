@@ -68,13 +68,19 @@ def _read(ctx: Context, adapter: Adapter, result: Read, alone: sources.Alone) ->
             kinds=sources.listed(ctx.plugins.sections, source),
             known=session.execute(of_source).scalar_one(),
         )
+    whole = False
     for page in sources.pages(source, lambda: adapter.presence(start.cursor), ahead=True):
+        whole |= page.complete
         with ctx.database.begin() as session:
             _take(ctx, session, adapter, page, start, result, alone)
             faults.point("match.page")
         faults.point("match.page.committed")
     with ctx.database.begin() as session:
         alone.state(session)
+        if start.anew and not whole:
+            # Read from beginning to end, with something unreadable in it: nothing is taken for gone, but what of that
+            # has not been met again can be read now.
+            quarantine.settle(session, source, sources.PRESENCE, start.at, ctx.clock.now())
         sources.end(session, source, sources.PRESENCE, ctx.clock.now())
 
 

@@ -83,13 +83,26 @@ def _read(ctx: Context, adapter: Adapter, result: Read, alone: sources.Alone) ->
             whole |= _take(run, session, page, alone)
             faults.point("sync.page")
         faults.point("sync.page.committed")
-    if not whole:
+    if start.anew and not whole:
+        _read_through(run, alone)
+    elif not whole:
         _first(run, children.started, alone, resumed=True)
     if not start.anew:
         _first(run, children.new, alone, resumed=False)
     with ctx.database.begin() as session:
         alone.state(session)
         sources.end(session, source, sources.CASES, ctx.clock.now())
+
+
+def _read_through(run: Run, alone: sources.Alone) -> None:
+    """All has been read from beginning to end, but the source does not say that it was whole: something could not be
+    read. So nothing is taken for gone; but the children have been read once, and what has not been met again can be
+    read now."""
+    with run.ctx.database.begin() as session:
+        state, now = alone.state(session), run.ctx.clock.now()
+        _mark(session, run.adapter.name, {child.id for child in run.children.values()}, now)
+        state.first_cursor = None
+        quarantine.settle(session, run.adapter.name, sources.CASES, run.at, now)
 
 
 def _begin(ctx: Context, session: Session, source: str, children: _Children) -> sources.Start:

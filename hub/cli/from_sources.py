@@ -117,8 +117,10 @@ def _dry(adapters: list[str], file: Path | None, *, as_json: bool) -> None:
         table_of([_row(result, what, tried) for result in results for what, tried in _tries(result)], "Dry run")
         for result in results:
             for what, tried in _tries(result):
+                unsaid = "the source does not say that this is all: nothing would be taken for gone"
                 for note in [
                     tried.failure,
+                    None if tried.whole or tried.failure else unsaid,
                     *(f"{n} unreadable: {reason}" for reason, n in sorted(tried.reasons.items())),
                 ]:
                     if note:

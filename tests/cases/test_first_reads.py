@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from hub import CaseRecord, Gone, Page, State, TryAgain, family
+from hub import CaseRecord, Gone, Page, State, TryAgain, Unreadable, family
 from hub.cases.sync import sync
 from hub.store import tables
 
@@ -107,6 +107,18 @@ def test_what_changes_while_a_first_read_is_under_way_is_not_missed(known):
     kept = {row.reference: row.is_open for row in known.rows(tables.Case) if row.child_id == known.child(EMIL)}
     assert kept == {known.ctx.keys.refer("sof", f"e{n}"): n > 0 for n in range(4)}
     assert known.events() == []  # the first read is no news, nor what belongs to it
+
+
+def test_one_in_which_something_cannot_be_read_is_the_first_all_the_same(world):
+    """The source says of no such read that it was whole; what comes after it is news."""
+    world.accepted(KARLA, guardians=(MOTHER,))
+    told = [CaseRecord("k1", KARLA, "help", State.APPLIED), Unreadable("file 2", "no end tag", b"<")]
+    world.sof.read = lambda since, children: iter([Page(tuple(told), None)])
+    sync(world.ctx)
+    assert world.events() == []
+    told[0] = CaseRecord("k1", KARLA, "help", State.DECIDED)
+    sync(world.ctx)
+    assert [event.kind for event in world.events()] == ["decided"]
 
 
 def test_the_family_page_calls_a_child_read_only_when_it_is(known):

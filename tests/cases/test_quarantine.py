@@ -114,6 +114,18 @@ class TestItLeavesByItself:
         sync(karla.ctx)
         assert waiting(karla) == []
 
+    @pytest.mark.parametrize("read", [match, sync])
+    def test_each_by_itself_while_others_keep_the_read_from_being_whole(self, karla, read):
+        """As a folder of files does: one that cannot be read, and nothing in it is taken for gone."""
+        files = [bad(None, b"<one", "file 1"), bad(None, b"<two", "file 2")]
+        karla.sof.presence = lambda since: iter([Page(tuple(files), None)])
+        karla.sof.read = lambda since, children: iter([Page(tuple(files), None)])
+        read(karla.ctx)
+        assert len(waiting(karla)) == 2
+        del files[0]
+        read(karla.ctx)
+        assert [row.position for row in waiting(karla)] == ["file 2"]
+
     def test_not_while_the_source_is_held(self, world):
         for n in range(10):
             world.sof.put(Presence(f"p{n}", world.number(n), State.OPEN))
