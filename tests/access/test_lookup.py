@@ -421,11 +421,16 @@ def test_one_that_is_cut_twice_shows_nothing(town: Any) -> None:
 
 
 CUT_AT_COMMIT = """
-CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(10); RETURN NULL; END $$;
+CREATE SEQUENCE cuts;
+CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  IF nextval('public.cuts') = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(10); END IF;
+  RETURN NULL;
+END $$;
 CREATE CONSTRAINT TRIGGER cut AFTER INSERT ON log_entry DEFERRABLE INITIALLY DEFERRED
 FOR EACH ROW WHEN (NEW.kind = 'lookup') EXECUTE FUNCTION cut()
 """
+"""The first commit of a lookup finds its connection cut; another would go well."""
 
 
 def test_one_that_is_cut_while_it_commits_is_given_up_and_never_tried_again(
@@ -439,7 +444,6 @@ def test_one_that_is_cut_while_it_commits_is_given_up_and_never_tried_again(
             await queue.ask(town.request(child))
             as_owner(CUT_AT_COMMIT)
             failed = await asyncio.gather(queue.ask(town.request(child)), return_exceptions=True)
-            as_owner("DROP TRIGGER cut ON log_entry")
             return [*failed, await queue.ask(town.request(child))]
 
     before = len(town.log())

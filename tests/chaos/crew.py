@@ -220,7 +220,6 @@ class Crew:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TOVHOLDER_")}
         environment["TOVHOLDER_SETTINGS"] = str(self.place / "tovholder.toml")
         if name in self._doomed and isinstance(self.plan, Crash):
-            self._doomed.discard(name)
             environment["TOVHOLDER_CRASH"] = f"{self.plan.point}:{self.plan.times}"
         with self._log(name).open("ab") as log:
             process = subprocess.Popen(
@@ -236,6 +235,7 @@ class Crew:
 
     def _note(self, name: str, code: int) -> None:
         if code == -signal.SIGKILL:
+            self._doomed.discard(name)  # once: the first run of a kind may not come to the point at all
             self.killed[name.split()[0]] += 1
 
     def _supervise(self) -> None:

@@ -197,6 +197,22 @@ class TestTheLastPlace:
         assert self.states(one_place) == ["declined", "offered", "waiting"]
         assert len(one_place.world.events("offered")) == 2
 
+    def test_two_placements_that_would_each_choose_another_give_it_to_one(self, one_place):
+        """Somebody who has waited longer is back in the queue when the first has reckoned and not committed."""
+        first = self.has(one_place)
+        no(one_place, self.guardian(first), first)
+        with one_place.before_commit("INSERT INTO event") as placing:
+            one = one_place.go(offers.place, one_place.ctx)
+            placing.arrive()
+            with one_place.ctx.database.begin() as session:
+                row = session.execute(select(tables.Offer).where(tables.Offer.state == "declined")).scalar_one()
+                row.state, row.found_at = "waiting", row.found_at - timedelta(days=30)
+            other = one_place.go(offers.place, one_place.ctx)
+            one_place.waiting()
+            placing.go.set()
+            assert (one.result(60).offered, other.result(60).offered) == (1, 0)
+        assert self.states(one_place) == ["offered", "waiting", "waiting"]
+
     def test_a_no_that_frees_it_while_a_placement_reckons_is_seen_by_the_next(self, one_place):
         first = self.has(one_place)
         with one_place.before_commit("UPDATE log_head") as declining:

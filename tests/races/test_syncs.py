@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import date
 from threading import Event
 from typing import Any
 
@@ -59,11 +60,11 @@ def counts(races) -> dict[str, int]:
 
 @pytest.fixture
 def changed(siblings) -> Callable[[], dict[str, int]]:
-    """Much is new in the source: five cases, and one that has been decided. Gives how it stands."""
+    """Much is new in the source: five cases, and one with a date. Gives how it stands."""
     world = siblings.world
     for n in range(5):
         world.case(world.sof, f"new {n}", KARLA)
-    world.case(world.sof, "s1", KARLA, State.DECIDED)
+    world.case(world.sof, "s1", KARLA, State.APPLIED, deadline=date(2027, 3, 1))
     return lambda: counts(siblings)
 
 
@@ -108,7 +109,7 @@ def test_one_that_has_lost_its_lock_brings_nothing_late(siblings, changed, page)
     first = siblings.go(sync, siblings.ctx, ["sof"])
     assert asked.wait(60)
     cut_locks(siblings)
-    world.case(world.sof, "new 4", KARLA, State.DECIDED)
+    world.case(world.sof, "s1", KARLA, State.APPLIED, deadline=date(2027, 4, 1))
     world.sof.take_away("new 3")
     [second] = sync(siblings.ctx, ["sof"])
     assert not second.busy
@@ -122,7 +123,8 @@ def test_one_that_has_lost_its_lock_brings_nothing_late(siblings, changed, page)
     assert refer("sof", "new 3") not in stand
     assert stand[refer("sof", "new 0")] is False
     told = Counter(event.kind for event in world.events() if event.why_not is None)
-    assert told == {"decided": 1, "case_opened": 4, "case_closed": 1}  # each once, and not of the one that is gone
+    # Each once, and not of the one that is gone: the date that was put over the newer one would be told twice more.
+    assert told == {"deadline_moved": 1, "case_opened": 4, "case_closed": 1}
 
 
 @pytest.mark.parametrize("page", [0, 1])
