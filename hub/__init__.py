@@ -47,6 +47,7 @@ from hub.reading import (
     opened,
     raw,
     xml_elements,
+    xml_name,
 )
 
 __all__ = [
@@ -100,4 +101,5 @@ __all__ = [
     "opened",
     "raw",
     "xml_elements",
+    "xml_name",
 ]

@@ -10,7 +10,7 @@ from hub.reading.files import RAW_LIMIT, Readable, files, opened
 from hub.reading.json import json_value
 from hub.reading.settings import Kind, SourceSettings
 from hub.reading.tables import CsvRow, csv_rows, danish_date, danish_number
-from hub.reading.xml import raw, xml_elements
+from hub.reading.xml import raw, xml_elements, xml_name
 
 __all__ = [
     "RAW_LIMIT",
@@ -28,4 +28,5 @@ __all__ = [
     "opened",
     "raw",
     "xml_elements",
+    "xml_name",
 ]

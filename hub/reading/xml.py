@@ -105,3 +105,10 @@ def _why(error: etree.XMLSyntaxError) -> str:
 def raw(element: etree._Element) -> bytes:
     """An element as bytes for quarantine, cut at `RAW_LIMIT`."""
     return bytes(etree.tostring(element))[:RAW_LIMIT]
+
+
+def xml_name(element: etree._Element) -> tuple[str, str]:
+    """Namespace (empty when it has none) and local name; also of a name that no standard allows and a parser lets
+    pass, which lxml's own QName refuses."""
+    namespace, _, local = str(element.tag).rpartition("}")
+    return namespace.removeprefix("{"), local

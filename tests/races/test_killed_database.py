@@ -144,7 +144,8 @@ from hub.settings import Settings, Worker
 from hub.store.database import Database
 from hub.testing.fakes import FakeChannel
 
-data, keys, taken = map(Path, sys.argv[1:])
+data, keys, taken = map(Path, sys.argv[1:4])
+named = sys.argv[4] or None
 
 class Channel(FakeChannel):
     def send(self, letter, key):
@@ -152,7 +153,7 @@ class Channel(FakeChannel):
             file.write(key + "\\n")
         return Sent("t")
 
-settings = Settings(data=data, worker=Worker(heartbeat_seconds=3))
+settings = Settings(data=data, database_url=named, worker=Worker(heartbeat_seconds=3))
 ctx = Context(settings, SystemClock(), Database(settings), vault.load_keys(keys, with_token=False),
               Plugins((), {}, {"digital_post": Channel()}, {}))
 jobs.work(ctx, [jobs.LETTERS], 2)
@@ -166,11 +167,14 @@ class TestWorker:
         vault.make_keys(tmp_path / "keys")
         return vault.load_keys(tmp_path / "keys", with_token=True)
 
-    @pytest.fixture
-    def worker(self, machine, tmp_path):
+    @pytest.fixture(params=["its own", "named"])
+    def worker(self, machine, tmp_path, request):
+        """On the embedded database of its own, and on one that somebody else keeps and named for it."""
+        url = machine.ctx.database.app_url.set(drivername="postgresql").render_as_string(hide_password=False)
+        named = url if request.param == "named" else ""
         with (tmp_path / "worker.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-c", WORKER, *map(str, (machine.data, tmp_path / "keys", tmp_path / "taken"))],
+                [sys.executable, "-c", WORKER, *map(str, (machine.data, tmp_path / "keys", tmp_path / "taken")), named],
                 stdout=log,
                 stderr=log,
                 env={k: v for k, v in os.environ.items() if not k.startswith("TOVHOLDER_")},

@@ -186,7 +186,7 @@ class _Reader:
 
     def _begin(self, number: etree._Element) -> None:
         institution = number.getparent()
-        variant = None if institution is None else etree.QName(institution).namespace
+        variant = None if institution is None else hub.xml_name(institution)[0] or None
         self._small = self._small or variant == SMALL
         if variant not in VARIANTS:
             return

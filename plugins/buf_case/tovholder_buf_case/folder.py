@@ -113,7 +113,7 @@ def _export(file: IO[bytes], path: Path) -> _Export:
             _check_root(element.getroottree().getroot())
             known_root = True
         parent = element.getparent()
-        variant = None if parent is None else etree.QName(parent).namespace
+        variant = None if parent is None else hub.xml_name(parent)[0] or None
         if element.tag == f"{{{COMMON}}}InstitutionNumber" and variant in (*VARIANTS, SMALL):
             number = (element.text or "").strip()
             if not number:
@@ -129,9 +129,9 @@ def _export(file: IO[bytes], path: Path) -> _Export:
 
 
 def _check_root(root: etree._Element) -> None:
-    name = etree.QName(root)
-    if name.namespace in (*VARIANTS, SMALL, WSI) or root.tag == f"{{{SOAP}}}Envelope":
+    namespace, local = hub.xml_name(root)
+    if namespace in (*VARIANTS, SMALL, WSI) or root.tag == f"{{{SOAP}}}Envelope":
         return
-    if "wsieksport" in (name.namespace or "") or name.localname.startswith("UNILoginExport"):
+    if "wsieksport" in namespace or local.startswith("UNILoginExport"):
         raise hub.BadRecord("it is an export of another version of wsieksport: export it with version 7")
     raise hub.BadRecord(_NEITHER)

@@ -210,11 +210,10 @@ def test_a_platform_that_is_not_from_our_root_gets_nothing(
 def test_no_token_and_no_key_reaches_a_log(
     secure: Callable[..., DigitalPost], letter: hub.Letter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     channel = secure()
     channel.send(letter, KEYS[0])
     assert channel._tokens is not None
-    assert "POST /service/KombiPostAfsend_1/kombi" in caplog.text
     assert channel._tokens.header(POST).split()[1] not in caplog.text
 
 

@@ -39,6 +39,7 @@ from hub import (
     TryAgain,
     Unreadable,
     Unsure,
+    xml_name,
 )
 from tovholder_digital_post import access, address, fjernprint, memo, receipts
 from tovholder_digital_post.access import as_json
@@ -237,7 +238,7 @@ def _said(document: bytes) -> Said:
     if root is None:
         return Said()
     found = {
-        etree.QName(element).localname.casefold(): element.text.strip()
+        xml_name(element)[1].casefold(): element.text.strip()
         for element in root.iter(etree.Element)
         if element.text and element.text.strip()
     }

@@ -30,7 +30,7 @@ from zoneinfo import ZoneInfo
 
 from lxml import etree
 
-from hub import RAW_LIMIT, DeliveryStatus, Status, Unreadable
+from hub import RAW_LIMIT, DeliveryStatus, Status, Unreadable, xml_name
 from tovholder_digital_post.answers import error_reason, parse, says_duplicate
 
 POST_STATUS = "d2bed63c-4853-4008-b6e0-a74c15b15fbf"
@@ -100,9 +100,9 @@ def _text(element: etree._Element, *path: str) -> str:
 
 def _read(envelope: bytes) -> Status | None:
     root = _parse(envelope, "envelope")
-    if etree.QName(root).localname == "PKO_PostStatus":
+    if xml_name(root)[1] == "PKO_PostStatus":
         return _status(root, "", "", "")
-    event = root if etree.QName(root).localname == "Haendelsesbesked" else _find(root, "Haendelsesbesked")
+    event = root if xml_name(root)[1] == "Haendelsesbesked" else _find(root, "Haendelsesbesked")
     filtering = None if event is None else _find(event, "Beskedkuvert", "Filtreringsdata")
     if event is None or filtering is None:
         raise _CannotReadError("this is not an envelope: Haendelsesbesked with Filtreringsdata is missing")
@@ -154,7 +154,7 @@ def _post_status(event: etree._Element) -> etree._Element:
     except (binascii.Error, ValueError) as error:
         raise _CannotReadError("the envelope's content is not base64") from error
     inner = _parse(document, "PKO_PostStatus")
-    if etree.QName(inner).localname != "PKO_PostStatus":
+    if xml_name(inner)[1] != "PKO_PostStatus":
         raise _CannotReadError("the envelope's content is not a PKO_PostStatus")
     return inner
 

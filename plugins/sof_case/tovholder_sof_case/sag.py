@@ -281,8 +281,11 @@ def _actor_id(relation: etree._Element, name: str) -> str:
 
 def _bare(element: etree._Element) -> etree._Element:
     bare = etree.Element(element.tag, nsmap=cast("dict[str, str]", element.nsmap))  # the stubs forget the prefix None
-    name = etree.QName(element).localname
-    klasse = name == "BrugervendtNoegle" and etree.QName(element.getparent()).localname == "SagsklasseLokalUdvidelse"
+    name = hub.xml_name(element)[1]
+    klasse = (
+        name == "BrugervendtNoegle"
+        and hub.xml_name(cast("etree._Element", element.getparent()))[1] == "SagsklasseLokalUdvidelse"
+    )
     if name in _CODES or klasse:
         bare.text = element.text
     for child in element:
