@@ -37,9 +37,9 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-# Slow tests (killed workers, whole towns) run where CI is set: make test CI=1
+# Slow tests (killed workers, whole towns) run where CI is set: make test CI=1. Those of minutes each: make test LONG=1
 test: check
-	$(BIN)/pytest -n 2 --dist loadfile $(if $(CI),,-m "not slow") $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(if $(LONG),,-m "$(if $(CI),,not slow and )not long") $(ARGS)
 
 bench: install
 	$(BIN)/python -m bench $(ARGS)

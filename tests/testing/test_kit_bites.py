@@ -97,7 +97,7 @@ def test_every_test_of_the_kit_has_bitten() -> None:
     assert kit == set().union(*BROKEN.values())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_each_breach_fails_nowhere_else(tmp_path: Path) -> None:
     failed, ran = run(tmp_path)

@@ -134,7 +134,7 @@ def test_memory_stays_flat(shape: Shape, tmp_path: Path) -> None:
     assert grown < MOST
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("shape", [delivery])
 def test_memory_stays_flat_over_two_gigabytes(shape: Shape, tmp_path: Path) -> None:
