@@ -380,7 +380,12 @@ def test_an_answer_that_is_packed_unasked_is_unpacked(serve: Serve, post_at: Pos
     assert channel.send(letter, key()) == hub.Sent("t-1", "digital")
 
 
-@pytest.mark.parametrize("body", [gzip.compress(TAKEN)[:-12], b"not gzip", gzip.compress(TAKEN)[:10] + b"\xff" * 20])
+# The ids say when gzip packed it, were they made of the bytes: then two processes would not collect the same tests.
+@pytest.mark.parametrize(
+    "body",
+    [gzip.compress(TAKEN)[:-12], b"not gzip", gzip.compress(TAKEN)[:10] + b"\xff" * 20],
+    ids=["cut short", "not gzip", "damaged"],
+)
 def test_a_damaged_packed_answer_is_unsure(serve: Serve, post_at: PostAt, letter: hub.Letter, body: bytes) -> None:
     assert isinstance(post_at(serve(packed(body)), choice="platform").send(letter, key()), hub.Unsure)
 
