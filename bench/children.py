@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert
@@ -54,7 +54,7 @@ def settle(ctx: Context, count: int) -> list[str]:
             children.append({"id": child_id, "token": token, "key_id": key_id, "sealed": sealed, "eligible": True})
             coordinator = coordinators[n % len(coordinators)]
             assignments.append({"id": uuid4(), "child_id": child_id, "coordinator_id": coordinator, "since": now})
-            cases += [_case(ctx, child_id, key, administration) for administration in ADMINISTRATIONS]
+            cases += [_case(ctx, now, child_id, key, administration) for administration in ADMINISTRATIONS]
         for table, rows in (
             (tables.PersonKey, keys),
             (tables.Child, children),
@@ -67,7 +67,7 @@ def settle(ctx: Context, count: int) -> list[str]:
     return numbers
 
 
-def _case(ctx: Context, child: UUID, key: bytes, administration: str) -> dict[str, object]:
+def _case(ctx: Context, now: datetime, child: UUID, key: bytes, administration: str) -> dict[str, object]:
     case_id = uuid4()
     fields = {"kind": "32.18.04", "state": "open", "opened": "2026-10-01"}
     return {
@@ -79,4 +79,5 @@ def _case(ctx: Context, child: UUID, key: bytes, administration: str) -> dict[st
         "is_open": True,
         "sealed": seal_json(key, fields, f"case:{case_id}"),
         "digest": b"",
+        "seen_at": now,
     }

@@ -3,6 +3,7 @@ from a template where the log's lock, several connections or whole use cases are
 
 from __future__ import annotations
 
+import codecs
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -38,11 +39,30 @@ from hub.settings import Settings
 from hub.store import embedded, tables
 from hub.store.database import Database
 from hub.testing.fakes import FakeChannel, FakeSource
+from tests.databases import Own, settings_of
 
 Row = TypeVar("Row", bound=tables.Base)
 ADMINS = ("SOF", "BUF", "SUF")
 START = datetime(2026, 11, 2, 7, 0, tzinfo=UTC)
 """A Monday."""
+
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def not_root() -> Iterator[Path]:
+    """An empty folder of a user who is not root; and the test is that user, also where root runs it."""
+    with tempfile.TemporaryDirectory(prefix="tovholder-", ignore_cleanup_errors=True) as name:
+        me = os.geteuid()
+        codecs.lookup("ascii")  # Python itself may lie where that user cannot look
+        if me == 0:
+            os.chown(name, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(me)
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +96,7 @@ def template(cluster: embedded.Embedded, admin: Callable[[str], None], worker_id
     """A migrated database that others are made from."""
     name = f"template_{worker_id}_{uuid4().hex[:8]}"
     admin(f"CREATE DATABASE {name}")
-    database = Database(_settings(cluster, name))
+    database = Database(settings_of(cluster, name))
     try:
         database.migrate()
         # As `tovholder migrate` does for the embedded server: the program signs in as the role itself.
@@ -88,22 +108,33 @@ def template(cluster: embedded.Embedded, admin: Callable[[str], None], worker_id
     return name
 
 
+@pytest.fixture(scope="session")
+def spare(cluster: embedded.Embedded, admin: Callable[[str], None]) -> Iterator[list[Own]]:
+    """Databases that earlier tests have done with."""
+    found: list[Own] = []
+    yield found
+    for own in found:
+        admin(f"DROP DATABASE {own.name} WITH (FORCE)")
+
+
 @pytest.fixture
-def database(cluster: embedded.Embedded, admin: Callable[[str], None], template: str) -> Iterator[Database]:
+def database(
+    cluster: embedded.Embedded, admin: Callable[[str], None], template: str, spare: list[Own]
+) -> Iterator[Database]:
     """A database of the test's own."""
-    name = f"test_{uuid4().hex}"
-    admin(f"CREATE DATABASE {name} TEMPLATE {template}")
-    database = Database(_settings(cluster, name))
-    yield database
-    database.close()
-    admin(f"DROP DATABASE {name} WITH (FORCE)")
+    own = spare.pop() if spare else Own.made(cluster, admin, template)
+    yield own.database
+    if own.emptied():
+        spare.append(own)
+    else:
+        admin(f"DROP DATABASE {own.name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
 def shared_database(cluster: embedded.Embedded, admin: Callable[[str], None], template: str) -> Iterator[Database]:
     name = f"shared_{uuid4().hex}"
     admin(f"CREATE DATABASE {name} TEMPLATE {template}")
-    database = Database(_settings(cluster, name))
+    database = Database(settings_of(cluster, name))
     yield database
     database.close()
     admin(f"DROP DATABASE {name} WITH (FORCE)")
@@ -149,12 +180,6 @@ def settings() -> Settings:
 def ctx(settings: Settings, clock: SetClock, database: Database, keys: vault.Keys) -> Context:
     """All a use case needs, on a database of its own, without plugins."""
     return Context(settings, clock, database, keys, Plugins((), {}, {}, {}))
-
-
-def _settings(cluster: embedded.Embedded, name: str) -> Settings:
-    return Settings(
-        database_url=cluster.url("tovholder_app", name), owner_database_url=cluster.url("tovholder_admin", name)
-    )
 
 
 def number(n: int, year: int = 16) -> str:

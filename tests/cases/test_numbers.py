@@ -159,6 +159,7 @@ class TestCprSaysSo:
         assert coordinator_shown(accepted, OLD)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", list(permutations(["sof", "buf", "cpr"])), ids="-".join)
 def test_whoever_says_so_first_there_is_one_child(accepted, order):
     """Each change comes on a night of its own; a source may use the new number before CPR has said that it is one."""

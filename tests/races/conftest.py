@@ -151,11 +151,11 @@ class Races:
     # -- letters
 
     def due(self) -> None:
-        """What waits is due now."""
+        """What waits is due now, unless somebody is at it: it waits for nobody, so a crowd cannot lock itself out."""
+        waits = select(tables.Bundle.id).where(tables.Bundle.composed_at.is_(None)).with_for_update(skip_locked=True)
         with self.ctx.database.begin() as session:
-            session.execute(
-                update(tables.Bundle).where(tables.Bundle.composed_at.is_(None)).values(due_at=self.world.clock.now())
-            )
+            due = update(tables.Bundle).where(tables.Bundle.id.in_(waits)).values(due_at=self.world.clock.now())
+            session.execute(due, execution_options={"synchronize_session": False})
 
     def compose(self) -> int:
         return compose_due(self.ctx, Templates()).letters

@@ -18,7 +18,7 @@ from hub.access.log import Asker
 from hub.cases import custody, events, reminders
 from hub.cases.sync import sync
 from hub.clock import DENMARK
-from hub.letters import delivery
+from hub.letters import delivery, statuses
 from hub.store import tables
 
 KARLA, EMIL = "0311164234", "1405134321"
@@ -44,8 +44,8 @@ def day(races) -> None:
     races.compose()
     for letter in races.letters(tables.Letter.state == "frozen"):
         delivery.deliver(ctx, letter.id)
-    delivery.take_statuses(ctx)
-    delivery.overdue(ctx)
+    statuses.take_statuses(ctx)
+    statuses.overdue(ctx)
 
 
 def told(races) -> list[tuple[Any, ...]]:

@@ -23,6 +23,8 @@ from hub.cases.sync import sync
 from hub.letters.delivery import deliver, deliver_all
 from hub.store import tables
 
+pytestmark = pytest.mark.slow
+
 KARLA, EMIL = "0311164234", "1405134321"
 MOTHER, FATHER = "0101804001", "0101804002"
 

@@ -21,10 +21,12 @@ from hub.access.askers import KeyCache
 from hub.access.log import Asker
 from hub.access.lookup import LogUnavailable, LookupQueue, Request
 from hub.cases.sync import sync
-from hub.letters import delivery
 from hub.letters.delivery import deliver
+from hub.letters.statuses import take_statuses
 from hub.store import outage, tables
 from hub.testing.fakes import FakeChannel
+
+pytestmark = pytest.mark.slow
 
 KARLA, EMIL = "0311164234", "1405134321"
 STAFF = Asker("s-1", "Sanne Toft", "staff", "SOF")
@@ -91,7 +93,7 @@ def test_all_work_fails_with_the_reason_and_goes_on_when_it_is_over(busy, admin,
         fails(busy.compose, said)
         fails(lambda: sync(ctx), said)
         fails(lambda: jobs.find_and_offer(ctx), said)
-        fails(lambda: delivery.take_statuses(ctx), said)
+        fails(lambda: take_statuses(ctx), said)
         with pytest.raises(TryAgain) as caught:
             ctx.database.check()
         assert str(caught.value) == said
@@ -225,9 +227,9 @@ class TestATimeOutAfterTheOtherSideHasIt:
 
         world.channel.statuses = cut
         with pytest.raises(TryAgain):
-            delivery.take_statuses(busy.ctx)
+            take_statuses(busy.ctx)
         world.channel.statuses = statuses
-        delivery.take_statuses(busy.ctx)
+        take_statuses(busy.ctx)
         assert busy.letter(busy.frozen).state == "delivered"
 
 

@@ -17,6 +17,8 @@ from hub.cases import match
 from hub.cases.sync import sync
 from hub.store import tables
 
+pytestmark = pytest.mark.slow
+
 KARLA, EMIL = "0311164234", "1405134321"
 MOTHER = "0101804001"
 

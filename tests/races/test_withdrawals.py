@@ -5,6 +5,7 @@ left."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from threading import Event
 from typing import Any
 from uuid import UUID
@@ -183,53 +184,50 @@ class TestAgainstALetterOnItsWay:
         assert [row.result for row in siblings.world.rows(tables.Delivery)] == ["sent"]
 
 
+def composed_while(siblings, moments, happens: Callable[[], object]) -> UUID:
+    """The letter about both children that is being composed while something happens to Karla's part of it."""
+    world = siblings.world
+    world.case(world.sof, "s1", KARLA, State.DECIDED)
+    world.case(world.buf, "b1", EMIL, State.CLOSED)
+    sync(siblings.ctx)
+    siblings.due()
+    with moments.stop("letters.composed") as composing:
+        composed = siblings.go(siblings.compose)
+        composing.arrive()
+        happens()
+        composing.go.set()
+        assert composed.result(60) == 1
+    letter = max(siblings.letters(), key=lambda row: row.frozen_at).id
+    assert about(siblings, letter) == {world.child(KARLA), world.child(EMIL)}
+    return letter
+
+
+def lose_custody(siblings) -> None:
+    world = siblings.world
+    world.custody(KARLA, MOTHER, until=world.clock.now().date())
+    custody.read_custody(siblings.ctx, {world.child(KARLA)})
+
+
 class TestAgainstALetterThatIsComposed:
     def test_it_is_withheld_and_the_rest_told_once(self, siblings, moments):
-        world = siblings.world
-        world.case(world.sof, "s1", KARLA, State.DECIDED)
-        world.case(world.buf, "b1", EMIL, State.CLOSED)
-        sync(siblings.ctx)
-        siblings.due()
-        with moments.stop("letters.composed") as composing:
-            composed = siblings.go(siblings.compose)
-            composing.arrive()
-            withdraw(siblings)
-            composing.go.set()
-            assert composed.result(60) == 1
-        letter = max(siblings.letters(), key=lambda row: row.frozen_at).id
-        assert about(siblings, letter) == {world.child(KARLA), world.child(EMIL)}
+        letter = composed_while(siblings, moments, lambda: withdraw(siblings))
         assert deliver(siblings.ctx, letter) == "withheld"
         rest_is_told(siblings)
         assert list(siblings.ends().values()).count("why: the family took its yes back") == 1
 
     def test_custody_lost_meanwhile_withholds_it_and_tells_the_rest_once(self, siblings, moments):
         """The worst of them: it would tell of a child whom the reader may not hear about any more."""
-        world = siblings.world
-        world.case(world.sof, "s1", KARLA, State.DECIDED)
-        world.case(world.buf, "b1", EMIL, State.CLOSED)
-        sync(siblings.ctx)
-        siblings.due()
-        with moments.stop("letters.composed") as composing:
-            composed = siblings.go(siblings.compose)
-            composing.arrive()
-            world.custody(KARLA, MOTHER, until=world.clock.now().date())
-            custody.read_custody(siblings.ctx, {world.child(KARLA)})
-            composing.go.set()
-            assert composed.result(60) == 1
-        letter = max(siblings.letters(), key=lambda row: row.frozen_at).id
-        assert about(siblings, letter) == {world.child(KARLA), world.child(EMIL)}
+        letter = composed_while(siblings, moments, lambda: lose_custody(siblings))
         assert deliver(siblings.ctx, letter) == "withheld"
-        assert world.channel.tries == []
+        assert siblings.world.channel.tries == []
         rest_is_told(siblings)
 
     def test_custody_lost_while_it_is_handed_over_ends_the_tries(self, siblings, news):
-        world = siblings.world
         with Hangs(siblings) as platform:
             platform.answer = Later("busy")
             sending = siblings.go(deliver, siblings.ctx, news)
             assert platform.asked.wait(60)
-            world.custody(KARLA, MOTHER, until=world.clock.now().date())
-            custody.read_custody(siblings.ctx, {world.child(KARLA)})
+            lose_custody(siblings)
             platform.go.set()
             with pytest.raises(TryAgain):
                 sending.result(60)

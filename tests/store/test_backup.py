@@ -121,6 +121,16 @@ def letters_leave(world) -> None:
     send(world)
 
 
+def letter_that_waits(town) -> tables.Letter:
+    """Days before the backup, and one letter that the channel has put off."""
+    before_the_backup(town)
+    town.case(town.buf, "e1", EMIL, State.CLOSED)
+    town.channel.answers.append(Later("busy"))
+    letters_leave(town)
+    (letter,) = town.rows(tables.Letter, tables.Letter.state == "frozen")
+    return letter
+
+
 def send(world) -> None:
     frozen = [letter.id for letter in world.rows(tables.Letter, tables.Letter.state == "frozen")]
     with suppress(TryAgain):  # what must wait, waits: tests say which
@@ -177,6 +187,7 @@ def the_next_day(world) -> None:
     letters_leave(world)
 
 
+@pytest.mark.slow
 class TestDrill:
     def test_after_a_restore_everybody_hears_everything_once(self, town, place, template):
         """The measure is the same days without a disaster: the same letters, word for word, and none twice."""
@@ -230,11 +241,7 @@ class TestDrill:
             assert {row.id: (row.answer, row.how, row.at) for row in town.rows(tables.Acceptance)} == answers
 
     def test_a_letter_known_to_the_backup_that_left_after_it_is_not_sent_again(self, town, place):
-        before_the_backup(town)
-        town.case(town.buf, "e1", EMIL, State.CLOSED)
-        town.channel.answers.append(Later("busy"))
-        letters_leave(town)
-        (letter,) = town.rows(tables.Letter, tables.Letter.state == "frozen")
+        letter = letter_that_waits(town)
         made = back_up(town)
         send(town)
         tries = len(town.channel.tries)
@@ -247,11 +254,7 @@ class TestDrill:
             assert len(town.channel.tries) == tries
 
     def test_a_letter_that_was_ready_leaves_with_its_key(self, town, place):
-        before_the_backup(town)
-        town.case(town.buf, "e1", EMIL, State.CLOSED)
-        town.channel.answers.append(Later("busy"))
-        letters_leave(town)
-        (letter,) = town.rows(tables.Letter, tables.Letter.state == "frozen")
+        letter = letter_that_waits(town)
         made = back_up(town)
         with restored(town, made, place()):
             assert recovery.resume(town.ctx).frozen == 1
@@ -367,6 +370,7 @@ def deferred(world) -> set[str]:
     return {letter for args in jobs_ for letter in args["letter_ids"]}
 
 
+@pytest.mark.slow
 class TestJournalLost:
     """Nothing that waits is told by letter: a person asks. Nobody hears anything twice, and nothing is lost unseen."""
 
@@ -422,6 +426,7 @@ def without_journal(where: Place) -> Place:
     return Place(where.settings.model_copy(update={"journal": None}))
 
 
+@pytest.mark.slow
 class TestOnHold:
     def test_nothing_is_written_sent_or_forgotten(self, town, place):
         before_the_backup(town)
@@ -475,6 +480,7 @@ class TestOnHold:
             recovery.resume(town.ctx)
 
 
+@pytest.mark.slow
 class TestBackup:
     def test_says_what_it_holds_and_is_for_its_owner_alone(self, town):
         before_the_backup(town)

@@ -20,7 +20,7 @@ import pytest
 
 HERE = Path(__file__).parent
 # The first test waits for all broken plugins to have been through what is meant for them.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 FILES = ("broken_adapters", "broken_channels")
 
 
