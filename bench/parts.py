@@ -99,7 +99,7 @@ def _lookup(ctx: Context, numbers: list[str], token: str) -> Iterator[tuple[str,
     wanted = ctx.keys.lookup_token(numbers[0])
     with ctx.database.engine.connect() as connection:
         child = connection.exec_driver_sql(lookup._INPUTS, ([wanted],)).one()
-    one = lookup._Waiting(lookup.Request(asker, wanted, "case"), *pair, Future())  # type: ignore[arg-type]
+    one = lookup._Waiting(lookup.Request(asker, wanted, "case"), *pair, Future())  # type: ignore[arg-type]  # nobody waits for it here
     yield "decided, opened and sealed", _once(lambda: queue._decide(one, child, now))
     yield (
         "… of it: child's key opened",
@@ -126,7 +126,7 @@ def _batches(ctx: Context, numbers: list[str], token: str, runner: asyncio.Runne
     for size in AT_A_TIME:
         wanted = [ctx.keys.lookup_token(numbers[n * 7 % len(numbers)]) for n in range(size)]
         # Nobody waits for the futures.
-        batch = [lookup._Waiting(lookup.Request(asker, one, "case"), *pair, Future()) for one in wanted]  # type: ignore[arg-type]
+        batch = [lookup._Waiting(lookup.Request(asker, one, "case"), *pair, Future()) for one in wanted]  # type: ignore[arg-type]  # nobody waits for it here
 
         def write(batch: list[Any] = batch) -> int:
             runner.run(queue._write(batch))

@@ -20,7 +20,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
-def settings_model() -> type[BaseModel]:  # type: ignore[empty-body]
+def settings_model() -> type[BaseModel]:  # type: ignore[empty-body]  # pluggy takes the signature alone
     """Called once at start. Return the pydantic model of the plugin's own section of the settings,
     `[plugins.NAME]`, where NAME is the plugin's entry-point name. The section is validated against it and handed to
     the other hooks; no plugin sees another's section. A plugin without this hook gets no settings. A plugin whose
@@ -28,11 +28,11 @@ def settings_model() -> type[BaseModel]:  # type: ignore[empty-body]
 
 
 @hookspec
-def register_adapters(settings: Any) -> Sequence[Adapter]:  # type: ignore[empty-body]
+def register_adapters(settings: Any) -> Sequence[Adapter]:  # type: ignore[empty-body]  # pluggy takes the signature alone
     """Called once at start with the plugin's own validated settings. Return its adapters. Connect to nothing here:
     the source may be down and the hub must still start."""
 
 
 @hookspec
-def register_channels(settings: Any) -> Sequence[Channel]:  # type: ignore[empty-body]
+def register_channels(settings: Any) -> Sequence[Channel]:  # type: ignore[empty-body]  # pluggy takes the signature alone
     """Called once at start with the plugin's own validated settings. Return its channels. Connect to nothing here."""

@@ -25,7 +25,7 @@ from hub.cases import custody, match, reminders, sync
 from hub.context import Context
 from hub.coordination import offers, silence
 from hub.errors import TryAgain
-from hub.letters import compose, delivery
+from hub.letters import compose, delivery, statuses
 from hub.letters.templates import Templates
 from hub.store import home, outage, queue
 
@@ -90,9 +90,9 @@ def build(ctx: Context) -> App:
             log.warning("no letter is written", why=str(error))
 
     @app.task(name="statuses", queue=LETTERS, retry=retry)
-    def statuses(timestamp: int = 0) -> None:
-        delivery.take_statuses(ctx)
-        delivery.overdue(ctx)
+    def what_became(timestamp: int = 0) -> None:
+        statuses.take_statuses(ctx)
+        statuses.overdue(ctx)
 
     @app.task(name="remind", queue=LETTERS, retry=retry)
     def remind(timestamp: int = 0) -> None:
@@ -109,7 +109,7 @@ def build(ctx: Context) -> App:
     if ctx.settings.demo is None:  # the demo moves its own time and says when each is due
         for task, cron in (
             (compose_due, "* * * * *"),
-            (statuses, "*/5 * * * *"),
+            (what_became, "*/5 * * * *"),
             (remind, "30 4 * * *"),
             (match_all, "0 * * * *"),
             (sync_all, "20 * * * *"),

@@ -7,13 +7,11 @@ may have arrived nobody knows: they are treated as told, and are a person's task
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -21,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from hub import family, journal
 from hub.access import log
+from hub.cases import tasks
 from hub.cases.events import ROWS, batched
 from hub.clock import SetClock
 from hub.context import Context
@@ -70,7 +69,7 @@ class _Trace:
 
     @property
     def unsure(self) -> bool:
-        return not self.sent and (self.doubt or self.state in (delivery.BEGUN, "unsure"))
+        return not self.sent and (self.doubt or self.state in delivery.MAY_HAVE_ARRIVED)
 
 
 def _traces(entries: Iterable[journal.Entry]) -> dict[UUID, _Trace]:
@@ -81,7 +80,7 @@ def _traces(entries: Iterable[journal.Entry]) -> dict[UUID, _Trace]:
             traces.setdefault(UUID(fields["composed"]), _Trace()).said = [bytes.fromhex(one) for one in fields["said"]]
         for letter in fields.get("begun", ()):
             trace = traces.setdefault(UUID(letter), _Trace())
-            trace.doubt |= trace.state in (delivery.BEGUN, "unsure")
+            trace.doubt |= trace.state in delivery.MAY_HAVE_ARRIVED
             _move(trace, delivery.BEGUN, entry.at)
         if "letter" in fields:
             trace = traces.setdefault(UUID(fields["letter"]), _Trace())
@@ -165,7 +164,7 @@ def _letters(ctx: Context, session: Session, traces: dict[UUID, _Trace], result:
             result.told += trace.sent
             result.unsure += trace.unsure
             if trace.unsure:
-                tasks(ctx, session, UNSURE, {str(letter_id): {}})
+                tasks.put(session, ctx.keys, ctx.clock.now(), UNSURE, {str(letter_id): {}})
     for part in batched(sorted(told), ROWS):
         rows = [{"said": said, "until": ctx.clock.now() + REMEMBER} for said in part]
         session.execute(insert(tables.Told).on_conflict_do_nothing(), rows)
@@ -185,24 +184,8 @@ def _said(ctx: Context, session: Session, letter: tables.Letter) -> set[bytes]:
 def doubt(session: Session, letter: tables.Letter, at: datetime, channel: str) -> None:
     """A try that the database does not know, and of which nobody knows whether it arrived. The letter is sent again
     with its key; should it have to be withheld instead, a person looks."""
-    unsure = (tables.Delivery.letter_id == letter.id, tables.Delivery.result.in_((delivery.BEGUN, "unsure")))
+    unsure = (tables.Delivery.letter_id == letter.id, tables.Delivery.result.in_(delivery.MAY_HAVE_ARRIVED))
     if session.execute(select(tables.Delivery.id).where(*unsure).limit(1)).first() is None:
         letter.tries += 1
         attempt = {"letter_id": letter.id, "channel": channel, "attempt": letter.tries, "at": at}
         session.add(tables.Delivery(**attempt, result=delivery.BEGUN))
-
-
-def tasks(ctx: Context, session: Session, kind: str, about: Mapping[str, Mapping[str, Any]]) -> None:
-    """A task of a kind for each thing it is about, once, with its columns."""
-    rows = [
-        {
-            "id": uuid4(),
-            "kind": kind,
-            "once": hmac.digest(ctx.keys.reference, f"{kind}:{what}".encode(), "sha256"),
-            "made_at": ctx.clock.now(),
-        }
-        | dict(columns)
-        for what, columns in about.items()
-    ]
-    for part in batched(rows, ROWS):
-        session.execute(insert(tables.Task).on_conflict_do_nothing(), part)

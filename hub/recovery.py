@@ -18,14 +18,14 @@ from sqlalchemy.orm import Session
 from hub import context, jobs
 from hub.access import log, whole
 from hub.access.askers import asker_key, day_key
-from hub.cases import custody, sources, sync
+from hub.cases import custody, sources, sync, tasks
 from hub.cases.events import batched
 from hub.clock import today
 from hub.context import Context
 from hub.errors import GaveUp, NotAllowed, TovholderError
-from hub.letters import delivery
+from hub.letters import statuses
 from hub.letters.compose import BATCH as LETTERS
-from hub.reconcile import Reconciled, doubt, reconcile, tasks
+from hub.reconcile import Reconciled, doubt, reconcile
 from hub.settings import Settings
 from hub.store import backup, home, keys_apart, queue, tables
 from hub.store.database import Database
@@ -156,7 +156,7 @@ def resume(ctx: Context, *, journal_lost: bool = False, nothing_lost: bool = Fal
         found.sent, found.answers = found.sent + first.sent, found.answers + first.answers
     with ctx.database.begin() as session:
         if found is not None:
-            tasks(ctx, session, LOST_ANSWER, {why: {} for why in found.lost})
+            tasks.put(session, ctx.keys, ctx.clock.now(), LOST_ANSWER, {why: {} for why in found.lost})
         ended = _ask_instead(ctx, session) if journal_lost else 0
         frozen = session.execute(select(tables.Letter.id).where(tables.Letter.state == "frozen")).scalars().all()
         for part in batched(list(map(str, frozen)), LETTERS):
@@ -170,7 +170,7 @@ def _catch_up(ctx: Context) -> list[str]:
     """Ask the channel and read every source; gives who did not answer."""
     silent = []
     try:
-        delivery.take_statuses(ctx)
+        statuses.take_statuses(ctx)
     except TovholderError as error:
         silent.append(str(error))
     found, read, _placed = jobs.find_and_offer(ctx)
@@ -201,7 +201,7 @@ def _ask_instead(ctx: Context, session: Session) -> int:
     }
     now = ctx.clock.now()
     about = {f"{child}:{now}": {"child_id": child, "staff_id": staff.get(child)} for child in set(children)}
-    tasks(ctx, session, ASK, about)
+    tasks.put(session, ctx.keys, now, ASK, about)
     for letter in session.execute(select(tables.Letter).where(tables.Letter.state == "frozen")).scalars().all():
         doubt(session, letter, now, ctx.settings.letters.channel)
     return len(children)

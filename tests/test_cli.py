@@ -156,7 +156,7 @@ def test_migrate_makes_schema_and_keys_once(spawn: Run, tmp_path: Path) -> None:
     assert (tmp_path / "data" / "keys" / "ring.json").read_bytes() == ring
 
 
-def test_before_migrate_the_command_that_helps_is_named(run: Run, cluster, admin) -> None:  # type: ignore[no-untyped-def]
+def test_before_migrate_the_command_that_helps_is_named(run: Run, cluster, admin) -> None:
     admin("CREATE DATABASE never_migrated")
     try:
         result = run("doctor", TOVHOLDER_DATABASE_URL=cluster.url("tovholder_app", "never_migrated"))
@@ -192,7 +192,7 @@ LOOKUP = ("lookup", "--as", "s-1", "--purpose", "case")
 
 
 @pytest.fixture
-def demo(at: dict[str, str], tmp_path: Path, clock) -> Path:  # type: ignore[no-untyped-def]
+def demo(at: dict[str, str], tmp_path: Path, clock) -> Path:
     """Settings of a demo with one member of staff."""
     folder = tmp_path / "demo"
     folder.mkdir()

@@ -55,7 +55,7 @@ def test_one_plugin_that_fails_hides_no_other(ctx: Context) -> None:
         "broken": Thing(failing(KeyError("0311164234"))),
         "well": Thing(lambda: Health(True, "answers")),
     }
-    found = checks(replace(ctx, plugins=Plugins((), adapters, {"post": Thing(lambda: Health(False, "shut"))}, {})))  # type: ignore[arg-type]
+    found = checks(replace(ctx, plugins=Plugins((), adapters, {"post": Thing(lambda: Health(False, "shut"))}, {})))
     assert found["down"] == (False, "no answer from sof.example")
     assert found["closed"] == (False, "the source answered 403 to GET")
     assert found["broken"] == (False, "its own check fails: KeyError")

@@ -24,9 +24,9 @@ from sqlalchemy.exc import IntegrityError, InternalError, OperationalError, Prog
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from hub import GaveUp, State, TryAgain, jobs, vault
-from hub.cases import reminders, sources
+from hub.cases import readers, reminders, sources
 from hub.cases.sync import sync
-from hub.letters import delivery
+from hub.letters import delivery, statuses
 from hub.letters.compose import compose_due
 from hub.letters.templates import Templates
 from hub.store import queue, tables
@@ -111,8 +111,8 @@ class TestTasks:
         compose_due(ctx, Templates())
         (letter,) = world.rows(tables.Letter)
         assert delivery.deliver(ctx, letter.id) == "sent"
-        delivery.take_statuses(ctx)
-        delivery.overdue(ctx)
+        statuses.take_statuses(ctx)
+        statuses.overdue(ctx)
         reminders.remind(ctx)
 
     def test_what_is_deferred_is_an_id(self, world):
@@ -141,7 +141,7 @@ class TestNight:
     def test_two_at_once_read_each_source_once(self, world):
         """Who comes second leaves the source alone, says so, and goes on."""
         world.present(KARLA)
-        with sources.one_reader(world.ctx.database, "sof", sources.PRESENCE) as alone:
+        with readers.one_reader(world.ctx.database, "sof", sources.PRESENCE) as alone:
             assert alone
             found = jobs.find_and_offer(world.ctx)[0]
         assert [read.busy for read in found.reads] == [True, False, False]

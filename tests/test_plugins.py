@@ -70,8 +70,8 @@ def test_the_installed_plugins_load_without_settings() -> None:
 def test_a_configured_plugin_hands_over_its_adapter(tmp_path: Path, write: Write) -> None:
     found = load(settings(tmp_path, good={"secret": "s"}), [write("good", GOOD)])
     [adapter] = found.adapters.values()
-    assert adapter.settings.secret == "s"  # type: ignore[attr-defined]
-    assert found.sections[adapter.name] is adapter.settings  # type: ignore[attr-defined]
+    assert adapter.settings.secret == "s"
+    assert found.sections[adapter.name] is adapter.settings
     assert found.loaded[0].configured
 
 
@@ -210,7 +210,7 @@ def test_keys_for_a_plugin_that_takes_none_are_refused(tmp_path: Path, write: Wr
     point = write("plain", "@hub.hookimpl\ndef register_adapters(settings): return [Source('a', settings)]")
     with pytest.raises(SettingsError, match=r"^tovholder\.toml: plugins\.plain: this plugin takes no settings"):
         load(Settings(plugins={"plain": {"x": 1}}), [point])
-    assert load(settings(tmp_path, plain={}), [point]).adapters["a"].settings is None  # type: ignore[attr-defined]
+    assert load(settings(tmp_path, plain={}), [point]).adapters["a"].settings is None
 
 
 def test_what_the_plugins_group_is_called() -> None:

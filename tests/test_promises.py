@@ -25,8 +25,9 @@ from hub.cases.sync import sync
 from hub.demo import show
 from hub.demo.kinds import LISTED_BUF, LISTED_SOF, LISTED_SUF, UNLISTED_BUF, UNLISTED_PREFIX, UNLISTED_SOF
 from hub.letters.compose import compose_due
-from hub.letters.delivery import deliver, take_statuses
+from hub.letters.delivery import deliver
 from hub.letters.frozen import open_content
+from hub.letters.statuses import take_statuses
 from hub.letters.templates import Templates
 from hub.settings import Settings
 from hub.store import tables

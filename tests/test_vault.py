@@ -276,12 +276,11 @@ def test_missing_keys_name_the_command_that_makes_them(tmp_path: Path) -> None:
         load_keys(tmp_path, with_token=True)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
-def test_keys_that_may_not_be_read_are_refused_with_a_reason(tmp_path: Path) -> None:
-    make_keys(tmp_path)
-    (tmp_path / "ring.json").chmod(0)
+def test_keys_that_may_not_be_read_are_refused_with_a_reason(not_root: Path) -> None:
+    make_keys(not_root)
+    (not_root / "ring.json").chmod(0)
     with pytest.raises(SettingsError, match=r"ring\.json"):
-        load_keys(tmp_path, with_token=True)
+        load_keys(not_root, with_token=True)
 
 
 def test_a_folder_where_a_key_should_be_is_refused_with_a_reason(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from psycopg.rows import namedtuple_row
 from hub import faults
 from hub.access.askers import KeyCache, PersonKeyPair
 from hub.access.log import VERSION, Asker, Disclosure, SealedEntry, seal_entry
-from hub.access.policy import Decision, Question, decide
+from hub.access.policy import Decision, Question, Relation, decide
 from hub.clock import Clock
 from hub.contract import StaffRecord
 from hub.errors import TryAgain
@@ -254,7 +254,7 @@ class LookupQueue:
             head = await connection.execute(_HEAD, [len(batch)])
             inputs = await connection.execute(_INPUTS, {"tokens": tokens})
             freshness = await connection.execute(_SOURCES)
-            first = (await head.fetchone()).size - len(batch)  # type: ignore[union-attr]
+            first = (await head.fetchone()).size - len(batch)  # type: ignore[union-attr]  # RETURNING gives it
             children = {row.token: row for row in await inputs.fetchall()}
             sources = tuple(_source(row) for row in await freshness.fetchall())
             now = self._clock.now()
@@ -270,11 +270,11 @@ class LookupQueue:
     def _decide(self, waiting: _Waiting, child: Any, now: datetime) -> tuple[SealedEntry, Coordinator | None]:
         request, asker = waiting.request, waiting.request.asker
         assigned = child is not None and child.staff_wrapped is not None
-        relation = "case" if child is not None and asker.administration in child.administrations else "none"
+        relation: Relation = "case" if child is not None and asker.administration in child.administrations else "none"
         decision = decide(
             Question(
                 role=asker.role,
-                relation=relation,  # type: ignore[arg-type]
+                relation=relation,
                 purpose=request.purpose,
                 reason=request.reason,
                 assigned=assigned,

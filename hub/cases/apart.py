@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ def side_by_side(tasks: Mapping[str, Callable[[], T]]) -> Iterator[tuple[str, T]
         done.put(said)
 
     for name, task in tasks.items():
-        _start(name, lambda name=name, task=task: run(name, task))  # type: ignore[misc]
+        _start(name, partial(run, name, task))
     error: BaseException | None = None
     for _task in tasks:
         said = done.get()

@@ -7,19 +7,17 @@ an offer, every time custody has been read.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, exists, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from hub.access import log
 from hub.access.askers import asker_key
-from hub.cases import events, sources
+from hub.cases import events, sources, tasks
 from hub.cases.deadlines import add_working_days
 from hub.clock import today
 from hub.context import Context
@@ -155,24 +153,6 @@ def _tasks(ctx: Context, session: Session, day: date, now: datetime) -> int:
         .tuples()
         .all()
     )
-    rows = [
-        {
-            "id": uuid4(),
-            "kind": NO_GUARDIAN,
-            "once": hmac.digest(ctx.keys.reference, f"{NO_GUARDIAN}:{child}".encode(), "sha256"),
-            "staff_id": coordinators.get(child),
-            "child_id": child,
-            "made_at": now,
-        }
-        for child in sorted(alone)
-    ]
-    made = insert(tables.Task)
-    session.execute(
-        made.on_conflict_do_update(
-            index_elements=["once"],
-            set_={"done_at": None, "made_at": made.excluded.made_at, "staff_id": made.excluded.staff_id},
-            where=tables.Task.done_at.is_not(None),
-        ),
-        rows,
-    )
-    return len(rows)
+    about = {str(child): {"staff_id": coordinators.get(child), "child_id": child} for child in sorted(alone)}
+    tasks.put(session, ctx.keys, now, NO_GUARDIAN, about, again=True)
+    return len(about)

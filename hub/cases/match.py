@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from hub import faults
 from hub.access import log
-from hub.cases import guard, quarantine, rounds, sources
+from hub.cases import guard, quarantine, readers, rounds, sources
 from hub.cases.numbers import Changes, moved, tokens_now
 from hub.cases.sources import Read
 from hub.clock import today
@@ -55,7 +55,7 @@ def match(ctx: Context, names: Iterable[str] = ()) -> Match:
     return result
 
 
-def _read(ctx: Context, adapter: Adapter, result: Read, alone: sources.Alone) -> None:
+def _read(ctx: Context, adapter: Adapter, result: Read, alone: readers.Alone) -> None:
     source, now = adapter.name, ctx.clock.now()
     with ctx.database.begin() as session:
         of_source = select(func.count()).select_from(tables.Presence).where(tables.Presence.source == source)
@@ -143,7 +143,7 @@ def _take(
     page: Page,
     start: sources.Start,
     result: Read,
-    alone: sources.Alone,
+    alone: readers.Alone,
 ) -> None:
     """One page: its presences, its cursor and the children it brings into the target group, in one transaction."""
     source = adapter.name

@@ -4,15 +4,11 @@ The hub reminds and tells; it sets no new date."""
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import dataclass
-from datetime import date
-from uuid import uuid4
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 
-from hub.cases import events
+from hub.cases import events, tasks
 from hub.cases.deadlines import add_working_days, working_days_between
 from hub.clock import today
 from hub.context import Context
@@ -49,16 +45,13 @@ def remind(ctx: Context) -> Reminded:
             .scalars()
             .all()
         )
-        rows = [
-            _task(ctx, case, case.deadline, before)
+        about = {
+            f"{case.id}:{case.deadline}:{before}": _columns(case)
             for case in near
             for before in warn
             if case.deadline is not None and working_days_between(day, case.deadline) <= before
-        ]
-        tasks = 0
-        if rows:
-            made_tasks = insert(tables.Task).values(rows).on_conflict_do_nothing().returning(tables.Task.id)
-            tasks = len(session.execute(made_tasks).all())
+        }
+        put = tasks.put(session, ctx.keys, ctx.clock.now(), DEADLINE_NEAR, about)
         made = events.record(
             session,
             ctx.keys,
@@ -66,19 +59,14 @@ def remind(ctx: Context) -> Reminded:
             ctx.settings.letters.window_working_days,
             [events.News(events.DEADLINE_NEAR, case.child_id, f"{case.id}:{case.deadline}", case.id) for case in near],
         )
-        return Reminded(tasks, made)
+        return Reminded(put, made)
 
 
-def _task(ctx: Context, case: tables.Case, deadline: date, before: int) -> dict[str, object]:
-    what = f"{DEADLINE_NEAR}:{case.id}:{deadline}:{before}"
+def _columns(case: tables.Case) -> dict[str, object]:
     return {
-        "id": uuid4(),
-        "kind": DEADLINE_NEAR,
-        "once": hmac.digest(ctx.keys.reference, what.encode(), "sha256"),
         "staff_id": case.adviser_id,
         "administration": case.administration,
         "child_id": case.child_id,
         "case_id": case.id,
-        "made_at": ctx.clock.now(),
-        "due": deadline,
+        "due": case.deadline,
     }

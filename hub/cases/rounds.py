@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from hub.cases import apart, quarantine, sources
+from hub.cases import apart, quarantine, readers, sources
 from hub.cases.sources import Read
 from hub.context import Context
 from hub.contract import Adapter
 from hub.errors import TovholderError, TryAgain
 
-Reader = Callable[[Context, Adapter, Read, sources.Alone], None]
+Reader = Callable[[Context, Adapter, Read, readers.Alone], None]
 """Reads one source to its end and counts in the Read. Raises TovholderError when the source does not answer, Overtaken
 when it is another process's by now."""
 
@@ -23,7 +23,7 @@ def go(ctx: Context, purpose: str, names: Iterable[str], read: Reader) -> list[R
     results: dict[str, Read] = {}
     with ctx.database.session() as session:
         standing = {found.source: found for found in sources.fresh(session, purpose)}
-    with sources.readers(ctx.database, purpose) as mine:
+    with readers.readers(ctx.database, purpose) as mine:
         tasks = {}
         for name, adapter in ctx.plugins.adapters.items():
             if adapter.administration is None or (named and name not in named):
@@ -43,10 +43,10 @@ def go(ctx: Context, purpose: str, names: Iterable[str], read: Reader) -> list[R
     return list(results.values())
 
 
-def _one(ctx: Context, alone: sources.Alone, adapter: Adapter, result: Read, read: Reader) -> None:
+def _one(ctx: Context, alone: readers.Alone, adapter: Adapter, result: Read, read: Reader) -> None:
     try:
         read(ctx, adapter, result, alone)
-    except sources.Overtaken:
+    except readers.Overtaken:
         result.busy = True
     except TovholderError as error:
         after = error.after_seconds if isinstance(error, TryAgain) else None

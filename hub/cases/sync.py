@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from hub import faults
-from hub.cases import guard, intake, quarantine, rounds, sources
+from hub.cases import guard, intake, quarantine, readers, rounds, sources
 from hub.cases.advisers import StaffKeeper
 from hub.cases.intake import Child, Run
 from hub.cases.numbers import numbers_of
@@ -62,7 +62,7 @@ def _children(ctx: Context, session: Session, source: str) -> _Children:
     return found
 
 
-def _read(ctx: Context, adapter: Adapter, result: Read, alone: sources.Alone) -> None:
+def _read(ctx: Context, adapter: Adapter, result: Read, alone: readers.Alone) -> None:
     source = adapter.name
     with ctx.database.begin() as session:
         alone.state(session)
@@ -94,7 +94,7 @@ def _read(ctx: Context, adapter: Adapter, result: Read, alone: sources.Alone) ->
         sources.end(session, source, sources.CASES, ctx.clock.now())
 
 
-def _read_through(run: Run, alone: sources.Alone) -> None:
+def _read_through(run: Run, alone: readers.Alone) -> None:
     """All has been read from beginning to end, but the source does not say that it was whole: something could not be
     read. So nothing is taken for gone; but the children have been read once, and what has not been met again can be
     read now."""
@@ -149,7 +149,7 @@ def _mark(session: Session, source: str, children: Set[UUID], now: datetime) -> 
     )
 
 
-def _take(run: Run, session: Session, page: Page, alone: sources.Alone) -> bool:
+def _take(run: Run, session: Session, page: Page, alone: readers.Alone) -> bool:
     """One page with its cursor. Whether it is the last of a whole read."""
     source, now = run.adapter.name, run.ctx.clock.now()
     state = alone.state(session)
@@ -181,7 +181,7 @@ def _end_unseen(run: Run, session: Session, state: tables.SourceState, children:
     quarantine.settle(session, state.source, sources.CASES, run.at, now)
 
 
-def _first(run: Run, children: dict[str, Child], alone: sources.Alone, *, resumed: bool) -> None:
+def _first(run: Run, children: dict[str, Child], alone: readers.Alone, *, resumed: bool) -> None:
     """All there is of children who are new; `resumed`: their first read was cut off."""
     if not children:
         return

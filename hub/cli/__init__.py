@@ -79,7 +79,7 @@ def serve(
 
 @app.command()
 def worker(
-    queue: Annotated[list[str], typer.Option(help="Queues to work on.")] = list(jobs.QUEUES),  # noqa: B006
+    queue: Annotated[list[str], typer.Option(help="Queues to work on.")] = list(jobs.QUEUES),  # noqa: B006 - typer shows it, and hands out copies
     concurrency: Annotated[int, typer.Option(min=1, max=64)] = 2,
 ) -> None:
     """Work on jobs until stopped: letters, match, sync."""

@@ -37,7 +37,7 @@ from hub.demo.model import Town
 from hub.demo.servers import run as servers
 from hub.demo.town_file import save
 from hub.errors import GaveUp, NotAllowed
-from hub.letters import delivery
+from hub.letters import statuses
 from hub.settings import Settings
 from hub.store import queue, tables
 
@@ -245,7 +245,7 @@ def _day(show: Show, day: datetime, number: int, doing: Any) -> None:
     show.clock.set(setup.at(day, 15))
     doing("what became of the letters")
     with show.stage("statuses"):
-        delivery.take_statuses(ctx)
+        statuses.take_statuses(ctx)
     show.clock.set(setup.at(day, 20))
     if number:
         _night(show, doing)

@@ -6,17 +6,17 @@ told any more makes no letter.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.orm import Session
 
 from hub import faults, journal
+from hub.cases import tasks
 from hub.context import Context
 from hub.errors import GaveUp
 from hub.letters.frozen import freeze
@@ -98,7 +98,7 @@ def _compose(
         except (GaveUp, ValueError):
             # Nobody's letter holds up another's: a person looks at this one, and its events stay with the bundle.
             result.unwritable += 1
-            _task(ctx, session, bundle_id)
+            tasks.put(session, ctx.keys, now, UNWRITABLE, {str(bundle_id): {}})
             continue
         letter_id = uuid4()
         content, pdf = freeze(letter_id, rendered, gathered)
@@ -130,14 +130,3 @@ def _compose(
         queue.defer(session, queue.DELIVER, [{"letter_ids": [str(letter.id) for letter in letters]}])
     journal.write(ctx, *said)
     result.letters += len(letters)
-
-
-def _task(ctx: Context, session: Session, bundle_id: UUID) -> None:
-    what = f"{UNWRITABLE}:{bundle_id}"
-    session.add(
-        tables.Task(
-            kind=UNWRITABLE,
-            once=hmac.digest(ctx.keys.reference, what.encode(), "sha256"),
-            made_at=ctx.clock.now(),
-        )
-    )

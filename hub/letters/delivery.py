@@ -1,17 +1,14 @@
-"""Hand letters over to their channel, and take in what became of them.
+"""Hand letters over to their channel.
 
 A letter's row is locked while it is sent, so that two workers never send it at once; its id is the key at every try, so
-that a try which may have arrived is not a second letter. What the channel says later moves the letter's state, whatever
-order it comes in; a failure is a task for the coordinator.
+that a try which may have arrived is not a second letter. What the channel says later: hub.letters.statuses.
 """
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import datetime
 from typing import assert_never
 from uuid import UUID, uuid4
 
@@ -21,32 +18,27 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, undefer
 
 from hub import faults, journal
-from hub.cases import events, quarantine, sources
+from hub.cases import events
 from hub.clock import today
 from hub.context import Context
 from hub.contract import (
     Channel,
-    DeliveryStatus,
     Later,
     Refused,
     SendResult,
     Sent,
-    Status,
-    StatusPage,
-    Unreadable,
     Unsure,
 )
-from hub.errors import GaveUp, SettingsError, TovholderError, TryAgain
+from hub.errors import GaveUp, SettingsError, TryAgain
 from hub.letters.frozen import Opened, for_channel
+from hub.letters.statuses import WITHHELD, catch_up, move, task
 from hub.store import home, tables
 from hub.vault import CannotOpen
 
-ANSWER_WITHIN = timedelta(days=7)
-"""So long a channel has to say what became of a letter before somebody looks (working days vary by channel)."""
-WITHHELD = "withheld"
 BEGUN = "begun"
 """The result of an attempt that is under way, or was broken off."""
-FAILED_LETTER = "letter_failed"
+MAY_HAVE_ARRIVED = (BEGUN, "unsure")
+"""The results of attempts of which nobody knows whether the other side has the letter."""
 
 
 def deliver_all(ctx: Context, letter_ids: Sequence[UUID]) -> dict[UUID, str]:
@@ -152,12 +144,12 @@ def _deliver(ctx: Context, channel: Channel, letter_id: UUID, attempt_id: UUID |
         match result:
             case Sent():
                 letter.route = result.route
-                _move(letter, "sent", now)
+                move(letter, "sent", now)
                 if standing.heard_of:
-                    _catch_up(ctx, session, {letter})
+                    catch_up(ctx, session, {letter})
             case Refused():
-                _move(letter, "failed", now)
-                _task(ctx, session, letter)
+                move(letter, "failed", now)
+                task(ctx, session, letter)
             case Later() | Unsure():
                 pass  # it stays frozen, and is tried again
             case _:
@@ -213,10 +205,10 @@ def withhold(ctx: Context, session: Session, letter: tables.Letter) -> None:
     """A letter that must no longer leave stays; what else it told is told in another. Unless a try may have arrived:
     then a person looks, rather than that the family hears it twice."""
     now = ctx.clock.now()
-    _move(letter, WITHHELD, now)
-    unsure = (tables.Delivery.letter_id == letter.id, tables.Delivery.result.in_((BEGUN, "unsure")))
+    move(letter, WITHHELD, now)
+    unsure = (tables.Delivery.letter_id == letter.id, tables.Delivery.result.in_(MAY_HAVE_ARRIVED))
     if session.execute(select(exists().where(*unsure))).scalar_one():
-        _task(ctx, session, letter)
+        task(ctx, session, letter)
     else:
         events.tell_again(session, letter.bundle_id, letter.guardian_id, now)
 
@@ -229,162 +221,5 @@ def had_left(
     attempt = {"letter_id": letter.id, "channel": ctx.settings.letters.channel, "attempt": letter.tries, "at": at}
     session.add(tables.Delivery(**attempt, result="sent", transmission=transmission))
     letter.route = route
-    _move(letter, "sent", at)
-    _catch_up(ctx, session, {letter})
-
-
-def _move(letter: tables.Letter, state: str, now: datetime) -> None:
-    letter.state, letter.state_at = state, now
-    letter.state_due = now + ANSWER_WITHIN if state in ("sent", "received") else None
-
-
-def _task(ctx: Context, session: Session, letter: tables.Letter) -> None:
-    """A letter that did not arrive is the coordinator's to follow up."""
-    coordinator = session.execute(
-        select(tables.Offer.coordinator_id)
-        .join(tables.LetterChild, tables.LetterChild.child_id == tables.Offer.child_id)
-        .where(tables.LetterChild.letter_id == letter.id, tables.Offer.coordinator_id.is_not(None))
-        .limit(1)
-    ).scalar_one_or_none()
-    session.execute(
-        insert(tables.Task)
-        .values(
-            id=uuid4(),
-            kind=FAILED_LETTER,
-            once=hmac.digest(ctx.keys.reference, f"{FAILED_LETTER}:{letter.id}".encode(), "sha256"),
-            staff_id=coordinator,
-            letter_id=letter.id,
-            made_at=ctx.clock.now(),
-        )
-        .on_conflict_do_nothing()
-    )
-
-
-@dataclass(slots=True)
-class Taken:
-    """What came of asking a channel: how many statuses were new, and how many were about letters not ours."""
-
-    new: int = 0
-    unknown: int = 0
-    quarantined: int = 0
-
-
-def take_statuses(ctx: Context) -> Taken:
-    """Ask every channel what became of letters, page by page; each page and its cursor are one transaction.
-
-    Raises TryAgain or GaveUp when one did not answer as it should; the others have been asked all the same."""
-    result = Taken()
-    failures: list[TovholderError] = []
-    for channel in ctx.plugins.channels.values():
-        with sources.one_reader(ctx.database, channel.name, sources.STATUSES) as alone:
-            if not alone:
-                continue
-            with ctx.database.begin() as session:
-                since = sources.state(session, channel.name, sources.STATUSES).cursor
-            try:
-                for page in sources.pages(channel.name, partial(channel.statuses, since)):
-                    with ctx.database.begin() as session:
-                        _take(ctx, session, channel.name, page, result)
-                        faults.point("statuses.page")
-                    faults.point("statuses.page.committed")
-            except TovholderError as error:
-                failures.append(error)
-                with ctx.database.begin() as session:
-                    sources.failed(session, channel.name, sources.STATUSES, ctx.clock.now(), str(error))
-    if failures:
-        raise failures[0]
-    return result
-
-
-def _take(ctx: Context, session: Session, channel: str, page: StatusPage, result: Taken) -> None:
-    """One page: what is new of it is kept, and the letters it is about move on."""
-    now = ctx.clock.now()
-    said: dict[str, list[Status]] = {}
-    for status in page.statuses:
-        if isinstance(status, Unreadable):
-            result.quarantined += quarantine.keep(session, ctx.keys, channel, status, now)
-        else:
-            said.setdefault(str(_uuid(status.key) or status.key), []).append(status)
-    ids = {key: letter_id for key in said if (letter_id := _uuid(key)) is not None}
-    letters = {
-        letter.id: letter
-        for letter in session.execute(
-            select(tables.Letter).where(tables.Letter.id.in_(ids.values())).order_by(tables.Letter.id).with_for_update()
-        ).scalars()
-    }
-    known = {key: letter_id for key, letter_id in ids.items() if letter_id in letters}
-    rows = [
-        {
-            "id": uuid4(),
-            "channel": channel,
-            "key": key,
-            "status": status.status.value,
-            "time": status.time,
-            "route": status.route,
-            "reason": status.reason,
-            "letter_id": known.get(key),
-            "seen_at": now,
-        }
-        for key, statuses in said.items()
-        for status in statuses
-    ]
-    if rows:
-        kept = insert(tables.DeliveryStatus).values(rows).on_conflict_do_nothing().returning(tables.DeliveryStatus.key)
-        new = list(session.execute(kept).scalars())
-        result.new += len(new)
-        result.unknown += sum(key not in known for key in new)
-        _catch_up(ctx, session, {letters[known[key]] for key in new if key in known})
-    row = sources.state(session, channel, sources.STATUSES)
-    row.cursor, row.answered_at, row.failure = page.cursor, now, None
-
-
-def _uuid(key: str) -> UUID | None:
-    try:
-        return UUID(key)
-    except ValueError:
-        return None
-
-
-_RANK = [DeliveryStatus.UNKNOWN, DeliveryStatus.SENT, DeliveryStatus.RECEIVED, DeliveryStatus.DELIVERED]
-
-
-def state_of(statuses: list[tuple[datetime, DeliveryStatus]]) -> DeliveryStatus | None:
-    """Where a letter stands by all that has been said of it, in whatever order it came: a failure or a return counts
-    whenever it is said, also after delivery; else the furthest."""
-    bad = [said for said in statuses if said[1] in (DeliveryStatus.FAILED, DeliveryStatus.RETURNED)]
-    if bad:
-        return max(bad)[1]
-    return max((said[1] for said in statuses), key=_RANK.index, default=None)
-
-
-def _catch_up(ctx: Context, session: Session, letters: set[tables.Letter]) -> None:
-    """Bring letters to the state that the channel's statuses say; they may have come before the answer to our own
-    sending."""
-    session.flush()
-    told: dict[str, list[tuple[datetime, DeliveryStatus]]] = {}
-    for row in session.execute(
-        select(tables.DeliveryStatus.key, tables.DeliveryStatus.time, tables.DeliveryStatus.status).where(
-            tables.DeliveryStatus.key.in_([str(letter.id) for letter in letters])
-        )
-    ):
-        told.setdefault(row.key, []).append((row.time, DeliveryStatus(row.status)))
-    for letter in letters:
-        if letter.state in ("frozen", WITHHELD):
-            continue  # our own sending has not been confirmed yet; it will catch up then
-        state = state_of(told.get(str(letter.id), []))
-        if state is None or state in (DeliveryStatus.UNKNOWN, DeliveryStatus.SENT) or state.value == letter.state:
-            continue
-        _move(letter, state.value, ctx.clock.now())
-        if state in (DeliveryStatus.FAILED, DeliveryStatus.RETURNED):
-            _task(ctx, session, letter)
-
-
-def overdue(ctx: Context) -> int:
-    """Letters whose state should have moved on by now become tasks. Gives how many letters are overdue."""
-    with ctx.database.begin() as session:
-        letters = (
-            session.execute(select(tables.Letter).where(tables.Letter.state_due < ctx.clock.now())).scalars().all()
-        )
-        for letter in letters:
-            _task(ctx, session, letter)
-        return len(letters)
+    move(letter, "sent", at)
+    catch_up(ctx, session, {letter})

@@ -35,6 +35,7 @@ _markdown = MarkdownIt("zero").enable(
     ["heading", "list", "table", "blockquote", "emphasis", "link", "newline", "escape"]
 )
 # A slot in an address must come through as it is; the finished address is checked in _address.
+# markdown-it-py's own way to set these is to assign them.
 _markdown.normalizeLink = lambda url: url  # type: ignore[method-assign]
 _markdown.validateLink = lambda url: True  # type: ignore[method-assign]
 

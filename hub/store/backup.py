@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, func, select, table, text
 
 from hub.errors import GaveUp, NotAllowed, SchemaError
 from hub.store import programs, schema
@@ -140,7 +140,7 @@ def _write(owner: Engine, part: Path, now: datetime, read_log: ReadLog, keys: Ma
 
 def _counts(connection: Connection) -> dict[str, int]:
     names = connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")).scalars()
-    return {name: connection.execute(text(f'SELECT count(*) FROM "{name}"')).scalar_one() for name in names}  # noqa: S608
+    return {name: connection.execute(select(func.count()).select_from(table(name))).scalar_one() for name in names}
 
 
 def _describe(path: Path) -> File:

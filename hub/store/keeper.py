@@ -216,7 +216,7 @@ class Keeper:
         except FileNotFoundError:
             raise Refused(f"{self.cluster} is not a PostgreSQL cluster; move it away, then start again.") from None
         asked = [str(self.programs / "postgres"), "-V"]
-        ours = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()[-1]  # noqa: S603
+        ours = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()[-1]  # noqa: S603 - the wheel's
         if ours.split(".")[0] != made_by:
             raise Refused(
                 f"The database in {self.cluster} was made by PostgreSQL {made_by}, this is {ours}. "

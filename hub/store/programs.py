@@ -56,7 +56,7 @@ def fitting(name: str, server: int, *, at_least: int = 0) -> Program:
 
 def _found(name: str) -> Iterator[Program]:
     for path in _paths(name):
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)  # noqa: S603 - found by us
         version = re.search(r"(\d+(?:\.\d+)?)", said.stdout)
         if said.returncode == 0 and version:
             yield Program(path, version[1])

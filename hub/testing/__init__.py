@@ -19,7 +19,7 @@ pytest.register_assert_rewrite(
 )
 
 from hub.testing.conformance import AdapterConformance, ChannelConformance  # noqa: E402 - see above
-from hub.testing.front import Front, Request, Trouble  # noqa: E402
-from hub.testing.mirror import Mirror  # noqa: E402
+from hub.testing.front import Front, Request, Trouble  # noqa: E402 - see above
+from hub.testing.mirror import Mirror  # noqa: E402 - see above
 
 __all__ = ["AdapterConformance", "ChannelConformance", "Front", "Mirror", "Request", "Trouble"]

@@ -344,7 +344,7 @@ def test_the_answer_of_the_api_is_made_of_a_disclosure() -> None:
 def test_a_disclosure_does_not_change() -> None:
     made = Disclosure("x", uuid4())
     with pytest.raises(AttributeError):
-        made.value = "y"  # type: ignore[misc]
+        made.value = "y"
 
 
 def test_an_append_that_fails_takes_nothing(ctx: Context, town: Any, as_owner: Callable[[str], None]) -> None:

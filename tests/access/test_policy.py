@@ -61,7 +61,7 @@ def test_a_reason_has_a_least_length_without_the_space_around_it() -> None:
     st.booleans(),
 )
 def test_nobody_sees_by_another_way(role: str, relation: str, purpose: str, reason: str | None, assigned: bool) -> None:
-    decision = decide(Question(role, relation, purpose, reason, assigned=assigned))  # type: ignore[arg-type]
+    decision = decide(Question(role, relation, purpose, reason, assigned=assigned))
     may = (
         role in {"staff", "coordinator"}
         and purpose in PURPOSES
@@ -74,6 +74,6 @@ def test_nobody_sees_by_another_way(role: str, relation: str, purpose: str, reas
 
 def test_every_basis_has_words_for_families() -> None:
     questions = product(ROLES, ("case", "none"), ("case", "x"), (None, REASON), (True, False))
-    given_bases = {decide(Question(r, n, p, w, assigned=a)).basis for r, n, p, w, a in questions}  # type: ignore[arg-type]
+    given_bases = {decide(Question(r, n, p, w, assigned=a)).basis for r, n, p, w, a in questions}
     assert given_bases | {"unreadable"} == set(BASES)
     assert all(BASES.values())

@@ -92,7 +92,7 @@ def test_without_a_good_token_there_is_401_and_no_entry(
     client: TestClient, ctx: Context, ida: UUID, header: str | None
 ) -> None:
     headers = {} if header is None else {"Authorization": header.encode()}
-    answer = client.post(URL, json={"cpr": IDA, "purpose": "case"}, headers=headers)  # type: ignore[arg-type]
+    answer = client.post(URL, json={"cpr": IDA, "purpose": "case"}, headers=headers)
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
     assert answer.headers["cache-control"] == "no-store"
     assert answer.json() == {"detail": "Send en gyldig bearer-token."}

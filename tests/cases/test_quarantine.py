@@ -174,8 +174,7 @@ class TestRetry:
         """As after an update of the plugin: the source has nothing new to say."""
         karla.case(karla.sof, "s1", KARLA)
         read = type(karla.sof).read
-        broken = lambda since, children: iter([Page((bad("s1"),), "new/9", complete=since is None)])  # noqa: E731
-        karla.sof.read = broken
+        karla.sof.read = lambda since, children: iter([Page((bad("s1"),), "new/9", complete=since is None)])
         sync(karla.ctx)
         karla.sof.read = lambda since, children: read(karla.sof, since, children)
         assert sync(karla.ctx)[0].in_quarantine == 1

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from hub import Adapter, Channel, GaveUp, Page, StaffRecord, TryAgain, Unreadable
-from hub.cases import quarantine, sources
+from hub.cases import quarantine, readers, sources
 from hub.cases.advisers import StaffKeeper, keep_staff
 from hub.cases.sync import sync
 from hub.store import tables
@@ -83,28 +83,28 @@ def test_a_full_read_comes_back_after_a_week(world):
 
 def test_each_source_has_one_reader_and_another_source_its_own(world):
     database = world.ctx.database
-    with sources.one_reader(database, "sof", sources.CASES) as first:
-        with sources.one_reader(database, "sof", sources.CASES) as second:
+    with readers.one_reader(database, "sof", sources.CASES) as first:
+        with readers.one_reader(database, "sof", sources.CASES) as second:
             assert (first, second) == (True, False)
         with (
-            sources.one_reader(database, "sof", sources.PRESENCE) as other,
-            sources.one_reader(database, "buf", sources.CASES) as another,
+            readers.one_reader(database, "sof", sources.PRESENCE) as other,
+            readers.one_reader(database, "buf", sources.CASES) as another,
         ):
             assert (other, another) == (True, True)
-    with sources.one_reader(database, "sof", sources.CASES) as again:
+    with readers.one_reader(database, "sof", sources.CASES) as again:
         assert again
 
 
 def test_a_killed_readers_place_is_free_at_once(world):
     database = world.ctx.database
-    reader = sources.one_reader(database, "sof", sources.CASES)
+    reader = readers.one_reader(database, "sof", sources.CASES)
     assert reader.__enter__()
     with database.owner_engine() as engine, engine.begin() as connection:
         here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"  # other tests run beside
         connection.execute(
             text(f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND {here}")
         )
-    with sources.one_reader(database, "sof", sources.CASES) as another:
+    with readers.one_reader(database, "sof", sources.CASES) as another:
         assert another
     reader.__exit__(None, None, None)  # its lock went with its connection: there is nothing to give back
 

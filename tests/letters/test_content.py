@@ -29,9 +29,9 @@ def test_news_about_a_date_needs_the_date() -> None:
 
 
 def test_news_can_be_given_by_its_code_and_an_unknown_code_is_refused() -> None:
-    assert ContentCase("Socialforvaltningen", "ledsagelse", news=("opened",)).news == (News.OPENED,)  # type: ignore[arg-type]
+    assert ContentCase("Socialforvaltningen", "ledsagelse", news=("opened",)).news == (News.OPENED,)
     with pytest.raises(ValueError, match="exploded"):
-        ContentCase("Socialforvaltningen", "ledsagelse", news=("exploded",))  # type: ignore[arg-type]
+        ContentCase("Socialforvaltningen", "ledsagelse", news=("exploded",))
 
 
 def test_a_child_is_named_by_first_name_or_year_of_birth() -> None:

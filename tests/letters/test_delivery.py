@@ -17,8 +17,9 @@ from hub import DeliveryStatus, GaveUp, Later, Refused, SettingsError, State, Tr
 from hub.cases.custody import read_custody
 from hub.cases.sync import sync
 from hub.letters.compose import compose_due
-from hub.letters.delivery import deliver, deliver_all, overdue, state_of, take_statuses
+from hub.letters.delivery import deliver, deliver_all
 from hub.letters.frozen import open_content, open_pdf
+from hub.letters.statuses import overdue, state_of, take_statuses
 from hub.letters.templates import Templates
 from hub.plugins import Plugins
 from hub.store import tables

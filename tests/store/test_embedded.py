@@ -508,11 +508,10 @@ def test_read_only_data_folder_is_named(mounted: Callable[[str], Path]) -> None:
         start(folder)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_folder_without_the_right_to_write_is_named(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+def test_folder_without_the_right_to_write_is_named(not_root: Path) -> None:
+    not_root.chmod(0o500)
     with pytest.raises(CannotStart, match=r"Permission denied.*Let this user write"):
-        start(tmp_path)
+        start(not_root)
 
 
 @only_root

@@ -167,7 +167,7 @@ class MutablePages(Good):
     meant = "test_gives_pages_with_records_of_the_contract"
 
     def page(self, since: str | None, page: hub.Page) -> hub.Page:
-        return replace(page, records=list(page.records))  # type: ignore[arg-type]
+        return replace(page, records=list(page.records))
 
 
 class CasesInPresence(Good):
@@ -482,7 +482,7 @@ class NumberInAddress(Good):
 
     def health(self) -> hub.Health:
         # No client that writes addresses into the log: that is another broken adapter's.
-        connection = http.client.HTTPConnection("127.0.0.1", self.settings.url.port, timeout=0.2)  # type: ignore[union-attr]
+        connection = http.client.HTTPConnection("127.0.0.1", self.settings.url.port, timeout=0.2)
         with suppress(OSError, http.client.HTTPException):
             connection.request("GET", f"/records?after=0&size=1&cpr={CHILDREN[0][:6]}-{CHILDREN[0][6:]}")
             connection.getresponse().read()

@@ -198,7 +198,7 @@ class SecondTryIsSecondLetter(GoodChannel):
 
     def known_already(self, response: httpx.Response) -> hub.SendResult:
         body = {"key": str(uuid.uuid4()), "cpr": KNOWN, "title": "again"}
-        return super().result(self.ask("POST", "/letters", json=body), None)  # type: ignore[arg-type]
+        return super().result(self.ask("POST", "/letters", json=body), None)
 
 
 class KnownLetterIsRefused(GoodChannel):
@@ -299,7 +299,7 @@ class MutableStatusPages(GoodChannel):
     meant = "test_statuses_are_those_of_the_contract"
 
     def page(self, page: hub.StatusPage) -> hub.StatusPage:
-        return replace(page, statuses=list(page.statuses))  # type: ignore[arg-type]
+        return replace(page, statuses=list(page.statuses))
 
 
 class LosesStatusOnResume(GoodChannel):

@@ -243,14 +243,14 @@ class Browser(TestClient):
         assert found, f"no form on {path}"
         return found[1]
 
-    def submit(self, page: str, to: str, **fields: str):  # type: ignore[no-untyped-def]
+    def submit(self, page: str, to: str, **fields: str):
         data = {"csrf": self.token(page)} | fields
         return self.post(to, data=data, headers={"Origin": self.origin})
 
-    def sign_in(self, who: str):  # type: ignore[no-untyped-def]
+    def sign_in(self, who: str):
         return self.submit("/demo/login", "/demo/login", who=who)
 
-    def look_up(self, cpr: str, purpose: str = "case", reason: str = ""):  # type: ignore[no-untyped-def]
+    def look_up(self, cpr: str, purpose: str = "case", reason: str = ""):
         return self.submit("/personale", "/personale", cpr=cpr, purpose=purpose, reason=reason)
 
 

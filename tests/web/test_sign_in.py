@@ -28,7 +28,7 @@ def without_demo(ctx: Context) -> Iterator[TestClient]:
 def test_demo_sign_in_does_not_exist_outside_the_demo(without_demo: TestClient) -> None:
     assert without_demo.get("/demo/login").status_code == 404
     assert without_demo.post("/demo/login", data={"who": "staff:s-1"}).status_code == 404
-    assert not any("demo" in getattr(route, "path", "") for route in without_demo.app.routes)  # type: ignore[attr-defined]
+    assert not any("demo" in getattr(route, "path", "") for route in without_demo.app.routes)
 
 
 def test_outside_the_demo_nobody_is_signed_in_and_the_page_says_so(without_demo: TestClient) -> None:

@@ -120,6 +120,7 @@ def config(app: ASGIApp, certificates: Certificates, **more: Any) -> uvicorn.Con
 class _TellsWhose(H11Protocol):
     """uvicorn says nothing about certificates in its scope; the connection knows."""
 
+    # asyncio's protocol takes any transport, and uvicorn's narrows it as we do.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         inner, der = self.app, transport.get_extra_info("ssl_object").getpeercert(binary_form=True)

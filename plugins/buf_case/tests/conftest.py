@@ -132,7 +132,7 @@ def server(serve: Callable[[ASGIApp], Front], town: Town, clock: SetClock) -> Fr
 @pytest.fixture
 def adapter(server: Front) -> Iterator[BufAdapter]:
     """Reads the town over HTTP, two records to a page."""
-    made = BufAdapter(BufSettings(url=server.url, kinds=KINDS, page_size=2))  # type: ignore[arg-type]  # a str is parsed
+    made = BufAdapter(BufSettings(url=server.url, kinds=KINDS, page_size=2))  # a str is parsed
     yield made
     made.close()
 
@@ -143,7 +143,7 @@ def from_folder() -> Callable[..., BufAdapter]:
 
     def make(folder: Path, page_size: int = 2, kinds: list[str] | None = None, **more: object) -> BufAdapter:
         chosen = KINDS if kinds is None else {key: hub.Kind(name="Specialtilbud") for key in kinds}
-        return BufAdapter(BufSettings(folder=folder, kinds=chosen, page_size=page_size, **more))  # type: ignore[arg-type]
+        return BufAdapter(BufSettings(folder=folder, kinds=chosen, page_size=page_size, **more))
 
     return make
 

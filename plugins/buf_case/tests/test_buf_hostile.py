@@ -235,7 +235,7 @@ def test_refusals_of_one_institution_and_of_us(
         f"<b:type>{word}</b:type></b:AuthentificationError></s:Detail></s:Fault></s:Body></s:Envelope>"
     )
 
-    async def answer(scope: dict, receive: Callable, send: Callable) -> None:  # type: ignore[type-arg]
+    async def answer(scope: dict, receive: Callable, send: Callable) -> None:
         asked = (await receive())["body"].decode()
         if f"<w:{operation}" in asked and (operation == "hentDataAftaler" or ">101001<" in asked):
             response = Response(fault, 500 if code == "Receiver" else 400)

@@ -51,7 +51,7 @@ def contacts(root: etree._Element, first_name: str) -> dict[str, tuple[str, str,
                 found.findtext(f"{{{FM}}}Person/{{{COMMON}}}FirstName", ""): (
                     found.get("relation", ""),
                     found.get("childCustody", ""),
-                    found.find(f"{{{FM}}}Person").get("protected", ""),  # type: ignore[union-attr]  # always there
+                    found.find(f"{{{FM}}}Person").get("protected", ""),  # always there
                 )
                 for found in person.iter(f"{{{FM}}}ContactPerson")
             }

@@ -297,10 +297,7 @@ def test_whoever_points_at_whom(answers: dict[str, wire.Answer]) -> None:
     and every record is about it."""
     told = records.custodies(CHILD, answers, 1)
     assert isinstance(told[0], hub.PersonRecord | hub.Unreadable)
-    assert all(
-        (record.child_cpr if isinstance(record, hub.GuardianRecord) else record.cpr) == CHILD  # type: ignore[union-attr]
-        for record in told
-    )
+    assert all((record.child_cpr if isinstance(record, hub.GuardianRecord) else record.cpr) == CHILD for record in told)
     guardians = [record.guardian_cpr for record in told if isinstance(record, hub.GuardianRecord)]
     assert len(guardians) == len(set(guardians))
 

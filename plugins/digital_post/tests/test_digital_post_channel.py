@@ -42,7 +42,7 @@ def key() -> str:
 
 
 def state(channel: DigitalPost) -> dict[str, int]:
-    return json.loads(channel._platform.send("GET", "/state").content)  # type: ignore[no-any-return]
+    return json.loads(channel._platform.send("GET", "/state").content)
 
 
 def all_statuses(channel: DigitalPost, since: str | None = None) -> list[tuple[str, str, str | None]]:

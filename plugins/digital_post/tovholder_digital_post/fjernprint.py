@@ -67,9 +67,9 @@ def build(
     name = f"{{{PRINT}}}ForsendelseISamling"
     # lxml-stubs know no default namespace.
     together = (
-        etree.Element(name, nsmap=space)  # type: ignore[arg-type]
+        etree.Element(name, nsmap=space)  # type: ignore[arg-type]  # see above
         if parent is None
-        else etree.SubElement(parent, name, nsmap=space)  # type: ignore[arg-type]
+        else etree.SubElement(parent, name, nsmap=space)  # type: ignore[arg-type]  # see above
     )
     one = _add(together, PRINT, "ForsendelseI")
     _add(one, PRINT, "AfsendelseIdentifikator", key)

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from tovholder_sof_case import SofAdapter, SofSettings
 
 import hub
+from hub.clock import SetClock
 from hub.contract import State
 
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 CHILD, OTHER = "0104149996", "0205139991"
 HEAD = "Sagsnummer;CPR-nr.;Sagstype;Status;Startdato;Slutdato"
 GIVEN = {
@@ -25,25 +27,18 @@ GIVEN = {
 Reading = Callable[..., list[hub.Record]]
 
 
-class Clock:
-    time = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.time
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock(NOW)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def read(tmp_path: Path, clock: Clock) -> Reading:
+def read(tmp_path: Path, clock: SetClock) -> Reading:
     """The cases of two children in a file with these lines."""
 
     def read(*lines: str, encoding: str = "utf-8", **more: Any) -> list[hub.Record]:
         (tmp_path / "dubu.csv").write_bytes("\r\n".join((*lines, "")).encode(encoding))
-        adapter = SofAdapter(SofSettings.model_validate({"folder": tmp_path, **GIVEN, **more}), clock)
+        adapter = SofAdapter(SofSettings.model_validate({"folder": tmp_path, **GIVEN, **more}), clock.now)
         return [record for page in adapter.read(None, {CHILD, OTHER}) for record in page.records]
 
     return read
@@ -142,7 +137,7 @@ def test_order_of_the_rows_does_not_matter(order: list[int]) -> None:
     rows += [row("S-2", OTHER, start="01-01-2026"), row("S-4", kind="Underretning")]
     with TemporaryDirectory() as name:
         (Path(name) / "a.csv").write_text("\n".join((HEAD, *(rows[n] for n in order), "")), encoding="utf-8")
-        adapter = SofAdapter(SofSettings.model_validate({"folder": name, **GIVEN, "page_size": 2}), Clock())
+        adapter = SofAdapter(SofSettings.model_validate({"folder": name, **GIVEN, "page_size": 2}), SetClock(NOW).now)
         pages = list(adapter.read(None, {CHILD, OTHER}))
     found = {record.source_id: record for page in pages for record in page.records}
     assert found == {
@@ -154,15 +149,15 @@ def test_order_of_the_rows_does_not_matter(order: list[int]) -> None:
     assert pages[-1].complete
 
 
-def test_day_that_passes_is_seen_though_the_file_stays(tmp_path: Path, clock: Clock) -> None:
+def test_day_that_passes_is_seen_though_the_file_stays(tmp_path: Path, clock: SetClock) -> None:
     (tmp_path / "a.csv").write_text(f"{HEAD}\n{row(end='05-03-2026')}\n", encoding="utf-8")
-    adapter = SofAdapter(SofSettings.model_validate({"folder": tmp_path, **GIVEN}), clock)
+    adapter = SofAdapter(SofSettings.model_validate({"folder": tmp_path, **GIVEN}), clock.now)
     (page,) = adapter.presence(None)
     assert isinstance(page.records[0], hub.Presence)
-    clock.time = datetime(2026, 3, 5, 22, 0, tzinfo=UTC)
+    clock.set(datetime(2026, 3, 5, 22, 0, tzinfo=UTC))
     (page,) = adapter.presence(page.cursor)
     assert page.records == ()
-    clock.time = datetime(2026, 3, 5, 23, 30, tzinfo=UTC)  # 6 March in Denmark
+    clock.set(datetime(2026, 3, 5, 23, 30, tzinfo=UTC))  # 6 March in Denmark
     (page,) = adapter.presence(page.cursor)
     assert (page.records, page.complete) == ((hub.Gone("S-1"),), True)
 
@@ -249,7 +244,7 @@ def test_broken_row_stands_alone_and_nothing_of_it_is_kept(read: Reading) -> Non
 
 def test_export_without_a_case_makes_what_was_there_gone(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
-    adapter = SofAdapter(SofSettings.model_validate({"folder": tmp_path, **GIVEN}), Clock())
+    adapter = SofAdapter(SofSettings.model_validate({"folder": tmp_path, **GIVEN}), SetClock(NOW).now)
     file.write_text(f"{HEAD}\n{row()}\n{row('S-2')}\n", encoding="utf-8")
     (page,) = adapter.presence(None)
     assert len(page.records) == 2

@@ -84,7 +84,8 @@ def test_references_of_both_kinds(read: Any, subject: str, absolute: bool) -> No
 
 def test_bundles_in_a_bundle(read: Any) -> None:
     """One report of each citizen, all in one; those of the same citizen in the order of their times."""
-    newer = bundle(patient(), plan(status="completed", period={"start": "2026-02-01", "end": "2026-02-28"}), measure(), timestamp="2026-03-01T08:00:00Z")  # fmt: skip # noqa: E501
+    done = plan(status="completed", period={"start": "2026-02-01", "end": "2026-02-28"})
+    newer = bundle(patient(), done, measure(), timestamp="2026-03-01T08:00:00Z")
     other = bundle(patient(OTHER), plan("plan2"), measure(of="CarePlan/plan2"))
     outer = bundle()
     outer["entry"] = [{"resource": each} for each in (newer, other, bundle(patient(), plan(), measure()))]

@@ -15,6 +15,7 @@ from tovholder_sof_case import SofAdapter, SofSettings
 from tovholder_sof_case.sag import Sag
 
 import hub
+from hub.clock import SetClock
 
 Adapting = Callable[..., SofAdapter]
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -22,25 +23,17 @@ PAST, SOON = "2026-02-05T00:00:00.000+01:00", "2026-03-20T00:00:00.000+01:00"
 EARLY, FOR_EVER = "2026-01-05T00:00:00.000+01:00", "9999-12-31T23:59:59.999-05:00"
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def __call__(self) -> datetime:
-        return self.time
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock(NOW)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def at(tmp_path: Path, clock: Clock) -> Adapting:
+def at(tmp_path: Path, clock: SetClock) -> Adapting:
     def adapter(*sager: str) -> SofAdapter:
         (tmp_path / "a.xml").write_text(f"<Sager>{''.join(sager)}</Sager>", encoding="utf-8")
         kinds = {"32.18.04": {"name": "x"}, "32.18.12": {"name": "y"}}
-        return SofAdapter(SofSettings.model_validate({"folder": tmp_path, "kinds": kinds}), clock)
+        return SofAdapter(SofSettings.model_validate({"folder": tmp_path, "kinds": kinds}), clock.now)
 
     return adapter
 
@@ -51,7 +44,7 @@ def one(adapter: SofAdapter, make: Any, since: str | None = None) -> tuple[hub.R
     return record, page
 
 
-def test_what_begins_later_holds_later(at: Adapting, make: Any, clock: Clock) -> None:
+def test_what_begins_later_holds_later(at: Adapting, make: Any, clock: SetClock) -> None:
     """A new adviser from the 20th: the old one until then. Nothing is registered on the day; the next read finds it."""
     actors = make.actor("Gammel Rådgiver", until=SOON) + make.actor("Ny Rådgiver", since=SOON)
     adapter = at(make.sag(actors=actors))
@@ -61,7 +54,7 @@ def test_what_begins_later_holds_later(at: Adapting, make: Any, clock: Clock) ->
     assert record.adviser.name == "Gammel Rådgiver"
     (nothing,) = adapter.read(page.cursor, {make.CHILD})
     assert (nothing.records, nothing.complete) == ((), False)
-    clock.time = datetime(2026, 3, 20, tzinfo=UTC)
+    clock.set(datetime(2026, 3, 20, tzinfo=UTC))
     record, page = one(adapter, make, nothing.cursor)
     assert isinstance(record, hub.CaseRecord)
     assert record.adviser is not None
@@ -70,13 +63,13 @@ def test_what_begins_later_holds_later(at: Adapting, make: Any, clock: Clock) ->
     assert nothing.records == ()
 
 
-def test_case_that_will_be_closed_is_not_closed_yet(at: Adapting, make: Any, clock: Clock) -> None:
+def test_case_that_will_be_closed_is_not_closed_yet(at: Adapting, make: Any, clock: SetClock) -> None:
     steps = make.step("Opstaaet", EARLY, SOON) + make.step("Afsluttet", SOON)
     adapter = at(make.sag(steps=steps))
     record, page = one(adapter, make)
     assert isinstance(record, hub.CaseRecord)
     assert (record.state, record.closed) == (hub.State.APPLIED, None)
-    clock.time = datetime(2026, 3, 21, tzinfo=UTC)
+    clock.set(datetime(2026, 3, 21, tzinfo=UTC))
     record, _page = one(adapter, make, page.cursor)
     assert isinstance(record, hub.CaseRecord)
     assert (record.state, record.closed) == (hub.State.CLOSED, date(2026, 3, 20))
@@ -119,19 +112,19 @@ def test_what_has_ended_does_not_hold(at: Adapting, make: Any) -> None:
     assert "Primær klasse that holds" in record.reason
 
 
-def test_secrecy_counts_before_it_begins_and_until_it_ends(at: Adapting, make: Any, clock: Clock) -> None:
+def test_secrecy_counts_before_it_begins_and_until_it_ends(at: Adapting, make: Any, clock: SetClock) -> None:
     held = make.properties(exempt=True, since=SOON)
     assert isinstance(one(at(make.sag(properties=held)), make)[0], hub.Gone)
     adapter = at(make.sag(properties=make.properties(exempt=True, until=SOON)))
     record, page = one(adapter, make)
     assert isinstance(record, hub.Gone)
-    clock.time = datetime(2026, 3, 20, tzinfo=UTC)
+    clock.set(datetime(2026, 3, 20, tzinfo=UTC))
     assert isinstance(one(adapter, make, page.cursor)[0], hub.CaseRecord)
 
 
-def test_clock_behind_the_index_is_put_right(at: Adapting, make: Any, clock: Clock) -> None:
+def test_clock_behind_the_index_is_put_right(at: Adapting, make: Any, clock: SetClock) -> None:
     """What began when it was registered holds, though our own clock is slow."""
-    clock.time = datetime(2020, 1, 1, tzinfo=UTC)
+    clock.set(datetime(2020, 1, 1, tzinfo=UTC))
     actors = make.actor("Gammel Rådgiver", until=PAST) + make.actor("Ny Rådgiver", since=PAST)
     record, _page = one(at(make.sag(actors=actors)), make)
     assert isinstance(record, hub.CaseRecord)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -75,7 +75,7 @@ class SofSettings(hub.SourceSettings):
     statuses: dict[str, hub.State] = Field(default={}, validate_default=True)
     """What DUBU's statuses mean, beside and before those we know. Of `SagStatus1` … `7` it is known only that 1 is
     active, and that 2, 5, 6 and 7 are left out of lists of active cases: look them up in your DUBU."""
-    levels: frozenset[Level] = frozenset(Level.__args__)  # type: ignore[attr-defined]
+    levels: frozenset[Level] = frozenset(get_args(Level))
     """Which levels of Foelsomhed pass."""
     exempt_pass: bool = False
     """Whether cases exempt from public access (OffentlighedUndtaget) pass. The exemption is about the public and says
