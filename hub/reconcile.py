@@ -20,13 +20,13 @@ from sqlalchemy.orm import Session
 from hub import family, journal
 from hub.access import log
 from hub.cases import tasks
-from hub.cases.events import ROWS, batched
 from hub.clock import SetClock
 from hub.context import Context
 from hub.errors import NotAllowed
 from hub.letters import delivery
 from hub.letters.frozen import open_content
 from hub.store import tables
+from hub.store.many import among
 from hub.vault import CannotOpen
 
 REMEMBER = timedelta(days=30)
@@ -114,7 +114,7 @@ def _answers(ctx: Context, entries: Sequence[journal.Entry], result: Reconciled)
     given = [entry for entry in entries if "answer" in entry.fields]
     with ctx.database.session() as session:
         ids = [UUID(entry.fields["answer"]) for entry in given]
-        known = set(session.execute(select(tables.Acceptance.id).where(tables.Acceptance.id.in_(ids))).scalars())
+        known = set(session.execute(select(tables.Acceptance.id).where(among(tables.Acceptance.id, ids))).scalars())
     acts = {"yes": family.accept, "no": family.decline, "withdrawn": family.withdraw}
     for entry in given:
         fields = entry.fields
@@ -147,9 +147,7 @@ def _letters(ctx: Context, session: Session, traces: dict[UUID, _Trace], result:
             select(tables.Letter).where(tables.Letter.state == "frozen").order_by(tables.Letter.id).with_for_update()
         ).scalars()
     }
-    known: set[UUID] = set()
-    for ids in batched(list(traces), ROWS):
-        known.update(session.execute(select(tables.Letter.id).where(tables.Letter.id.in_(ids))).scalars())
+    known = set(session.execute(select(tables.Letter.id).where(among(tables.Letter.id, traces))).scalars())
     told: set[bytes] = set()
     for letter_id, trace in traces.items():
         if letter_id in known:
@@ -165,8 +163,8 @@ def _letters(ctx: Context, session: Session, traces: dict[UUID, _Trace], result:
             result.unsure += trace.unsure
             if trace.unsure:
                 tasks.put(session, ctx.keys, ctx.clock.now(), UNSURE, {str(letter_id): {}})
-    for part in batched(sorted(told), ROWS):
-        rows = [{"said": said, "until": ctx.clock.now() + REMEMBER} for said in part]
+    if told:
+        rows = [{"said": said, "until": ctx.clock.now() + REMEMBER} for said in sorted(told)]
         session.execute(insert(tables.Told).on_conflict_do_nothing(), rows)
     for letter in frozen.values():
         if letter.state == "frozen" and told & _said(ctx, session, letter):

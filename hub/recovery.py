@@ -19,7 +19,6 @@ from hub import context, jobs
 from hub.access import log, whole
 from hub.access.askers import asker_key, day_key
 from hub.cases import custody, sources, sync, tasks
-from hub.cases.events import batched
 from hub.clock import today
 from hub.context import Context
 from hub.errors import GaveUp, NotAllowed, TovholderError
@@ -159,7 +158,8 @@ def resume(ctx: Context, *, journal_lost: bool = False, nothing_lost: bool = Fal
             tasks.put(session, ctx.keys, ctx.clock.now(), LOST_ANSWER, {why: {} for why in found.lost})
         ended = _ask_instead(ctx, session) if journal_lost else 0
         frozen = session.execute(select(tables.Letter.id).where(tables.Letter.state == "frozen")).scalars().all()
-        for part in batched(list(map(str, frozen)), LETTERS):
+        ids = list(map(str, frozen))
+        for part in (ids[start : start + LETTERS] for start in range(0, len(ids), LETTERS)):
             queue.defer(session, queue.DELIVER, [{"letter_ids": list(part)}])
         home.release(session, ctx.clock.now())
         _write_down(ctx, session, "resumed", {"journal": use is not None, "journal_lost": journal_lost})

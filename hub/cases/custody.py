@@ -26,6 +26,7 @@ from hub.context import Context
 from hub.contract import Adapter, GuardianRecord, KnowsPersons, Page, PersonRecord, Unreadable
 from hub.errors import BadRecord, TovholderError
 from hub.store import tables
+from hub.store.many import among
 
 CLOCKS_DIFFER = timedelta(hours=2)
 """Longer than a read takes, and than the clocks of two machines differ."""
@@ -87,7 +88,7 @@ def _read(ctx: Context, adapter: Adapter, children: set[UUID], alone: KnowsPerso
     started = ctx.clock.now()
     with ctx.database.begin() as session:
         asked = numbers.numbers_of(ctx, session, children)
-        known = select(func.count()).where(tables.Custody.child_id.in_(children), tables.Custody.until.is_(None))
+        known = select(func.count()).where(among(tables.Custody.child_id, children), tables.Custody.until.is_(None))
         run = Run(ctx, adapter.name, set(asked.values()), asked, CustodyRead(adapter.name))
         run.known = session.execute(known).scalar_one()
 
@@ -136,7 +137,7 @@ def _ask_about_leavers(run: Run, adapter: Adapter, started: datetime) -> None:
 def _unseen(children: Set[UUID], started: datetime) -> tuple[ColumnElement[bool], ...]:
     """Custody of these children that a read which began then has not named."""
     return (
-        tables.Custody.child_id.in_(children),
+        among(tables.Custody.child_id, children),
         # As far ahead as no other machine's clock is: it was named when the clock was wrong.
         or_(tables.Custody.seen_at < started, tables.Custody.seen_at > started + CLOCKS_DIFFER),
         tables.Custody.until.is_(None),
@@ -149,7 +150,7 @@ def _finish(run: Run, session: Session, started: datetime, *, custody: bool) -> 
     done = run.children - run.spoilt
     session.execute(
         delete(tables.ChildSource).where(
-            tables.ChildSource.source == sources.MOVED, tables.ChildSource.child_id.in_(run.children)
+            tables.ChildSource.source == sources.MOVED, among(tables.ChildSource.child_id, run.children)
         )
     )
     if not custody:
@@ -168,7 +169,7 @@ def _finish(run: Run, session: Session, started: datetime, *, custody: bool) -> 
         done &= run.about
     session.execute(
         delete(tables.ChildSource).where(
-            tables.ChildSource.source == sources.UNKNOWN, tables.ChildSource.child_id.in_(run.children)
+            tables.ChildSource.source == sources.UNKNOWN, among(tables.ChildSource.child_id, run.children)
         )
     )
     note(session, sources.CUSTODY, done, started)

@@ -6,18 +6,17 @@ The same thing seen twice is one event: `once` is a keyed digest of what happene
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import TypeVar
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from hub.cases.deadlines import add_working_days
 from hub.clock import DENMARK
+from hub.store.many import among
 from hub.store.tables import Bundle, Custody, Event
 from hub.vault import Keys
 
@@ -42,18 +41,6 @@ LETTERS_LEAVE = time(8, 0)
 """When a bundle's last day ends in a letter (Danish time)."""
 
 
-ROWS = 1000
-"""How many rows go in one statement: PostgreSQL takes at most 65,535 values."""
-
-T = TypeVar("T")
-
-
-def batched(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """`things` in parts of at most `size` (itertools has it from Python 3.12)."""
-    for start in range(0, len(things), size):
-        yield things[start : start + size]
-
-
 @dataclass(frozen=True, slots=True)
 class News:
     """Something that happened to a child. `what` tells it from everything else that ever happens to the child. `only`:
@@ -71,7 +58,7 @@ def guardians_of(session: Session, children: set[UUID], on: date) -> dict[UUID, 
     rows = session.execute(
         select(Custody.child_id, Custody.guardian_id)
         .where(
-            Custody.child_id.in_(children),
+            among(Custody.child_id, children),
             Custody.holds(on),
         )
         .order_by(Custody.child_id, Custody.guardian_id)
@@ -96,10 +83,11 @@ def record(session: Session, keys: Keys, now: datetime, window: int, news: list[
         if item.only in (None, guardian)
     }
     # What has been told already neither makes a bundle nor hurries one.
-    for pairs in batched(list(told), ROWS):
-        same = select(Event.guardian_id, Event.once).where(tuple_(Event.guardian_id, Event.once).in_(pairs))
-        for row in session.execute(same).all():
-            del told[row.guardian_id, row.once]
+    same = select(Event.guardian_id, Event.once).where(
+        among(Event.guardian_id, {guardian for guardian, _once in told}), among(Event.once, {once for _g, once in told})
+    )
+    for row in session.execute(same).all():
+        told.pop((row.guardian_id, row.once), None)
     if not told:
         return 0
     due: dict[UUID, datetime] = {}
@@ -120,15 +108,12 @@ def record(session: Session, keys: Keys, now: datetime, window: int, news: list[
         }
         for (guardian, once), item in sorted(told.items(), key=lambda entry: entry[0])
     ]
-    made = 0
-    for part in batched(rows, ROWS):
-        kept = insert(Event).values(part).on_conflict_do_nothing().returning(Event.id)
-        made += len(session.execute(kept).all())
+    made = len(session.execute(insert(Event).on_conflict_do_nothing().returning(Event.id), rows).all())
     if made < len(rows):
         # Another process has told the same meanwhile: a bundle that holds nothing would be an empty letter.
         session.execute(
             delete(Bundle).where(
-                Bundle.id.in_(bundles.values()), ~select(Event.id).where(Event.bundle_id == Bundle.id).exists()
+                among(Bundle.id, bundles.values()), ~select(Event.id).where(Event.bundle_id == Bundle.id).exists()
             )
         )
     return made
@@ -145,20 +130,16 @@ def due_at(now: datetime, working_days: int) -> datetime:
 def _bundles(session: Session, now: datetime, due: dict[UUID, datetime]) -> dict[UUID, UUID]:
     """The open bundle of each guardian, made where there is none; due no later than asked. Their rows stay locked until
     the transaction ends, so that none can be composed without what is being added."""
-    found: dict[UUID, UUID] = {}
-    for part in batched(sorted(due), ROWS):
-        made = insert(Bundle).values(
-            [{"id": uuid4(), "guardian_id": g, "opened_at": now, "due_at": due[g]} for g in part]
-        )
-        rows = session.execute(
-            made.on_conflict_do_update(
-                index_elements=["guardian_id"],
-                index_where=Bundle.composed_at.is_(None),
-                set_={"due_at": func.least(Bundle.due_at, made.excluded.due_at)},
-            ).returning(Bundle.guardian_id, Bundle.id)
-        )
-        found |= {row.guardian_id: row.id for row in rows}
-    return found
+    made = insert(Bundle)
+    rows = session.execute(
+        made.on_conflict_do_update(
+            index_elements=["guardian_id"],
+            index_where=Bundle.composed_at.is_(None),
+            set_={"due_at": func.least(Bundle.due_at, made.excluded.due_at)},
+        ).returning(Bundle.guardian_id, Bundle.id),
+        [{"id": uuid4(), "guardian_id": g, "opened_at": now, "due_at": due[g]} for g in sorted(due)],
+    )
+    return {row.guardian_id: row.id for row in rows}
 
 
 def drop_waiting(session: Session, why: str, *, child: UUID | None = None, case: UUID | None = None) -> None:

@@ -12,13 +12,14 @@ from hub.context import Context
 from hub.contract import GuardianRecord
 from hub.identity import Cpr, parse
 from hub.store import tables
+from hub.store.many import among
 from hub.store.people import make_key, open_key, open_keys
 from hub.vault import seal_json, unseal_json
 
 
 def keep(ctx: Context, session: Session, records: Mapping[bytes, GuardianRecord]) -> dict[bytes, UUID]:
     """The rows of the guardians, by token: made or brought up to date."""
-    rows = session.execute(select(tables.Guardian).where(tables.Guardian.token.in_(records))).scalars().all()
+    rows = session.execute(select(tables.Guardian).where(among(tables.Guardian.token, records))).scalars().all()
     keys = open_keys(session, ctx.keys, (row.key_id for row in rows))
     found: dict[bytes, UUID] = {}
     for row in rows:
@@ -50,7 +51,7 @@ def _fields(record: GuardianRecord) -> dict[str, object]:
 
 def numbers_of(ctx: Context, session: Session, guardians: Set[UUID]) -> dict[str, UUID]:
     """The guardians' numbers, opened: for the one call that needs them."""
-    rows = session.execute(select(tables.Guardian).where(tables.Guardian.id.in_(guardians))).scalars().all()
+    rows = session.execute(select(tables.Guardian).where(among(tables.Guardian.id, guardians))).scalars().all()
     keys = open_keys(session, ctx.keys, (row.key_id for row in rows))
     return {
         unseal_json(keys[row.key_id], row.sealed, f"guardian:{row.id}")["cpr"]: row.id
@@ -92,7 +93,7 @@ def _take_over(session: Session, stays: UUID, goes: UUID) -> None:
     """Custody that was noted for the row which goes is the other's: it was read last, so it counts."""
     children = select(tables.Custody.child_id).where(tables.Custody.guardian_id == goes).scalar_subquery()
     session.execute(
-        delete(tables.Custody).where(tables.Custody.guardian_id == stays, tables.Custody.child_id.in_(children)),
+        delete(tables.Custody).where(tables.Custody.guardian_id == stays, among(tables.Custody.child_id, children)),
         execution_options={"synchronize_session": False},
     )
     session.execute(

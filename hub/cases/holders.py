@@ -22,6 +22,7 @@ from hub.cases.deadlines import add_working_days
 from hub.clock import today
 from hub.context import Context
 from hub.store import tables
+from hub.store.many import among
 from hub.store.people import open_keys
 
 NO_GUARDIAN = "no_guardian"
@@ -41,7 +42,7 @@ class Settled:
 def concerned(session: Session, children: set[UUID]) -> set[UUID]:
     """Those of the children who have an offer or a coordinator: of them somebody hears something, and sees a page."""
     found = select(tables.Offer.child_id).where(
-        tables.Offer.child_id.in_(children), tables.Offer.state.in_(("offered", "accepted"))
+        among(tables.Offer.child_id, children), tables.Offer.state.in_(("offered", "accepted"))
     )
     return set(session.execute(found).scalars()) if children else set()
 
@@ -67,7 +68,7 @@ def entries(
     changed = {child for child in before.keys() | after.keys() if before.get(child) != after.get(child)}
     if not changed:
         return []
-    rows = session.execute(select(tables.Child).where(tables.Child.id.in_(changed))).scalars().all()
+    rows = session.execute(select(tables.Child).where(among(tables.Child.id, changed))).scalars().all()
     keys = open_keys(session, ctx.keys, (row.key_id for row in rows))
     made = []
     for row in sorted(rows, key=lambda row: row.id):
@@ -148,7 +149,7 @@ def _tasks(ctx: Context, session: Session, day: date, now: datetime) -> int:
         return 0
     coordinators = dict(
         session.execute(
-            select(tables.Offer.child_id, tables.Offer.coordinator_id).where(tables.Offer.child_id.in_(alone))
+            select(tables.Offer.child_id, tables.Offer.coordinator_id).where(among(tables.Offer.child_id, alone))
         )
         .tuples()
         .all()

@@ -20,6 +20,7 @@ from hub.clock import today
 from hub.context import Context
 from hub.contract import Adapter, CaseRecord, Gone, Page, State, Unreadable
 from hub.store import tables
+from hub.store.many import among
 from hub.vault import seal_json, unseal_json
 
 
@@ -121,7 +122,7 @@ def _still_asked_for(run: Run, session: Session, found: _Page) -> None:
     if not ids:
         return
     in_scheme = select(tables.Assignment.child_id).where(
-        tables.Assignment.child_id.in_(ids), tables.Assignment.until.is_(None)
+        among(tables.Assignment.child_id, ids), tables.Assignment.until.is_(None)
     )
     left = ids - set(session.execute(in_scheme.with_for_update(read=True)).scalars())
     for reference in [ref for ref, record in found.records.items() if run.children[record.cpr].id in left]:
@@ -132,7 +133,7 @@ def _store(run: Run, session: Session, records: dict[bytes, CaseRecord], quiet: 
     """Keep what is new or changed, all in two statements, and give what it is worth telling."""
     ctx, source = run.ctx, run.adapter.name
     rows = session.execute(
-        select(tables.Case).where(tables.Case.source == source, tables.Case.reference.in_(records))
+        select(tables.Case).where(tables.Case.source == source, among(tables.Case.reference, records))
     ).scalars()
     known = {row.reference: row for row in rows}
     for reference, row in known.items():
@@ -211,7 +212,7 @@ def unlisted(session: Session, source: str, children: Iterable[Child], listed: S
     """The references of cases of these children whose kind is not on the list."""
     keys = {child.id: child.key for child in children}
     rows: Sequence[tables.Case] = (
-        session.execute(select(tables.Case).where(tables.Case.source == source, tables.Case.child_id.in_(keys)))
+        session.execute(select(tables.Case).where(tables.Case.source == source, among(tables.Case.child_id, keys)))
         .scalars()
         .all()
     )
@@ -227,11 +228,11 @@ def forget(session: Session, source: str, references: Set[bytes], *, of: Set[UUI
     about one of these children. Gives how many."""
     if not references:
         return 0
-    wanted = select(tables.Case.id).where(tables.Case.source == source, tables.Case.reference.in_(references))
+    wanted = select(tables.Case.id).where(tables.Case.source == source, among(tables.Case.reference, references))
     if of is not None:
-        wanted = wanted.where(tables.Case.child_id.in_(of))
+        wanted = wanted.where(among(tables.Case.child_id, of))
     found = session.execute(wanted).scalars().all()
     for case in found:
         events.drop_waiting(session, events.CASE_GONE, case=case)
-    session.execute(delete(tables.Case).where(tables.Case.id.in_(found)))
+    session.execute(delete(tables.Case).where(among(tables.Case.id, found)))
     return len(found)

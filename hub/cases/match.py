@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import bindparam, delete, func, select, text, update
+from sqlalchemy import ARRAY, LargeBinary, any_, bindparam, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from hub import faults
@@ -26,6 +26,7 @@ from hub.contract import Adapter, Gone, Page, Presence, State, Unreadable
 from hub.errors import BadRecord
 from hub.identity import Cpr, parse
 from hub.store import tables
+from hub.store.many import among
 from hub.store.people import make_key
 from hub.vault import seal_json
 
@@ -156,7 +157,7 @@ def _take(
     if there:
         # It is there, only not readable today: what was known of it stays.
         session.execute(
-            update(tables.Presence).where(of_source, tables.Presence.reference.in_(there)).values(last_seen=start.at)
+            update(tables.Presence).where(of_source, among(tables.Presence.reference, there)).values(last_seen=start.at)
         )
     changes = Changes()
     if found.rows:
@@ -179,7 +180,7 @@ def _take(
         _keep_numbers(ctx, session, found.numbers)
     if found.gone:
         result.gone += len(found.gone)
-        session.execute(delete(tables.Presence).where(of_source, tables.Presence.reference.in_(found.gone)))
+        session.execute(delete(tables.Presence).where(of_source, among(tables.Presence.reference, found.gone)))
     quarantine.mend(session, source, sources.PRESENCE, (found.rows.keys() | found.gone) - set(there), ctx.clock.now())
     state.cursor = page.cursor
     if page.complete:
@@ -230,7 +231,7 @@ _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('target group'))")
 the child would be missed. So from here to its commit a page is alone."""
 _IN_TWO = (
     select(tables.Presence.token)
-    .where(tables.Presence.token.in_(bindparam("tokens", expanding=True)))
+    .where(tables.Presence.token == any_(bindparam("tokens", type_=ARRAY(LargeBinary))))
     .group_by(tables.Presence.token)
     .having(func.count(func.distinct(tables.Presence.administration)) >= 2)
 )
@@ -241,7 +242,7 @@ def _keep_numbers(ctx: Context, session: Session, numbers: dict[bytes, Cpr]) -> 
     in_two = set(session.execute(_IN_TWO, {"tokens": list(numbers)}).scalars())
     if not in_two:
         return
-    known = set(session.execute(select(tables.Child.token).where(tables.Child.token.in_(in_two))).scalars())
+    known = set(session.execute(select(tables.Child.token).where(among(tables.Child.token, in_two))).scalars())
     made = []
     for token in sorted(in_two - known):
         key_id, key = make_key(session, ctx.keys)

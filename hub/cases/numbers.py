@@ -24,6 +24,7 @@ from hub.cases.ending import end
 from hub.context import Context
 from hub.identity import Cpr, CprKind, parse
 from hub.store import tables
+from hub.store.many import among
 from hub.store.people import open_key, open_keys
 from hub.vault import seal_json, unseal_json
 
@@ -38,15 +39,16 @@ _FIRST = ("accepted", "withdrawn", "declined", "died", "grown", "lapsed", "offer
 def numbers_of(ctx: Context, session: Session, children: set[UUID], *, former: bool = False) -> dict[str, UUID]:
     """The children's numbers, opened: number → row id. For the one call that needs them; never stored. Those whose
     number has been forgotten are left out. `former`: the numbers they had before as well."""
-    rows = session.execute(select(tables.Child).where(tables.Child.id.in_(children))).scalars().all()
+    child = tables.Child
+    rows = session.execute(select(child.id, child.key_id, child.sealed).where(among(child.id, children))).all()
     opened = open_keys(session, ctx.keys, (row.key_id for row in rows))
     fields = {
         row.id: unseal_json(opened[row.key_id], row.sealed, f"child:{row.id}") for row in rows if row.key_id in opened
     }
-    found = {known["cpr"]: child for child, known in fields.items() if "cpr" in known}
+    found = {known["cpr"]: child_id for child_id, known in fields.items() if "cpr" in known}
     if former and found:
         keys = {row.id: opened[row.key_id] for row in rows if row.id in fields and "cpr" in fields[row.id]}
-        before = session.execute(select(tables.FormerNumber).where(tables.FormerNumber.child_id.in_(keys))).scalars()
+        before = session.execute(select(tables.FormerNumber).where(among(tables.FormerNumber.child_id, keys))).scalars()
         for row in before:
             found.setdefault(unseal_json(keys[row.child_id], row.sealed, _about(row.child_id)), row.child_id)
     return found
@@ -57,7 +59,7 @@ def tokens_now(session: Session, tokens: Collection[bytes]) -> dict[bytes, bytes
     rows = session.execute(
         select(tables.FormerNumber.token, tables.Child.token)
         .join(tables.Child, tables.Child.id == tables.FormerNumber.child_id)
-        .where(tables.FormerNumber.token.in_(tokens))
+        .where(among(tables.FormerNumber.token, tokens))
     )
     return dict(rows.tuples().all())
 
@@ -136,7 +138,7 @@ def moved(
         .join(tables.Child, tables.Child.token == tables.Presence.token)
         .where(
             tables.Presence.source == source,
-            tables.Presence.reference.in_(given),
+            among(tables.Presence.reference, given),
             tables.Presence.token.not_in(set(given.values())),
         )
     ).all()

@@ -16,6 +16,7 @@ from hub.context import Context
 from hub.contract import PersonRecord, Unreadable
 from hub.errors import BadRecord
 from hub.store import tables
+from hub.store.many import among
 from hub.store.people import open_key, open_keys
 from hub.vault import seal_json, unseal_json
 
@@ -78,12 +79,12 @@ def _died(ctx: Context, session: Session, child_id: UUID) -> list[log.SealedEntr
 def _name(ctx: Context, session: Session, persons: dict[UUID, PersonRecord]) -> None:
     """Keep the names and protection of those whose family has said yes, beside the number."""
     in_scheme = select(tables.Assignment.child_id).where(
-        tables.Assignment.child_id.in_(persons), tables.Assignment.until.is_(None)
+        among(tables.Assignment.child_id, persons), tables.Assignment.until.is_(None)
     )
     accepted = set(session.execute(in_scheme).scalars()) if persons else set()
     if not accepted:
         return
-    rows = session.execute(select(tables.Child).where(tables.Child.id.in_(accepted))).scalars().all()
+    rows = session.execute(select(tables.Child).where(among(tables.Child.id, accepted))).scalars().all()
     keys = open_keys(session, ctx.keys, (row.key_id for row in rows))
     for row in rows:
         if row.key_id not in keys:

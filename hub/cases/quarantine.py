@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from hub.cases import sources
 from hub.contract import Unreadable
 from hub.errors import NotAllowed
+from hub.store.many import among
 from hub.store.people import make_key, open_key
 from hub.store.tables import PersonKey, Quarantine, SourceState
 from hub.vault import Keys, seal, unseal
@@ -66,7 +67,7 @@ def keep_all(
     given = {_identity(keys, source, record): record for record in records}
     rows = session.execute(
         select(Quarantine).where(
-            Quarantine.source == source, Quarantine.purpose == purpose, Quarantine.identity.in_(given)
+            Quarantine.source == source, Quarantine.purpose == purpose, among(Quarantine.identity, given)
         )
     ).scalars()
     known = {row.identity: row for row in rows}
@@ -159,7 +160,7 @@ def mend(session: Session, source: str, purpose: str, references: Iterable[bytes
         .where(
             Quarantine.source == source,
             Quarantine.purpose == purpose,
-            Quarantine.reference.in_(wanted),
+            among(Quarantine.reference, wanted),
             Quarantine.resolved_at.is_(None),
         )
         .values(resolved_at=now)
@@ -242,5 +243,5 @@ def forget(session: Session, now: datetime) -> int:
     ).scalars()
     key_ids = list(gone)
     if key_ids:
-        session.execute(delete(PersonKey).where(PersonKey.id.in_(key_ids)))
+        session.execute(delete(PersonKey).where(among(PersonKey.id, key_ids)))
     return len(key_ids)

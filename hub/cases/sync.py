@@ -27,6 +27,7 @@ from hub.cases.sources import Read
 from hub.context import Context
 from hub.contract import Adapter, Page
 from hub.store import tables
+from hub.store.many import among
 from hub.store.people import open_keys
 
 
@@ -51,7 +52,7 @@ def _children(ctx: Context, session: Session, source: str) -> _Children:
     of_source = select(tables.ChildSource.child_id, tables.ChildSource.read_at)
     read = dict(session.execute(of_source.where(tables.ChildSource.source == source)).tuples().all())
     key_ids = dict(
-        session.execute(select(tables.Child.id, tables.Child.key_id).where(tables.Child.id.in_(ids))).tuples().all()
+        session.execute(select(tables.Child.id, tables.Child.key_id).where(among(tables.Child.id, ids))).tuples().all()
     )
     keys = open_keys(session, ctx.keys, key_ids.values())
     found = _Children({}, {}, {})
@@ -133,7 +134,7 @@ def _start(session: Session, source: str, children: Iterable[Child]) -> None:
     """The first read of these children begins."""
     rows = [{"child_id": child.id, "source": source, "read_at": None} for child in children]
     if rows:
-        session.execute(insert(tables.ChildSource).values(rows).on_conflict_do_nothing())
+        session.execute(insert(tables.ChildSource).on_conflict_do_nothing(), rows)
 
 
 def _mark(session: Session, source: str, children: Set[UUID], now: datetime) -> None:
@@ -143,7 +144,7 @@ def _mark(session: Session, source: str, children: Set[UUID], now: datetime) -> 
         .where(
             tables.ChildSource.source == source,
             tables.ChildSource.read_at.is_(None),
-            tables.ChildSource.child_id.in_(children),
+            among(tables.ChildSource.child_id, children),
         )
         .values(read_at=now)
     )
@@ -167,7 +168,7 @@ def _end_unseen(run: Run, session: Session, state: tables.SourceState, children:
     """All that the source has of these children was in this read: what was not is gone, if that can be believed."""
     unseen = [
         tables.Case.source == state.source,
-        tables.Case.child_id.in_(children),
+        among(tables.Case.child_id, children),
         tables.Case.seen_at < run.at,
     ]
     references = dict(session.execute(select(tables.Case.reference, tables.Case.seen_at).where(*unseen)).tuples().all())

@@ -11,7 +11,6 @@ from uuid import uuid4
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from hub.cases.events import ROWS, batched
 from hub.store.tables import Task
 from hub.vault import Keys
 
@@ -38,17 +37,16 @@ def put(
         | dict(columns)
         for what, columns in about.items()
     ]
-    made = 0
-    for part in batched(rows, ROWS):
-        task = insert(Task).values(part)
-        kept = (
-            task.on_conflict_do_update(
-                index_elements=["once"],
-                set_={"done_at": None, "made_at": task.excluded.made_at, "staff_id": task.excluded.staff_id},
-                where=Task.done_at.is_not(None),
-            )
-            if again
-            else task.on_conflict_do_nothing()
+    if not rows:
+        return 0
+    task = insert(Task)
+    kept = (
+        task.on_conflict_do_update(
+            index_elements=["once"],
+            set_={"done_at": None, "made_at": task.excluded.made_at, "staff_id": task.excluded.staff_id},
+            where=Task.done_at.is_not(None),
         )
-        made += len(session.execute(kept.returning(Task.id)).all())
-    return made
+        if again
+        else task.on_conflict_do_nothing()
+    )
+    return len(session.execute(kept.returning(Task.id), rows).all())

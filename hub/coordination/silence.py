@@ -18,6 +18,7 @@ from hub.cases.deadlines import add_working_days
 from hub.clock import today
 from hub.context import Context
 from hub.store import home, tables
+from hub.store.many import among
 from hub.store.people import open_keys
 from hub.vault import seal_json
 
@@ -64,10 +65,10 @@ def follow_up(ctx: Context) -> Silence:
 
 def _forget(ctx: Context, session: Session, children: list[UUID]) -> None:
     """What had been written down for the offer goes; the letters stay as proof of what was sent."""
-    rows = session.execute(select(tables.Child).where(tables.Child.id.in_(children))).scalars().all()
+    rows = session.execute(select(tables.Child).where(among(tables.Child.id, children))).scalars().all()
     keys = open_keys(session, ctx.keys, (row.key_id for row in rows))
     for row in rows:
         events.drop_waiting(session, WHY, child=row.id)
         if row.key_id in keys:
             row.sealed = seal_json(keys[row.key_id], {}, f"child:{row.id}")
-    session.execute(delete(tables.Custody).where(tables.Custody.child_id.in_(children)))
+    session.execute(delete(tables.Custody).where(among(tables.Custody.child_id, children)))

@@ -12,6 +12,7 @@ from hub.cases.advisers import keep_staff
 from hub.context import Context
 from hub.contract import StaffRecord
 from hub.store import tables
+from hub.store.many import among
 from hub.store.people import open_keys
 from hub.vault import unseal_json
 
@@ -41,7 +42,7 @@ def add_coordinator(ctx: Context, session: Session, record: StaffRecord) -> UUID
 
 def cards(ctx: Context, session: Session, staff: set[UUID]) -> dict[UUID, CoordinatorCard]:
     """The cards of members of staff, by row id; those whose key is destroyed are left out."""
-    rows = session.execute(select(tables.Staff).where(tables.Staff.id.in_(staff))).scalars().all()
+    rows = session.execute(select(tables.Staff).where(among(tables.Staff.id, staff))).scalars().all()
     opened = open_keys(session, ctx.keys, (row.key_id for row in rows))
     result = {}
     for row in rows:

@@ -33,6 +33,7 @@ from hub.errors import GaveUp, SettingsError, TryAgain
 from hub.letters.frozen import Opened, for_channel
 from hub.letters.statuses import WITHHELD, catch_up, move, task
 from hub.store import home, tables
+from hub.store.many import among
 from hub.vault import CannotOpen
 
 BEGUN = "begun"
@@ -85,7 +86,7 @@ def _begin(ctx: Context, channel: str, letter_ids: Sequence[UUID]) -> dict[UUID,
         home.check(session, ctx.clock.now())
         tries = session.execute(
             update(tables.Letter)
-            .where(tables.Letter.id.in_(letter_ids), tables.Letter.state == "frozen")
+            .where(among(tables.Letter.id, letter_ids), tables.Letter.state == "frozen")
             .values(tries=tables.Letter.tries + 1)
             .returning(tables.Letter.id, tables.Letter.tries)
         ).all()
@@ -194,7 +195,7 @@ def _standing(ctx: Context, session: Session, letter: tables.Letter, opened: Ope
     refused, cases, heard_of = session.execute(
         select(
             exists().where(tables.LetterChild.letter_id == letter.id, not_(and_(custody, stands))),
-            select(func.count()).where(tables.Case.id.in_(opened.cases)).scalar_subquery(),
+            select(func.count()).where(among(tables.Case.id, opened.cases)).scalar_subquery(),
             exists().where(tables.DeliveryStatus.key == str(letter.id)),
         )
     ).one()

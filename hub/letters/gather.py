@@ -32,6 +32,7 @@ from hub.letters.content import (
 from hub.letters.said import DEADLINES, said
 from hub.reading import SourceSettings
 from hub.store import tables
+from hub.store.many import among
 from hub.store.people import open_keys
 from hub.vault import unseal_json
 
@@ -110,7 +111,7 @@ def gather(
         except ValueError as error:
             result[bundle.id] = error
     for why, ids in dropped.items():
-        session.execute(update(tables.Event).where(tables.Event.id.in_(ids)).values(bundle_id=None, why_not=why))
+        session.execute(update(tables.Event).where(among(tables.Event.id, ids)).values(bundle_id=None, why_not=why))
     if known.told_now:
         # Once: if it changes back one day, that is news.
         session.execute(delete(tables.Told).where(tables.Told.said.in_(known.told_now)))
@@ -130,28 +131,28 @@ def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _
     mine: dict[UUID, set[UUID]] = {}
     for row in session.execute(
         select(tables.Custody.guardian_id, tables.Custody.child_id).where(
-            tables.Custody.guardian_id.in_(guardian_ids),
+            among(tables.Custody.guardian_id, guardian_ids),
             tables.Custody.holds(day),
         )
     ):
         mine.setdefault(row.guardian_id, set()).add(row.child_id)
     child_ids = {child for children in mine.values() for child in children}
     offers = session.execute(
-        select(tables.Offer).where(tables.Offer.child_id.in_(child_ids), tables.Offer.state == "offered")
+        select(tables.Offer).where(among(tables.Offer.child_id, child_ids), tables.Offer.state == "offered")
     ).scalars()
     assigned = session.execute(
         select(tables.Assignment.child_id, tables.Assignment.coordinator_id).where(
-            tables.Assignment.child_id.in_(child_ids), tables.Assignment.until.is_(None)
+            among(tables.Assignment.child_id, child_ids), tables.Assignment.until.is_(None)
         )
     )
     open_offers = {offer.child_id: offer for offer in offers}
     coordinators = {row.child_id: row.coordinator_id for row in assigned}
-    guardians = session.execute(select(tables.Guardian).where(tables.Guardian.id.in_(guardian_ids))).scalars().all()
-    children = session.execute(select(tables.Child).where(tables.Child.id.in_(child_ids))).scalars().all()
+    guardians = session.execute(select(tables.Guardian).where(among(tables.Guardian.id, guardian_ids))).scalars().all()
+    children = session.execute(select(tables.Child).where(among(tables.Child.id, child_ids))).scalars().all()
     cases: dict[UUID, list[tables.Case]] = {}
     for case in session.execute(
         select(tables.Case)
-        .where(tables.Case.child_id.in_(coordinators))
+        .where(among(tables.Case.child_id, coordinators))
         .order_by(tables.Case.administration.desc(), tables.Case.id)
     ).scalars():
         cases.setdefault(case.child_id, []).append(case)

@@ -11,6 +11,7 @@ import atexit
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -30,6 +31,9 @@ from hub.errors import GaveUp, SettingsError
 from hub.letters.content import LetterContent
 from hub.letters.templates import Template, Templates, clean, coming_dates, long_date
 from hub.letters.tree import Block, parse, to_html, to_text
+
+# Typst divides even one page among all cores, and workers that do so at once get in each other's way.
+os.environ.setdefault("RAYON_NUM_THREADS", "1")
 
 MOST_PAGES = 2
 _FITS: tuple[tuple[bool, int | None], ...] = ((False, None), (True, None), (True, 16), (True, 12), (True, 8), (True, 5))

@@ -19,6 +19,7 @@ from hub.context import Context
 from hub.contract import DeliveryStatus, Status, StatusPage, Unreadable
 from hub.errors import TovholderError
 from hub.store import tables
+from hub.store.many import among
 
 ANSWER_WITHIN = timedelta(days=7)
 """So long a channel has to say what became of a letter before somebody looks (working days vary by channel)."""
@@ -92,7 +93,10 @@ def _take(ctx: Context, session: Session, channel: str, page: StatusPage, result
     letters = {
         letter.id: letter
         for letter in session.execute(
-            select(tables.Letter).where(tables.Letter.id.in_(ids.values())).order_by(tables.Letter.id).with_for_update()
+            select(tables.Letter)
+            .where(among(tables.Letter.id, ids.values()))
+            .order_by(tables.Letter.id)
+            .with_for_update()
         ).scalars()
     }
     known = {key: letter_id for key, letter_id in ids.items() if letter_id in letters}
@@ -112,8 +116,8 @@ def _take(ctx: Context, session: Session, channel: str, page: StatusPage, result
         for status in statuses
     ]
     if rows:
-        kept = insert(tables.DeliveryStatus).values(rows).on_conflict_do_nothing().returning(tables.DeliveryStatus.key)
-        new = list(session.execute(kept).scalars())
+        kept = insert(tables.DeliveryStatus).on_conflict_do_nothing().returning(tables.DeliveryStatus.key)
+        new = list(session.execute(kept, rows).scalars())
         result.new += len(new)
         result.unknown += sum(key not in known for key in new)
         catch_up(ctx, session, {letters[known[key]] for key in new if key in known})

@@ -24,7 +24,8 @@ log = structlog.get_logger()
 APP_ROLE = "tovholder_app"
 DEMO_DATABASE = "tovholder_demo"
 """The demo's own database on the embedded server: made anew at each run, never the real one."""
-_APP_OPTIONS = f"-c role={APP_ROLE} -c timezone=UTC -c application_name=tovholder"
+# A plan made for a table that was empty reads all of it once it is full, for as long as the connection lives.
+_APP_OPTIONS = f"-c role={APP_ROLE} -c timezone=UTC -c application_name=tovholder -c plan_cache_mode=force_custom_plan"
 COMES_BACK = 15.0
 """How long the embedded server is waited for (seconds): its keeper sees within a moment that it has ended, and then it
 may have to recover."""

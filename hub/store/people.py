@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from hub.store.many import among
 from hub.store.tables import PersonKey
 from hub.vault import CannotOpen, Keys, new_key
 
@@ -24,7 +25,7 @@ def open_keys(session: Session, keys: Keys, ids: Iterable[UUID]) -> dict[UUID, b
     """The keys of several persons at once; those whose key is destroyed are left out."""
     wanted = set(ids)
     rows = session.execute(
-        select(PersonKey.id, PersonKey.version, PersonKey.wrapped).where(PersonKey.id.in_(wanted))
+        select(PersonKey.id, PersonKey.version, PersonKey.wrapped).where(among(PersonKey.id, wanted))
     ).all()
     return {row.id: keys.ring.unwrap(row.version, row.wrapped, str(row.id)) for row in rows if row.wrapped is not None}
 
