@@ -93,7 +93,7 @@ def _take_over(session: Session, stays: UUID, goes: UUID) -> None:
     """Custody that was noted for the row which goes is the other's: it was read last, so it counts."""
     children = select(tables.Custody.child_id).where(tables.Custody.guardian_id == goes).scalar_subquery()
     session.execute(
-        delete(tables.Custody).where(tables.Custody.guardian_id == stays, among(tables.Custody.child_id, children)),
+        delete(tables.Custody).where(tables.Custody.guardian_id == stays, tables.Custody.child_id.in_(children)),
         execution_options={"synchronize_session": False},
     )
     session.execute(
