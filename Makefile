@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PROJECTS := pyproject.toml $(foreach p,$(PLUGINS),plugins/$(p)/pyproject.toml)
 ARGS ?=
 
-.PHONY: help install demo test check bench chaos lock clean
+.PHONY: help install demo test check bench chaos fuzz lock clean
 
 help:
 	@echo "make demo    run the whole town, then serve its pages   (ARGS='--no-serve --json')"
@@ -15,6 +15,7 @@ help:
 	@echo "make check   formatting, types, import rules"
 	@echo "make bench   speed, as ratios against something run beside it"
 	@echo "make chaos   pull every plug, and see that nothing is lost or doubled   (ARGS='--short')"
+	@echo "make fuzz    feed each parser what nobody has sent yet   (ARGS='--seconds 600'; Linux)"
 	@echo "make lock    make requirements.lock again"
 
 install: $(STAMP)
@@ -47,11 +48,17 @@ bench: install
 chaos: install
 	$(BIN)/python -u -m tests.chaos $(ARGS)
 
+# Atheris has wheels for Linux alone, so it is no part of the lock that all share.
+fuzz: install
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r fuzz.lock
+	set -e; for parser in sof buf suf cpr receipts; do $(BIN)/python -m tests.fuzz $$parser $(ARGS); done
+
 lock: $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 	  --group dev pyproject.toml $(foreach p,$(PLUGINS),plugins/$(p)/pyproject.toml) build.in \
 	  --no-emit-package tovholder $(foreach p,$(subst _,-,$(PLUGINS)),--no-emit-package tovholder-$(p)) -o requirements.lock
+	echo atheris | $(BIN)/uv pip compile --quiet --generate-hashes --no-header --upgrade - -o fuzz.lock
 
 clean:
 	rm -rf $(VENV) data

@@ -27,7 +27,7 @@ def look_up(
     waiting = lookup._Waiting(question, *pair, Future())  # type: ignore[arg-type]  # nobody waits for it here
     connection = session.connection()
     first = connection.exec_driver_sql(lookup._HEAD, (1,)).scalar_one() - 1
-    child = connection.exec_driver_sql(lookup._INPUTS, ([question.token],)).one_or_none()
+    child = connection.exec_driver_sql(lookup._INPUTS, {"tokens": [question.token]}).one_or_none()
     sources = tuple(lookup._source(row) for row in connection.exec_driver_sql(lookup._SOURCES))
     entry, coordinator = decider._decide(waiting, child, now)
     write(connection, first, entry)

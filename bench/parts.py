@@ -98,7 +98,7 @@ def _lookup(ctx: Context, numbers: list[str], token: str) -> Iterator[tuple[str,
     yield "number checked, lookup token made", _once(lambda: ctx.keys.lookup_token(parse(numbers[0]).digits))
     wanted = ctx.keys.lookup_token(numbers[0])
     with ctx.database.engine.connect() as connection:
-        child = connection.exec_driver_sql(lookup._INPUTS, ([wanted],)).one()
+        child = connection.exec_driver_sql(lookup._INPUTS, {"tokens": [wanted]}).one()
     one = lookup._Waiting(lookup.Request(asker, wanted, "case"), *pair, Future())  # type: ignore[arg-type]  # nobody waits for it here
     yield "decided, opened and sealed", _once(lambda: queue._decide(one, child, now))
     yield (

@@ -119,14 +119,24 @@ def build(ctx: Context) -> App:
 
 
 def find_and_offer(ctx: Context) -> tuple[match.Match, list[custody.CustodyRead], offers.Placed]:
-    """Match, ask who the guardians are, and offer: what happens to newly found children in one night. Whoever has
-    turned 18 leaves the scheme first, and who has not answered is reminded or let go."""
+    """Match, ask who the guardians are, and offer: what happens to newly found children in one night."""
+    found = find(ctx)
+    return (found, *offer(ctx))
+
+
+def find(ctx: Context) -> match.Match:
+    """Who is in the target group. Whoever has turned 18 leaves the scheme first, and who has not answered is reminded
+    or let go."""
     family.come_of_age(ctx)
     silence.follow_up(ctx)
-    found = match.match(ctx)
+    return match.match(ctx)
+
+
+def offer(ctx: Context) -> tuple[list[custody.CustodyRead], offers.Placed]:
+    """Ask who the guardians are, and offer."""
     with ctx.database.begin() as session:
         children = custody.unread(session, ctx.clock.now())
-    return found, custody.read_custody(ctx, children), offers.place(ctx)
+    return custody.read_custody(ctx, children), offers.place(ctx)
 
 
 _CLOCK_WAS_WRONG: tuple[LiteralString, ...] = (

@@ -25,7 +25,7 @@ from rich.table import Table
 from sqlalchemy import select, text
 
 from hub import family, jobs
-from hub.cases import reminders, sync
+from hub.cases import reminders
 from hub.cases.deadlines import is_working_day
 from hub.clock import DENMARK, FileClock
 from hub.context import Context, build
@@ -37,13 +37,13 @@ from hub.demo.model import Town
 from hub.demo.servers import run as servers
 from hub.demo.town_file import save
 from hub.errors import GaveUp, NotAllowed
-from hub.letters import statuses
 from hub.settings import Settings
 from hub.store import queue, tables
 
 DAYS = 10
 _PR_SET_PDEATHSIG = 1
 WORKERS = 2
+"""That write and send letters; one more reads cases."""
 
 
 @dataclass
@@ -159,6 +159,7 @@ def _prepare(settings: Settings, children: int, seed: int, port: int | None, con
         if port is not None:
             processes.append(_start(demo, "serve", "--port", str(port)))
         processes += [_start(demo, "worker", "--queue", jobs.LETTERS) for _ in range(WORKERS)]
+        processes.append(_start(demo, "worker", "--queue", jobs.MATCH))
         for system in systems:
             servers.wait(system)
         ctx = build(demo, with_token=True)
@@ -239,13 +240,12 @@ def _day(show: Show, day: datetime, number: int, doing: Any) -> None:
     with show.stage("letters"):
         _compose(show)
     show.clock.set(setup.at(day, 11))
-    doing("families answer")
+    doing("families answer, and Digital Post says what became of the letters")
+    _defer(show, "statuses", jobs.LETTERS)
     with show.stage("answers"):
         _answers(show, day)
-    show.clock.set(setup.at(day, 15))
-    doing("what became of the letters")
     with show.stage("statuses"):
-        statuses.take_statuses(ctx)
+        _wait_for_workers(show)
     show.clock.set(setup.at(day, 20))
     if number:
         _night(show, doing)
@@ -253,31 +253,38 @@ def _day(show: Show, day: datetime, number: int, doing: Any) -> None:
 
 
 def _night(show: Show, doing: Any) -> None:
+    """A worker reads the cases of those who have said yes, while this process looks for those who can be asked. Custody
+    comes after both: who is told of a case is who has it then, so that each run of a town ends alike."""
     ctx = show.ctx
+    doing("match, and the cases of those who have said yes")
+    _defer(show, "sync", jobs.MATCH)
     with show.stage("match"):
-        doing("match")
-        found, custody, placed = jobs.find_and_offer(ctx)
-        failures = [read.failure for read in found.reads if read.failure]
-        failures += [read.failure for read in custody if read.failure]
+        found = jobs.find(ctx)
+    with show.stage("sync"):
+        _wait_for_workers(show)
+    doing("custody and offers")
+    with show.stage("offers"):
+        _custody, placed = jobs.offer(ctx)
+        reminders.remind(ctx)
     if "eligible" not in show.numbers:
         with ctx.database.session() as session:
             show.numbers["children"] = numbers.children(session)
         show.numbers["eligible"] = found.found
         show.numbers["waiting_at_first"] = placed.waiting
-    with show.stage("sync"):
-        doing("cases")
-        results = sync.sync(ctx)
-        reminders.remind(ctx)
-        failures += [result.failure for result in results if result.failure]
-    for failure in failures:
-        show.console.print(f"[yellow]a source does not answer:[/] {failure}")
+    failing = select(tables.SourceState.source, tables.SourceState.failure).where(tables.SourceState.failures > 0)
+    with ctx.database.session() as session:
+        for source, failure in session.execute(failing.distinct()):
+            show.console.print(f"[yellow]{source} does not answer:[/] {failure}", highlight=False)
+
+
+def _defer(show: Show, job: str, name: str, times: int = 1) -> None:
+    with show.ctx.database.begin() as session:
+        queue.defer(session, job, [{}] * times, queue=name)
 
 
 def _compose(show: Show) -> None:
     """Let the workers compose and send what is due, and wait until the queue is empty."""
-    with show.ctx.database.begin() as session:
-        for _ in range(WORKERS):
-            queue.defer(session, "compose")
+    _defer(show, "compose", jobs.LETTERS, WORKERS)
     _wait_for_workers(show)
 
 
