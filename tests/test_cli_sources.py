@@ -151,6 +151,13 @@ class TestQuarantine:
         assert NUMBER not in result.stdout
         assert run("quarantine", "list", "--source", "other", **at).returncode == 0
 
+    def test_in_words_nothing_is_cut_off_that_the_other_commands_want(
+        self, run: Run, at: dict[str, str], kept: list[quarantine.Kept]
+    ) -> None:
+        shown = run("quarantine", "list", COLUMNS="60", **at).stdout
+        for record in kept:
+            assert f"{record.id}  {record.source}: {record.position}\n    {record.reason}" in shown
+
     def test_show_shows_one_when_the_look_is_written_down(
         self, run: Run, at: dict[str, str], kept: list[quarantine.Kept], database: Database
     ) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
+from rich.padding import Padding
+from rich.text import Text
 
 from hub.access import records
 from hub.access.log import Asker
@@ -151,6 +154,17 @@ def _numbers(file: Path | None) -> set[str]:
     return {parse(line.strip()).digits for line in lines if line.strip()}
 
 
+def _tell(kept: Iterable[quarantine.Kept]) -> None:
+    """A few lines each: a table as narrow as a terminal would cut off the ids that `show` and `retry` want."""
+    for one in kept:
+        place, reason = (printable(words.encode()) for words in (one.position, one.reason))
+        out.print(f"{one.id}  {one.source}: {place}", markup=False, highlight=False, soft_wrap=True)
+        out.print(Padding(Text(reason), (0, 0, 0, 4), expand=False))
+        left = f", left it {one.resolved_at:%Y-%m-%d %H:%M}" if one.resolved_at is not None else ""
+        met = f"met {one.times} × from {one.first_seen:%Y-%m-%d %H:%M} to {one.last_seen:%Y-%m-%d %H:%M}{left} (UTC)"
+        out.print(Padding(Text(met), (0, 0, 1, 4), expand=False))
+
+
 @quarantine_app.command("list")
 def quarantine_list(
     source: Source = None,
@@ -165,7 +179,7 @@ def quarantine_list(
     if as_json:
         print_json({"records": [asdict(record) for record in found]})
     else:
-        table_of([asdict(record) for record in found], "Quarantine")
+        _tell(found)
     raise typer.Exit(NEEDS_A_PERSON if any(record.resolved_at is None for record in found) else 0)
 
 
@@ -237,7 +251,7 @@ def quarantine_retry(
     if as_json:
         print_json({"reads": [asdict(read) for read in reads], "records": [asdict(record) for record in after]})
     else:
-        table_of([asdict(record) for record in after], "Quarantine")
+        _tell(after)
         for read in reads:
             if read.failure:
                 err.print(f"{read.source}: {read.failure}", markup=False, highlight=False)
