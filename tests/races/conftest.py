@@ -104,6 +104,14 @@ class Races:
         """Do it in a thread of its own."""
         return self._pool.submit(work, *arguments)
 
+    @contextmanager
+    def held(self, moments: Moments, name: str, work: Callable[..., Any], *arguments: Any) -> Iterator[Future[Any]]:
+        """Work in a thread of its own that stands still at a moment for as long as the block lasts."""
+        with moments.stop(name) as stop:
+            done = self.go(work, *arguments)
+            stop.arrive()
+            yield done
+
     def waiting(self, count: int = 1) -> list[int]:
         """The backends that wait for a lock, once there are so many."""
         asked = text(
@@ -156,6 +164,10 @@ class Races:
         with self.ctx.database.begin() as session:
             due = update(tables.Bundle).where(tables.Bundle.id.in_(waits)).values(due_at=self.world.clock.now())
             session.execute(due, execution_options={"synchronize_session": False})
+
+    def newest(self) -> tables.Letter:
+        """The letter that was written last."""
+        return max(self.letters(), key=lambda row: row.frozen_at)
 
     def compose(self) -> int:
         return compose_due(self.ctx, Templates()).letters
@@ -272,13 +284,18 @@ class Machine(Races):
         """kill -9 of the keeper, of PostgreSQL's first process, or of one that serves a connection; until all
         connections there were are gone with it."""
         pids = {"keeper": self._keeper, "postgres": self._postmaster, "backend": self._backend}
+        clients = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'"
         with psycopg.connect(self.ctx.database.conninfo, autocommit=True) as watching:
+            serving = {pid for (pid,) in watching.execute(clients)}
             os.kill(pids[part](), signal.SIGKILL)
             until = time.monotonic() + PATIENCE
             with suppress(psycopg.OperationalError):
                 while time.monotonic() < until:
                     watching.execute("SELECT pg_sleep(0.01)")
                 raise AssertionError(f"the server lives on without its {part}")
+        while serving & servers_in(self.data / "postgres").keys():  # one may still answer when another has gone
+            assert time.monotonic() < until, f"a connection lives on without its {part}"
+            time.sleep(0.01)
 
     def _keeper(self) -> int:
         return int((self.data / "pg.keeper").read_bytes().rstrip(b"\0").split(b"\n")[2])

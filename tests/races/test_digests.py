@@ -46,13 +46,10 @@ class TestAnEventThatComesWhileItsBundleIsComposed:
     def test_right_before_its_commit_waits_for_the_next_letter(self, siblings, moments):
         tell(siblings, "first")
         siblings.due()
-        with moments.stop("letters.composed") as composing:
-            composed = siblings.go(siblings.compose)
-            composing.arrive()
+        with siblings.held(moments, "letters.composed", siblings.compose) as composed:
             told = siblings.go(tell, siblings, "second")
             siblings.waiting()  # for the bundle: it can neither get in nor be left out unseen
-            composing.go.set()
-            assert (composed.result(60), told.result(60)) == (1, 1)
+        assert (composed.result(60), told.result(60)) == (1, 1)
         assert sorted(siblings.ends().values()).count("waits") == 1
         siblings.write()
         assert "waits" not in siblings.ends().values()
@@ -60,12 +57,9 @@ class TestAnEventThatComesWhileItsBundleIsComposed:
     def test_right_after_its_commit_gets_a_bundle_of_its_own(self, siblings, moments):
         tell(siblings, "first")
         siblings.due()
-        with moments.stop("letters.composed.committed") as composed:
-            letters = siblings.go(siblings.compose)
-            composed.arrive()
+        with siblings.held(moments, "letters.composed.committed", siblings.compose) as letters:
             assert tell(siblings, "second") == 1
-            composed.go.set()
-            assert letters.result(60) == 1  # and the new one is not due yet
+        assert letters.result(60) == 1  # and the new one is not due yet
         (bundle,) = open_bundles(siblings)
         assert bundle.due_at > siblings.world.clock.now()
         assert sorted(siblings.ends().values()).count("waits") == 1
@@ -113,14 +107,11 @@ class TestAnEventThatComesWhileItsBundleIsComposed:
         tell(siblings, "decided")
         tell(siblings, "decided too", child=EMIL)
         siblings.due()
-        with moments.stop("letters.composed") as composing:
-            composed = siblings.go(siblings.compose)
-            composing.arrive()
+        with siblings.held(moments, "letters.composed", siblings.compose) as composed:
             world.sof.take_away("s1")
             sync(siblings.ctx)
-            composing.go.set()
-            assert composed.result(60) == 1
-        letter = max(siblings.letters(), key=lambda row: row.frozen_at).id
+        assert composed.result(60) == 1
+        letter = siblings.newest().id
         assert "merudgifter" in siblings.says(letter)
         assert deliver(siblings.ctx, letter) == "withheld"
         again = siblings.write()
@@ -149,12 +140,9 @@ class TestTwoAtOnce:
         tell(siblings, "news")
         siblings.due()
         before = len(siblings.letters()), len(siblings.jobs())
-        with moments.stop("letters.composed") as composing:
-            first = siblings.go(siblings.compose)
-            composing.arrive()
+        with siblings.held(moments, "letters.composed", siblings.compose) as first:
             assert siblings.compose() == 0  # it does not wait either: other bundles are its work
-            composing.go.set()
-            assert first.result(60) == 1
+        assert first.result(60) == 1
         assert siblings.compose() == 0
         assert (len(siblings.letters()), len(siblings.jobs())) == (before[0] + 1, before[1] + 1)
 
@@ -201,12 +189,9 @@ class TestTwoAtOnce:
     def test_the_same_news_while_its_letter_is_composed_is_neither_doubled_nor_an_empty_letter(self, siblings, moments):
         tell(siblings, "news")
         siblings.due()
-        with moments.stop("letters.composed") as composing:
-            composed = siblings.go(siblings.compose)
-            composing.arrive()
+        with siblings.held(moments, "letters.composed", siblings.compose) as composed:
             assert tell(siblings, "news") == 0
-            composing.go.set()
-            assert composed.result(60) == 1
+        assert composed.result(60) == 1
         assert open_bundles(siblings) == []
 
 
@@ -252,7 +237,7 @@ class TestRetries:
         assert (len(siblings.letters()), siblings.jobs()) == before
         tell(siblings, "four")
         assert siblings.compose() == 1
-        letter = max(siblings.letters(), key=lambda row: row.frozen_at)
+        letter = siblings.newest()
         assert len(siblings.world.rows(tables.Event, tables.Event.bundle_id == letter.bundle_id)) == 4
         siblings.ends()
 
@@ -289,15 +274,12 @@ class TestRetries:
         family.withdraw(siblings.ctx, siblings.world.child(KARLA), siblings.world.by(MOTHER))
         tell(siblings, "more", child=EMIL)
         siblings.due()
-        with moments.stop("letters.composed") as composing:
-            composed = siblings.go(siblings.compose)
-            composing.arrive()
+        with siblings.held(moments, "letters.composed", siblings.compose) as composed:
             withheld = siblings.go(deliver, siblings.ctx, letter)
             siblings.waiting()
-            composing.go.set()
-            assert withheld.result(60) == "withheld"
-            # What is told again waits, or was written at once where the composer came by once more.
-            assert composed.result(60) + list(siblings.ends().values()).count("waits") == 2
+        assert withheld.result(60) == "withheld"
+        # What is told again waits, or was written at once where the composer came by once more.
+        assert composed.result(60) + list(siblings.ends().values()).count("waits") == 2
         siblings.due()
         siblings.compose()
         assert "waits" not in siblings.ends().values()

@@ -81,15 +81,12 @@ def test_a_sync_and_a_match_under_way_are_done_by_the_next(machine_siblings, mom
     world.present("2003154444")
     world.custody("2003154444", "0101804002")
     for point, work in (("sync.page", sync), ("match.page", jobs.find_and_offer)):
-        with moments.stop(point) as page:
-            working = machine.go(work, machine.ctx)
-            page.arrive()
+        with machine.held(moments, point, work, machine.ctx) as working:
             machine.kill(part)
-            page.go.set()
-            error = working.exception(100)
-            assert error is None or outage.why(error) is not None, error
-            decision = jobs.Backoff().get_retry_decision(exception=error, job=_job()) if error else True
-            assert decision  # as a job it comes again by itself
+        error = working.exception(100)
+        assert error is None or outage.why(error) is not None, error
+        decision = jobs.Backoff().get_retry_decision(exception=error, job=_job()) if error else True
+        assert decision  # as a job it comes again by itself
         assert work(machine.ctx)
     told = Counter(event.kind for event in world.events() if event.why_not is None)
     assert told == {"decided": 1, "case_opened": 5}
@@ -110,20 +107,14 @@ def test_a_letter_in_the_platforms_hands_is_one_letter(machine_siblings, moments
     world.case(world.sof, "s1", KARLA, State.DECIDED)
     sync(machine.ctx)
     machine.due()
-    with moments.stop("letters.composed") as composing:
-        composed = machine.go(machine.compose)
-        composing.arrive()
+    with machine.held(moments, "letters.composed", machine.compose) as composed:
         machine.kill(part)
-        composing.go.set()
-        assert outage.why(composed.exception(100)) is not None
+    assert outage.why(composed.exception(100)) is not None
     assert machine.compose() == 1
-    letter = max(machine.letters(), key=lambda row: row.frozen_at).id
-    with moments.stop("letters.handed_over") as taken:
-        sending = machine.go(deliver, machine.ctx, letter)
-        taken.arrive()
+    letter = machine.newest().id
+    with machine.held(moments, "letters.handed_over", deliver, machine.ctx, letter) as sending:
         machine.kill(part)
-        taken.go.set()
-        assert outage.why(sending.exception(100)) is not None
+    assert outage.why(sending.exception(100)) is not None
     assert machine.letter(letter).state == "frozen"
     assert deliver(machine.ctx, letter) == "sent"
     assert Counter(key for key, _letter in world.channel.tries) == {str(letter): 2}

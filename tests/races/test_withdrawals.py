@@ -85,12 +85,9 @@ class TestAgainstALetterOnItsWay:
 
     def test_between_begun_and_sent_it_stays_and_is_nobodys_task(self, siblings, news, moments):
         """That it is about to be sent has been written down and committed; nothing has left."""
-        with moments.stop("letters.begun") as begun:
-            sending = siblings.go(deliver, siblings.ctx, news)
-            begun.arrive()
+        with siblings.held(moments, "letters.begun", deliver, siblings.ctx, news) as sending:
             withdraw(siblings)
-            begun.go.set()
-            assert sending.result(60) == "withheld"
+        assert sending.result(60) == "withheld"
         assert siblings.world.channel.tries == []
         assert siblings.world.rows(tables.Delivery) == []
         assert siblings.tasks("letter_failed") == []
@@ -154,12 +151,9 @@ class TestAgainstALetterOnItsWay:
         assert [task.letter_id for task in siblings.tasks("letter_failed")] == [news]
 
     def test_handed_over_and_not_yet_written_down_it_has_left(self, siblings, news, moments):
-        with moments.stop("letters.handed_over") as taken:
-            sending = siblings.go(deliver, siblings.ctx, news)
-            taken.arrive()
+        with siblings.held(moments, "letters.handed_over", deliver, siblings.ctx, news) as sending:
             withdraw(siblings)
-            taken.go.set()
-            assert sending.result(60) == "sent"
+        assert sending.result(60) == "sent"
         assert len(siblings.world.channel.taken) == 1
 
     def test_after_it_was_sent_it_stays_sent_and_no_other_follows(self, siblings, news):
@@ -191,13 +185,10 @@ def composed_while(siblings, moments, happens: Callable[[], object]) -> UUID:
     world.case(world.buf, "b1", EMIL, State.CLOSED)
     sync(siblings.ctx)
     siblings.due()
-    with moments.stop("letters.composed") as composing:
-        composed = siblings.go(siblings.compose)
-        composing.arrive()
+    with siblings.held(moments, "letters.composed", siblings.compose) as composed:
         happens()
-        composing.go.set()
-        assert composed.result(60) == 1
-    letter = max(siblings.letters(), key=lambda row: row.frozen_at).id
+    assert composed.result(60) == 1
+    letter = siblings.newest().id
     assert about(siblings, letter) == {world.child(KARLA), world.child(EMIL)}
     return letter
 
