@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import ARRAY, LargeBinary, any_, bindparam, delete, func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from hub import faults
@@ -229,17 +229,17 @@ def _number(record: Presence, reference: bytes) -> Cpr | Unreadable:
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('target group'))")
 """Two pages that each bring one half of a child's two administrations must not both look before the other commits:
 the child would be missed. So from here to its commit a page is alone."""
-_IN_TWO = (
-    select(tables.Presence.token)
-    .where(tables.Presence.token == any_(bindparam("tokens", type_=ARRAY(LargeBinary))))
-    .group_by(tables.Presence.token)
-    .having(func.count(func.distinct(tables.Presence.administration)) >= 2)
-)
 
 
 def _keep_numbers(ctx: Context, session: Session, numbers: dict[bytes, Cpr]) -> None:
     """Seal and keep the numbers of those on this page who now are in the target group and were not before."""
-    in_two = set(session.execute(_IN_TWO, {"tokens": list(numbers)}).scalars())
+    present = (
+        select(tables.Presence.token)
+        .where(among(tables.Presence.token, numbers))
+        .group_by(tables.Presence.token)
+        .having(func.count(func.distinct(tables.Presence.administration)) >= 2)
+    )
+    in_two = set(session.execute(present).scalars())
     if not in_two:
         return
     known = set(session.execute(select(tables.Child.token).where(among(tables.Child.token, in_two))).scalars())

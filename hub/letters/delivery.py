@@ -56,7 +56,7 @@ def deliver_all(ctx: Context, letter_ids: Sequence[UUID]) -> dict[UUID, str]:
     attempts = _begin(ctx, channel.name, letter_ids)
     states: dict[UUID, str] = {}
     later: list[TryAgain] = []
-    faults: list[Exception] = []
+    broken: list[Exception] = []
     for letter_id in letter_ids:
         try:
             states[letter_id] = _deliver(ctx, channel, letter_id, attempts.get(letter_id))
@@ -65,12 +65,12 @@ def deliver_all(ctx: Context, letter_ids: Sequence[UUID]) -> dict[UUID, str]:
         except SQLAlchemyError:
             raise  # the next letter would fare no better
         except Exception as error:  # noqa: BLE001 - raised again below: a fault with one letter is not another's
-            faults.append(error)
+            broken.append(error)
     if later:
         asked = [error.after_seconds for error in later if error.after_seconds is not None]
         raise TryAgain(str(later[0]), after_seconds=max(asked, default=None)) from ExceptionGroup("not sent", later)
-    if faults:
-        raise faults[0]
+    if broken:
+        raise broken[0]
     return states
 
 

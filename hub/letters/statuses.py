@@ -151,7 +151,7 @@ def catch_up(ctx: Context, session: Session, letters: set[tables.Letter]) -> Non
     told: dict[str, list[tuple[datetime, DeliveryStatus]]] = {}
     for row in session.execute(
         select(tables.DeliveryStatus.key, tables.DeliveryStatus.time, tables.DeliveryStatus.status).where(
-            tables.DeliveryStatus.key.in_([str(letter.id) for letter in letters])
+            among(tables.DeliveryStatus.key, (str(letter.id) for letter in letters))
         )
     ):
         told.setdefault(row.key, []).append((row.time, DeliveryStatus(row.status)))

@@ -156,7 +156,7 @@ class _Exports(_Cases):
     """An export that is written anew each time."""
 
     def write(self, town: Town, clock: SetClock, folder: Path) -> None:
-        raise NotImplementedError
+        raise NotImplementedError("each format writes its own")
 
     def codes(self, town: Town) -> dict[str, str]:
         return sof_dubu.kinds(town)
