@@ -1,6 +1,6 @@
 """Who may see who a child's coordinator is, and why: one pure function over a table, no I/O.
 
-The first rules (design.md, section 7): staff of an administration that has an open case on the child may see, and the
+The first rules: staff of an administration that has an open case on the child may see, and the
 case is the basis; other staff may see when they write a reason, and that is marked. Without a family's acceptance there
 is no assignment, so there is nothing to see. Everything else is no.
 """

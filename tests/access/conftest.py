@@ -23,8 +23,7 @@ from hub.coordination.staff import add_coordinator
 from hub.store import tables
 from hub.store.people import make_key, open_key
 from hub.vault import seal_json, unseal_json
-
-SOF_STAFF = Asker("s-1", "Sanne Toft", "staff", "SOF", "Handicap, team Nord")
+from tests.access.lookups import SOF_STAFF
 
 
 @dataclass(frozen=True)
