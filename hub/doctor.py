@@ -32,7 +32,7 @@ def examine(ctx: Context) -> list[Check]:
     """All checks, each by itself."""
     checks = [Check("settings", True, str(ctx.settings.file or "no file: defaults and environment"))]
     with ctx.database.session() as session:
-        checks.append(Check("schema", True, schema.newest()))
+        checks.append(Check("schema", True, schema.current(session.connection()) or ""))
         size = session.execute(select(tables.LogHead.size)).scalar_one()
         entries = session.execute(select(func.count()).select_from(tables.LogEntry)).scalar_one()
         checks.append(Check("access log", size == entries, f"head says {size}, there are {entries} entries"))

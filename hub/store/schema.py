@@ -1,4 +1,9 @@
-"""The schema's version: bring it up to date, and refuse to work on another one."""
+"""The schema's version: bring it up to date, and refuse to work on one that this program does not fit.
+
+Migrations come in two steps, so that programs of the release before go on while their successors are put in: the first
+only adds, and the table `program_fit` goes on naming the revision of the release before; the step that takes away what
+that release needs comes a release later, and takes its name out.
+"""
 
 from __future__ import annotations
 
@@ -64,11 +69,20 @@ EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$
 """
 
 
+def fits(connection: Connection) -> bool:
+    """Whether this program may work on the schema: it is the one the program is written for, or a newer one that still
+    fits it."""
+    found, needed = current(connection), newest()
+    if found is None or found == needed or found in _known():
+        return found == needed
+    return needed in connection.execute(text("SELECT revision FROM program_fit")).scalars().all()
+
+
 def check(connection: Connection) -> None:
-    """Raise SchemaError, with the command that helps, unless the schema is the one this program is written for."""
-    found = current(connection)
-    if found == newest():
+    """Raise SchemaError, with the command that helps, unless this program fits the schema."""
+    if fits(connection):
         return
+    found = current(connection)
     if found is None:
         raise SchemaError("the database is empty; run: tovholder migrate")
     refuse_newer(found)
@@ -77,9 +91,12 @@ def check(connection: Connection) -> None:
 
 def refuse_newer(found: str | None, what: str = "the database") -> None:
     """Raise SchemaError, with the command that helps, when `found` is no revision that this program knows."""
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if found is not None and found not in known:
+    if found is not None and found not in _known():
         raise SchemaError(
             f"{what} has schema {found}, which is newer than this program ({newest()}); "
             "install the newer program: pip install --upgrade tovholder"
         )
+
+
+def _known() -> set[str]:
+    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}

@@ -72,6 +72,8 @@ class Presence(Base):
     the target group: token, administration, state, last seen."""
 
     __tablename__ = "presence"
+    # BRIN: small, and rows may still be updated in place (heap-only) though last_seen is what changes in them.
+    __table_args__ = (Index("ix_presence_last_seen", "last_seen", postgresql_using="brin"),)
     source: Mapped[str] = mapped_column(primary_key=True)
     reference: Mapped[bytes] = mapped_column(primary_key=True)
     token: Mapped[bytes] = mapped_column(index=True)
@@ -438,6 +440,14 @@ class Task(Base):
     made_at: Mapped[datetime]
     due: Mapped[date | None]
     done_at: Mapped[datetime | None]
+
+
+class ProgramFit(Base):
+    """The revisions whose programs may work on this schema: the newest, and those before it that lack nothing here.
+    Written by migrations alone."""
+
+    __tablename__ = "program_fit"
+    revision: Mapped[str] = mapped_column(primary_key=True)
 
 
 class Sender(Base):

@@ -89,11 +89,10 @@ def health(request: Request) -> Response:
     ctx: Context = request.app.state.ctx
     try:
         with ctx.database.engine.connect() as connection:
-            found = schema.current(connection)
+            found, ok = schema.current(connection), schema.fits(connection)
     except SQLAlchemyError as error:
         log.warning("health: the database does not answer", error=type(error).__name__)
         return JSONResponse({"ok": False, "schema": None}, 503)
-    ok = found == schema.newest()
     return JSONResponse({"ok": ok, "schema": found}, 200 if ok else 503)
 
 

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
@@ -31,6 +31,7 @@ def test_migrations_make_the_tables_the_program_names(database: Database) -> Non
         "INSERT INTO log_head VALUES (2, 0)",
         "ALTER TABLE log_entry DROP COLUMN kind",
         "DROP TABLE log_entry",
+        "INSERT INTO program_fit VALUES ('x')",
         "UPDATE alembic_version SET version_num = 'x'",
     ],
 )
@@ -44,22 +45,37 @@ def test_the_application_is_not_the_owner_nor_can_become_it(session: Session) ->
         session.execute(text("SET ROLE tovholder_owner"))
 
 
-def test_an_older_schema_says_which_command_helps(database: Database, admin: Callable[[str], None]) -> None:
-    _set_version(database, "0000")
-    with database.engine.connect() as connection, pytest.raises(SchemaError, match="newer than this program"):
+def test_a_newer_schema_that_still_fits_this_program_is_worked_on(database: Database) -> None:
+    _set_version(database, "9999")
+    with database.engine.connect() as connection:
+        assert schema.fits(connection)
         schema.check(connection)
+
+
+def test_a_newer_schema_that_this_program_no_longer_fits_is_refused(database: Database) -> None:
+    _set_version(database, "9999")
+    _as_owner(database, "DELETE FROM program_fit")
+    with database.engine.connect() as connection:
+        assert not schema.fits(connection)
+        with pytest.raises(SchemaError, match="newer than this program"):
+            schema.check(connection)
+
+
+def test_an_empty_database_says_which_command_helps(database: Database) -> None:
     _set_version(database, None)
     with database.engine.connect() as connection, pytest.raises(SchemaError, match="tovholder migrate"):
         schema.check(connection)
 
 
 def _set_version(database: Database, version: str | None) -> None:
-    engine = create_engine(database._owner_url)
-    with engine.begin() as connection:
-        connection.execute(text("DELETE FROM alembic_version"))
-        if version is not None:
-            connection.execute(text("INSERT INTO alembic_version VALUES (:v)"), {"v": version})
-    engine.dispose()
+    _as_owner(database, "DELETE FROM alembic_version")
+    if version is not None:
+        _as_owner(database, f"INSERT INTO alembic_version VALUES ('{version}')")
+
+
+def _as_owner(database: Database, statement: str) -> None:
+    with database.owner_engine() as engine, engine.begin() as connection:
+        connection.execute(text(statement))
 
 
 def test_migrating_twice_changes_nothing(database: Database) -> None:

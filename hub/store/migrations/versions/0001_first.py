@@ -24,6 +24,7 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO tovholder_app;
 REVOKE UPDATE, DELETE, TRUNCATE ON log_entry FROM tovholder_app;
 REVOKE INSERT, DELETE, TRUNCATE ON log_head FROM tovholder_app;
 REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON alembic_version FROM tovholder_app;
+REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON program_fit FROM tovholder_app;
 """
 
 
@@ -40,6 +41,7 @@ def upgrade() -> None:
     assert driver is not None  # noqa: S101 - it is connected: statements went through it above
     driver.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
     op.execute("INSERT INTO log_head (id, size) VALUES (1, 0)")
+    op.execute("INSERT INTO program_fit (revision) VALUES ('0001')")
     driver.execute(SchemaManager.get_schema())
     driver.execute(_RIGHTS)
     op.execute("RESET ROLE")

@@ -24,6 +24,11 @@ CREATE TABLE log_head (
     CONSTRAINT ck_log_head_one CHECK (id = 1)
 );
 
+CREATE TABLE program_fit (
+    revision TEXT NOT NULL,
+    CONSTRAINT pk_program_fit PRIMARY KEY (revision)
+);
+
 CREATE TABLE sender (
     id INTEGER NOT NULL,
     place TEXT NOT NULL,
@@ -57,6 +62,8 @@ CREATE TABLE presence (
 );
 
 CREATE INDEX ix_presence_token ON presence (token);
+
+CREATE INDEX ix_presence_last_seen ON presence USING brin (last_seen) WITH (autosummarize = on);
 
 CREATE TABLE source_state (
     source TEXT NOT NULL,
