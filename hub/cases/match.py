@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from hub import faults
 from hub.access import log
-from hub.cases import guard, quarantine, readers, rounds, sources
+from hub.cases import guard, quarantine, readers, rounds, sources, target
 from hub.cases.numbers import Changes, moved, tokens_now
 from hub.cases.sources import Read
 from hub.clock import today
@@ -48,7 +48,6 @@ def match(ctx: Context, names: Iterable[str] = ()) -> Match:
     fails hides no other."""
     result = Match(rounds.go(ctx, sources.PRESENCE, names, _read))
     with ctx.database.begin() as session:
-        _reassess(session)
         _purge(session, ctx.clock.now())
         result.found = session.execute(
             select(func.count()).select_from(tables.Child).where(tables.Child.eligible)
@@ -159,13 +158,14 @@ def _take(
         session.execute(
             update(tables.Presence).where(of_source, among(tables.Presence.reference, there)).values(last_seen=start.at)
         )
-    changes = Changes()
+    changes, touched = Changes(), set[bytes]()
+    if found.rows or found.gone:
+        target.alone(session)
     if found.rows:
-        session.execute(_ONE_AT_A_TIME)
         # A former number leads to the same child.
         now_by = tokens_now(session, found.numbers.keys())
         tokens = {reference: now_by.get(token, token) for reference, (token, _state) in found.rows.items()}
-        moved(ctx, session, source, tokens, found.numbers, changes)
+        touched |= moved(ctx, session, source, tokens, found.numbers, changes) | set(tokens.values())
         session.execute(
             _UPSERT,
             {
@@ -180,7 +180,9 @@ def _take(
         _keep_numbers(ctx, session, found.numbers)
     if found.gone:
         result.gone += len(found.gone)
-        session.execute(delete(tables.Presence).where(of_source, among(tables.Presence.reference, found.gone)))
+        ended = delete(tables.Presence).where(of_source, among(tables.Presence.reference, found.gone))
+        touched |= set(session.execute(ended.returning(tables.Presence.token)).scalars())
+    target.reassess(session, touched)
     quarantine.mend(session, source, sources.PRESENCE, (found.rows.keys() | found.gone) - set(there), ctx.clock.now())
     state.cursor = page.cursor
     if page.complete:
@@ -200,7 +202,9 @@ def _end_unseen(ctx: Context, session: Session, state: tables.SourceState, resul
         return
     if state.blind_at is not None:
         unseen.append(tables.Presence.last_seen >= state.blind_at)
-    left = session.execute(delete(tables.Presence).where(*unseen).returning(tables.Presence.reference)).all()
+    target.alone(session)
+    left = session.execute(delete(tables.Presence).where(*unseen).returning(tables.Presence.token)).scalars().all()
+    target.reassess(session, set(left))
     result.gone += len(left)
     result.unsure += count - len(left)
     quarantine.settle(session, state.source, sources.PRESENCE, state.began_at, ctx.clock.now())
@@ -226,20 +230,9 @@ def _number(record: Presence, reference: bytes) -> Cpr | Unreadable:
     return number
 
 
-_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('target group'))")
-"""Two pages that each bring one half of a child's two administrations must not both look before the other commits:
-the child would be missed. So from here to its commit a page is alone."""
-
-
 def _keep_numbers(ctx: Context, session: Session, numbers: dict[bytes, Cpr]) -> None:
     """Seal and keep the numbers of those on this page who now are in the target group and were not before."""
-    present = (
-        select(tables.Presence.token)
-        .where(among(tables.Presence.token, numbers))
-        .group_by(tables.Presence.token)
-        .having(func.count(func.distinct(tables.Presence.administration)) >= 2)
-    )
-    in_two = set(session.execute(present).scalars())
+    in_two = target.in_two(session, numbers)
     if not in_two:
         return
     known = set(session.execute(select(tables.Child.token).where(among(tables.Child.token, in_two))).scalars())
@@ -252,22 +245,6 @@ def _keep_numbers(ctx: Context, session: Session, numbers: dict[bytes, Cpr]) -> 
     session.flush()
     session.add_all(made)
     session.flush()
-
-
-def _reassess(session: Session) -> None:
-    """Who is in the target group still, by the presences there are now."""
-    session.execute(_ONE_AT_A_TIME)
-    in_two = (
-        select(tables.Presence.token)
-        .group_by(tables.Presence.token)
-        .having(func.count(func.distinct(tables.Presence.administration)) >= 2)
-    )
-    session.execute(
-        update(tables.Child).where(tables.Child.eligible, tables.Child.token.not_in(in_two)).values(eligible=False)
-    )
-    session.execute(
-        update(tables.Child).where(~tables.Child.eligible, tables.Child.token.in_(in_two)).values(eligible=True)
-    )
 
 
 def _purge(session: Session, now: datetime) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from hub.access import log
 from hub.access.askers import asker_key
-from hub.cases import sources
+from hub.cases import sources, target
 from hub.cases.ending import end
 from hub.context import Context
 from hub.identity import Cpr, CprKind, parse
@@ -77,6 +77,7 @@ def renumber(ctx: Context, session: Session, child_id: UUID, new: Cpr, changes: 
     """The child has this number now. Gives the row that goes on: where there was one for the new number already, the
     one with the older standing in the scheme. Nothing happens when it is the child's number already."""
     token = ctx.keys.lookup_token(new.digits)
+    target.alone(session)
     rows = {
         row.id: row
         for row in session.execute(
@@ -119,6 +120,7 @@ def renumber(ctx: Context, session: Session, child_id: UUID, new: Cpr, changes: 
     )
     changes.entries.append(_entry(ctx, session, stays, stays_key, {"changed": "number"}))
     session.flush()
+    target.reassess(session, {old_token, token})
     return stays.id
 
 
@@ -129,10 +131,12 @@ def moved(
     given: Mapping[bytes, bytes],
     numbers: Mapping[bytes, Cpr],
     changes: Changes,
-) -> None:
+) -> set[bytes]:
     """A source now shows these records (reference → token; `numbers` by token). Where a record was a known child's and
     has another number now, CPR is asked about the child at once, whether it has a new number: the record may also have
-    stood on the wrong child. A replacement number that gives way to an ordinary one CPR cannot tell of."""
+    stood on the wrong child. A replacement number that gives way to an ordinary one CPR cannot tell of.
+
+    Gives the tokens that the records of known children leave."""
     before = session.execute(
         select(tables.Presence.reference, tables.Child)
         .join(tables.Child, tables.Child.token == tables.Presence.token)
@@ -142,8 +146,9 @@ def moved(
             tables.Presence.token.not_in(set(given.values())),
         )
     ).all()
+    left = {row.Child.token for row in before}
     if not before:
-        return
+        return left
     keys = open_keys(session, ctx.keys, (row.Child.key_id for row in before))
     for row in before:
         child, new = row.Child, numbers.get(given[row.reference])
@@ -157,6 +162,7 @@ def moved(
         for child in sorted({changes.merged.get(row.Child.id, row.Child.id) for row in before})
     ]
     session.execute(insert(tables.ChildSource).on_conflict_do_nothing(), marks)
+    return left
 
 
 def _gave_way(old: Cpr, new: Cpr) -> bool:
