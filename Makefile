@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PROJECTS := pyproject.toml $(foreach p,$(PLUGINS),plugins/$(p)/pyproject.toml)
 ARGS ?=
 
-.PHONY: help install demo test check bench chaos fuzz lock clean
+.PHONY: help install demo test check bench chaos soak fuzz lock clean
 
 help:
 	@echo "make demo    run the whole town, then serve its pages   (ARGS='--no-serve --json')"
@@ -15,6 +15,7 @@ help:
 	@echo "make check   formatting, types, import rules"
 	@echo "make bench   speed, as ratios against something run beside it"
 	@echo "make chaos   pull every plug, and see that nothing is lost or doubled   (ARGS='--short')"
+	@echo "make soak    does any process grow? (ARGS='--minutes 60')"
 	@echo "make fuzz    feed each parser what nobody has sent yet   (ARGS='--seconds 600'; Linux)"
 	@echo "make lock    make requirements.lock again"
 
@@ -47,6 +48,9 @@ bench: install
 
 chaos: install
 	$(BIN)/python -u -m tests.chaos $(ARGS)
+
+soak: install
+	$(BIN)/python -u -m tests.chaos.soak $(ARGS)
 
 # Atheris has wheels for Linux alone, so it is no part of the lock that all share.
 fuzz: install

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import letter, lookup, match, parts, sequencer
+from bench import growth, letter, lookup, match, parts, sequencer
 from bench.machine import describe
 from bench.measure import Result
 from bench.report import show
@@ -22,6 +22,7 @@ BENCHES = {
     "letter": letter.run,
     "match": match.run,
     "parts": parts.run,
+    "growth": growth.run,
 }
 
 

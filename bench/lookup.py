@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import select
 
@@ -45,9 +46,9 @@ def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result
         jwks = ground.files / "jwks.json"
         jwks.write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="ascii")
         settings = ground.settings(api={"jwks": jwks})
-        with ground.context(settings, SystemClock()) as ctx, _server(ground, settings) as port:
+        with ground.context(settings, SystemClock()) as ctx, server(ground, settings) as port:
             numbers = children.settle(ctx, sizes["children"])
-            asked = _Asked(ctx, port, sizes, numbers, key)
+            asked = Asked(ctx, port, sizes["clients"], numbers, key)
             for path in PATHS.values():
                 asked.ask(path, sizes["clients"] * 6)  # connections, prepared statements and keys at hand
             asked.spent.clear()
@@ -63,15 +64,15 @@ def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result
     return result
 
 
-class _Asked:
+class Asked:
     """Sends lookups from a client process, and keeps count of those that must stand in the log."""
 
-    def __init__(self, ctx: Context, port: int, sizes: dict[str, int], numbers: list[str], key: Any) -> None:
-        people = children.askers(sizes["clients"])
-        self._ctx, self._entries, self._sent = ctx, _entries(ctx), 0
+    def __init__(self, ctx: Context, port: int, clients: int, numbers: list[str], key: Any) -> None:
+        people = children.askers(clients)
+        self._ctx, self.entries, self._sent = ctx, _entries(ctx), 0
         self._given = {
             "port": port,
-            "clients": sizes["clients"],
+            "clients": clients,
             "tokens": [issue(key, ctx.settings.api, ctx.clock, who, timedelta(hours=2)) for who in people],
             # Not in order: neighbours in the table are not neighbours in a batch.
             "bodies": [json.dumps({"cpr": n, "purpose": "case"}) for n in sorted(numbers, key=lambda n: n[::-1])],
@@ -96,14 +97,14 @@ class _Asked:
         if said["statuses"] != {"right": count}:
             raise RuntimeError(f"{path} does not answer as it should: {said['statuses']}")
         if path != CONSTANT:
-            self._entries += count
+            self.entries += count
         self.spent.setdefault(path, []).append(said)
         return count / float(said["seconds"])
 
     def check_log(self) -> None:
         """Each lookup has its entry; a fast one without would be no lookup."""
-        if _entries(self._ctx) != self._entries:
-            raise RuntimeError(f"the log holds {_entries(self._ctx)} entries, {self._entries} lookups were answered")
+        if _entries(self._ctx) != self.entries:
+            raise RuntimeError(f"the log holds {_entries(self._ctx)} entries, {self.entries} lookups were answered")
 
 
 def _entries(ctx: Context) -> int:
@@ -112,9 +113,9 @@ def _entries(ctx: Context) -> int:
 
 
 @contextmanager
-def _server(ground: Ground, settings: Settings) -> Iterator[int]:
+def server(ground: Ground, settings: Settings) -> Iterator[int]:
     """The server's process on a free port. It listens before it is ready, so the first request waits for it."""
-    file = ground.files / "settings.json"
+    file = ground.files / f"settings-{uuid4().hex}.json"
     file.write_text(settings.model_dump_json(), encoding="utf-8")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

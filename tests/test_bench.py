@@ -21,6 +21,9 @@ SIDES = {
     "letter": {"hub", "Typst alone"},
     "match": {"hub", "files and COPY", "nothing changed"},
     "parts": set(),
+    "growth": {
+        f"{what}, {where}" for what in ("lookup", "log append", "match of a day") for where in ("town", "country")
+    },
 }
 
 

@@ -74,8 +74,9 @@ def expected(children: int = FULL) -> dict[str, int]:
     }
 
 
-def draw(seed: int = 1, children: int = FULL) -> Town:
-    """The town of this seed: equal for the same arguments, whatever the process. Raises ValueError as `expected`."""
+def draw(seed: int = 1, children: int = FULL, fortnights: int = 1) -> Town:
+    """The town of this seed: equal for the same arguments, whatever the process. In each of the fortnights as much
+    happens in its cases as in the demo's. Raises ValueError as `expected`."""
     counts = expected(children)
     random = Random(f"tovby:{seed}:{children}")  # a string: seeded by its digest, not by hash()
     register = Register(random, START)
@@ -92,8 +93,10 @@ def draw(seed: int = 1, children: int = FULL) -> Town:
     for citizen in elderly:
         cases.care(citizen)
     eligible = [child for child in born if len(child.place.group) > 1]
-    tell(cases, eligible)
-    tell(cases, [child for child in born if len(child.place.group) == 1])
+    for fortnight in range(fortnights):
+        cases.today = START.date() + timedelta(weeks=2 * fortnight)
+        tell(cases, eligible)
+        tell(cases, [child for child in born if len(child.place.group) == 1])
     return Town(
         seed=seed,
         start=START,

@@ -70,7 +70,9 @@ class Storm:
 class Crew:
     """The town and its processes. Leaves nothing running."""
 
-    def __init__(self, folder: Path, children: int, workers: int, plan: Crash | Storm | None) -> None:
+    def __init__(
+        self, folder: Path, children: int, workers: int, plan: Crash | Storm | None, *, fortnights: int = 1
+    ) -> None:
         self.folder, self.plan, self._workers = folder, plan, workers
         self.killed: Counter[str] = Counter()
         self.asked = Asked()
@@ -81,7 +83,7 @@ class Crew:
         self._threads: list[threading.Thread] = []
         settings = Settings(data=folder)
         self.place = setup.fresh_folder(settings)
-        self.town = people.draw(1, children)
+        self.town = people.draw(1, children, fortnights)
         save(self.town, self.place)
         FileClock(self.place / "clock").set(self.town.start)
         self._systems = [servers.launch(name, self.place) for name in servers.NAMES]
@@ -143,21 +145,26 @@ class Crew:
 
     def live(self, days: int) -> None:
         """Match and offers, then days of letters, answers, statuses and nights; and a last morning of letters."""
-        clock, day = self.show.clock, self.town.start
+        day = self.town.start
         for number in range(days + 1):
-            clock.set(setup.at(day, 6))
-            if number == 0:
-                self._night(day)
-            clock.set(setup.at(day, 7, 5))
-            self._jobs("compose", times=self._workers)
-            clock.set(setup.at(day, 11))
-            self._insist(lambda on=day: show._answers(self.show, on))
-            clock.set(setup.at(day, 15))
-            self._jobs("statuses")
-            clock.set(setup.at(day, 20))
-            if number:
-                self._night(day)
-            day = show._next(day)
+            day = self.day(day, first=number == 0)
+
+    def day(self, day: datetime, *, first: bool = False) -> datetime:
+        """One working day, from letters to the night's match; the first begins with one. Gives the next."""
+        clock = self.show.clock
+        clock.set(setup.at(day, 6))
+        if first:
+            self._night(day)
+        clock.set(setup.at(day, 7, 5))
+        self._jobs("compose", times=self._workers)
+        clock.set(setup.at(day, 11))
+        self._insist(lambda: show._answers(self.show, day))
+        clock.set(setup.at(day, 15))
+        self._jobs("statuses")
+        clock.set(setup.at(day, 20))
+        if not first:
+            self._night(day)
+        return show._next(day)
 
     def _night(self, day: datetime) -> None:
         self._run("match")
@@ -272,6 +279,19 @@ class Crew:
         if kind == "backend":
             return [pid for parent in postmasters for pid in _children(parent)]
         return []
+
+    def show_personas(self) -> None:
+        """Let those sign in to the pages who have something to see there by now."""
+        self._insist(lambda: personas.introduce(self.ctx, self.town))
+
+    def running(self) -> list[tuple[str, int]]:
+        """What runs now, by what it is: the hub's own processes, the town's systems, and the database's."""
+        with self._lock:
+            found = [(name, process.pid) for name, process in self._processes.items() if process.poll() is None]
+        found += [(f"town: {system.name}", system.process.pid) for system in self._systems]
+        for kind in ("keeper", "postgres", "backend"):
+            found += [(kind, pid) for pid in self._of_the_database(kind)]
+        return found
 
     def _nothing_left(self) -> None:
         deadline = time.monotonic() + 20
