@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PROJECTS := pyproject.toml $(foreach p,$(PLUGINS),plugins/$(p)/pyproject.toml)
 ARGS ?=
 
-.PHONY: help install demo test check bench chaos soak fuzz lock clean
+.PHONY: help install demo test check bench chaos soak fuzz former lock clean
 
 help:
 	@echo "make demo    run the whole town, then serve its pages   (ARGS='--no-serve --json')"
@@ -56,6 +56,11 @@ soak: install
 fuzz: install
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r fuzz.lock
 	set -e; for parser in sof buf suf cpr receipts; do $(BIN)/python -m tests.fuzz $$parser $(ARGS); done
+
+# At each release: what the next one's tests run beside it.
+former:
+	rm -f tests/former/*.zip
+	git archive --format=zip -9 HEAD hub templates plugins -o tests/former/$$($(BIN)/python -c "from importlib.metadata import version; print(version('tovholder'))").zip
 
 lock: $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check uv

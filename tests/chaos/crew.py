@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -71,9 +71,18 @@ class Crew:
     """The town and its processes. Leaves nothing running."""
 
     def __init__(
-        self, folder: Path, children: int, workers: int, plan: Crash | Storm | None, *, fortnights: int = 1
+        self,
+        folder: Path,
+        children: int,
+        workers: int,
+        plan: Crash | Storm | None,
+        *,
+        fortnights: int = 1,
+        elsewhere: Mapping[str, Path] | None = None,
     ) -> None:
+        """`elsewhere`: processes, by name, that run another program than this one, from the checkout in a folder."""
         self.folder, self.plan, self._workers = folder, plan, workers
+        self._elsewhere = elsewhere or {}
         self.killed: Counter[str] = Counter()
         self.asked = Asked()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -228,6 +237,8 @@ class Crew:
         environment["TOVHOLDER_SETTINGS"] = str(self.place / "tovholder.toml")
         if name in self._doomed and isinstance(self.plan, Crash):
             environment["TOVHOLDER_CRASH"] = f"{self.plan.point}:{self.plan.times}"
+        if program := self._elsewhere.get(name):
+            environment |= at(program)
         with self._log(name).open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "hub.cli", *words.get(name, ["worker", "--queue", "letters"])],
@@ -327,6 +338,11 @@ class Crew:
         found = self._insist(count)
         found.killed = ", ".join(f"{kind} {times}" for kind, times in sorted(self.killed.items()))
         return found
+
+
+def at(program: Path) -> dict[str, str]:
+    """What a process needs in its environment to run the program, and the plugins, of a checkout in this folder."""
+    return {"PYTHONPATH": os.pathsep.join(map(str, (program, *sorted((program / "plugins").iterdir()))))}
 
 
 def _processes() -> list[tuple[int, str]]:

@@ -1,9 +1,9 @@
 """`make soak`: does any process grow? A town lives day after day on a fast clock, its pages are read and its children
 looked up, and the memory of every process is looked at all the while.
 
-`python -m tests.chaos.soak --minutes 60 --json FILE`. A process is flat when it holds no more in the last quarter of its
-time than in the second (the first is for warming up), but for a twentieth and a few MB. A command that ends is looked
-at by its greatest size, run after run.
+`python -m tests.chaos.soak --minutes 60 --json FILE`. A process is flat when it holds no more in the last quarter of
+its time than in the second (the first is for warming up), but for a twentieth and a few MB. A command that ends is
+looked at by its greatest size, run after run.
 """
 
 from __future__ import annotations

@@ -1,0 +1,62 @@
+"""A release is put in while the one before it still runs: programs of both work on the new schema at once, and the town
+ends as with one program alone.
+
+`tests/former` holds the release before as it was shipped (`make former` keeps the one that is checked out).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from tests.chaos.check import Outcome, compare
+from tests.chaos.crew import Crew, at
+
+FORMER = Path(__file__).parents[1] / "former"
+CHILDREN, DAYS = 80, 2
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def former(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The release before, in a folder; what runs from there is that program and its plugins."""
+    (shipped,) = FORMER.glob("*.zip")
+    folder = tmp_path_factory.mktemp("former")
+    zipfile.ZipFile(shipped).extractall(folder)
+    files = "import hub, tovholder_sof_case as plugin; print(hub.__file__, plugin.__file__, sep='\\n')"
+    assert all(line.startswith(f"{folder}/") for line in said_by(folder, files).splitlines())
+    return folder
+
+
+def said_by(program: Path, code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=at(program), capture_output=True, text=True, check=True, cwd="/"
+    )
+    return done.stdout.strip()
+
+
+def lived(elsewhere: dict[str, Path]) -> Outcome:
+    with (
+        tempfile.TemporaryDirectory(prefix="tov-") as folder,
+        Crew(Path(folder), CHILDREN, 2, None, elsewhere=elsewhere) as crew,
+    ):
+        crew.live(DAYS)
+        return crew.outcome()
+
+
+@pytest.fixture(scope="module")
+def alone() -> Outcome:
+    """The town with this program alone."""
+    return lived({})
+
+
+@pytest.mark.parametrize("names", [("serve", "worker 1", "match"), ("worker 2", "sync")])
+def test_former_and_new_programs_work_side_by_side(alone: Outcome, former: Path, names: tuple[str, ...]) -> None:
+    found = lived(dict.fromkeys(names, former))
+    assert compare(alone, found) == []
+    assert found.lookups
