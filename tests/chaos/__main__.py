@@ -9,28 +9,33 @@ from __future__ import annotations
 
 import argparse
 import random
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hub import faults
 from tests.chaos.check import Outcome, compare
-from tests.chaos.crew import Crash, Crew, Storm
+from tests.chaos.crew import Crash, Crew, Full, Plan, Storm
 
 SHORT = ("letters.handed_over", "sync.page.committed", "random 1")
+
+DISK_MB = 400
+"""The size of a disk that gets full: what a small town needs in its days, and not much more."""
 
 TIMES = {"match": 2, "sync": 2, "letters": 3, "lookup": 3}
 """The how manieth time at a point a process dies, by the point's first word: in the middle, where one process comes by
 more than once."""
 
 
-def plans(randoms: int) -> dict[str, Crash | Storm]:
+def plans(randoms: int) -> dict[str, Plan]:
     """What can go wrong, by name."""
-    points: dict[str, Crash | Storm] = {
-        point: Crash(point, TIMES.get(point.partition(".")[0], 1)) for point in faults.POINTS
-    }
-    return points | {f"random {n}": Storm(n) for n in range(1, randoms + 1)}
+    points: dict[str, Plan] = {point: Crash(point, TIMES.get(point.partition(".")[0], 1)) for point in faults.POINTS}
+    storms: dict[str, Plan] = {f"random {n}": Storm(n) for n in range(1, randoms + 1)}
+    return points | storms | {"disk full 1": Full(1), "disk full 2": Full(2)}
 
 
 def main() -> int:
@@ -48,9 +53,10 @@ def main() -> int:
     if unknown:
         parser.error(f"there is no {sorted(unknown)[0]!r}; there are {', '.join(chosen)}")
 
-    def live(plan: Crash | Storm | None) -> Outcome:
+    def live(plan: Plan | None) -> Outcome:
         with (
             tempfile.TemporaryDirectory(prefix="tov-") as folder,
+            disk(Path(folder), own=isinstance(plan, Full)),
             Crew(Path(folder), given.children, given.workers, plan) as crew,
         ):
             crew.live(given.days)
@@ -70,6 +76,19 @@ def main() -> int:
         failures += found
     print("nothing lost, nothing doubled" if not failures else f"{len(failures)} things are wrong", flush=True)
     return 1 if failures else 0
+
+
+@contextmanager
+def disk(folder: Path, *, own: bool) -> Iterator[None]:
+    """`own`: a file system of its own on the folder, which takes the right to mount one."""
+    if not own:
+        yield
+        return
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m,mode=711", "none", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def say(what: str, failures: list[str]) -> None:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, Union
 from uuid import UUID
 
 import httpx2 as httpx
@@ -45,6 +45,7 @@ from hub.store import queue
 from tests.chaos.check import Asked, Outcome, look
 
 T = TypeVar("T")
+Plan = Union["Crash", "Storm", "Full"]
 PATIENCE = 120.0
 """How long a step may take (seconds); it takes a few, and the recovery of a killed worker about as many."""
 TRIES = 12
@@ -67,6 +68,13 @@ class Storm:
     seed: int
 
 
+@dataclass(frozen=True)
+class Full:
+    """The disk that the town is on is full now and then, for as long as it takes to notice."""
+
+    seed: int
+
+
 class Crew:
     """The town and its processes. Leaves nothing running."""
 
@@ -75,7 +83,7 @@ class Crew:
         folder: Path,
         children: int,
         workers: int,
-        plan: Crash | Storm | None,
+        plan: Plan | None,
         *,
         fortnights: int = 1,
         elsewhere: Mapping[str, Path] | None = None,
@@ -121,6 +129,8 @@ class Crew:
         self._thread(self._ask)
         if isinstance(self.plan, Storm):
             self._thread(self._storm)
+        if isinstance(self.plan, Full):
+            self._thread(self._fill)
         return self
 
     def __exit__(
@@ -161,16 +171,16 @@ class Crew:
     def day(self, day: datetime, *, first: bool = False) -> datetime:
         """One working day, from letters to the night's match; the first begins with one. Gives the next."""
         clock = self.show.clock
-        clock.set(setup.at(day, 6))
+        self._insist(lambda: clock.set(setup.at(day, 6)))
         if first:
             self._night(day)
-        clock.set(setup.at(day, 7, 5))
+        self._insist(lambda: clock.set(setup.at(day, 7, 5)))
         self._jobs("compose", times=self._workers)
-        clock.set(setup.at(day, 11))
+        self._insist(lambda: clock.set(setup.at(day, 11)))
         self._insist(lambda: show._answers(self.show, day))
-        clock.set(setup.at(day, 15))
+        self._insist(lambda: clock.set(setup.at(day, 15)))
         self._jobs("statuses")
-        clock.set(setup.at(day, 20))
+        self._insist(lambda: clock.set(setup.at(day, 20)))
         if not first:
             self._night(day)
         return show._next(day)
@@ -221,7 +231,7 @@ class Crew:
         while True:
             try:
                 return work()
-            except (OperationalError, TovholderError):
+            except (OperationalError, TovholderError, OSError):
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
@@ -278,6 +288,22 @@ class Crew:
                     os.kill(chance.choice(sorted(found)), signal.SIGKILL)
                     if kind not in ("worker", "serve", "match", "sync"):
                         self.killed[kind] += 1
+
+    def _fill(self) -> None:
+        """Fill the disk, hold it, and make room again."""
+        plan = self.plan
+        assert isinstance(plan, Full)
+        chance = random.Random(plan.seed)
+        ballast = self.folder / "ballast"
+        while not self._over.wait(chance.uniform(4.0, 10.0)):
+            try:
+                with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+                    while not self._over.is_set():
+                        file.write(b"\0" * 65536)
+                self.killed["room"] += 1
+                self._over.wait(chance.uniform(0.5, 3.0))
+            finally:
+                ballast.unlink(missing_ok=True)
 
     def _of_the_database(self, kind: str) -> list[int]:
         """The processes of this town's own PostgreSQL: its keeper, its postmaster, its backends."""

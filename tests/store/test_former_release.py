@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from tests.chaos.check import Outcome, compare
 from tests.chaos.crew import Crew, at
 
