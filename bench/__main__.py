@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import growth, letter, lookup, match, parts, sequencer
+from bench import demo, growth, letter, lookup, match, parts, read, sequencer
 from bench.machine import describe
 from bench.measure import Result
 from bench.report import show
@@ -21,7 +21,9 @@ BENCHES = {
     "sequencer": sequencer.run,
     "letter": letter.run,
     "match": match.run,
+    "read": read.run,
     "parts": parts.run,
+    "demo": demo.run,
     "growth": growth.run,
 }
 

@@ -57,7 +57,7 @@ def load(ctx: Context, count: int, entries: int, tell: Callable[[str], None]) ->
         driver.execute("SET session_replication_role = replica")
         driver.execute("SET maintenance_work_mem = '1GB'")
         tell("coordinators")
-        _copy(driver, _coordinators(ctx, max(count // PER_COORDINATOR, 1)))
+        _copy(driver, _coordinators(ctx, -(-count // PER_COORDINATOR)))
         for first in range(0, count, AT_ONCE):
             tell(f"children, {first:,} of {count:,}")
             _copy(driver, _children(ctx, range(first, min(first + AT_ONCE, count))))

@@ -94,7 +94,7 @@ def _waits(result: Result, what: str, places: dict[str, _Place]) -> None:
 class _Place:
     """A municipality, or a country, with its own database and its own serving process."""
 
-    WORK: ClassVar = {"lookup": "look_up", "log append": "append", "match of a day": "a_day"}
+    WORK: ClassVar[dict[str, str]] = {"lookup": "look_up", "log append": "append", "match of a day": "a_day"}
 
     def __init__(
         self,

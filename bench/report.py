@@ -20,6 +20,10 @@ def show(console: Console, machine: dict[str, str], runs: int, results: list[Res
         console.print(f"\n[bold]{result.name}[/]  {result.title}{unit}\n{sizes}")
         if result.ratios:
             console.print(_ratios(result))
+        compared = {name for ratio in result.ratios for name in (ratio.of, ratio.to)}
+        for name, each in result.sides.items():
+            if name not in compared:
+                console.print(f"  {name}: {_rate(Spread.of(each))} a second")
         for name, note in result.notes.items():
             console.print(f"  {name}: {note}")
         if result.parts:
