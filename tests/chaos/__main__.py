@@ -19,7 +19,7 @@ from pathlib import Path
 
 from hub import faults
 from tests.chaos.check import Outcome, compare
-from tests.chaos.crew import Crash, Crew, Full, Plan, Storm
+from tests.chaos.crew import Crash, Crew, Full, Plan, Silent, Storm
 
 SHORT = ("letters.handed_over", "sync.page.committed", "random 1")
 
@@ -35,7 +35,8 @@ def plans(randoms: int) -> dict[str, Plan]:
     """What can go wrong, by name."""
     points: dict[str, Plan] = {point: Crash(point, TIMES.get(point.partition(".")[0], 1)) for point in faults.POINTS}
     storms: dict[str, Plan] = {f"random {n}": Storm(n) for n in range(1, randoms + 1)}
-    return points | storms | {"disk full 1": Full(1), "disk full 2": Full(2)}
+    more: dict[str, Plan] = {"disk full 1": Full(1), "disk full 2": Full(2), "no answer 1": Silent(1)}
+    return points | storms | more
 
 
 def main() -> int:

@@ -38,6 +38,7 @@ from hub.contract import StaffRecord
 from hub.coordination.staff import add_coordinator
 from hub.demo import people, personas, setup, show
 from hub.demo.servers import run as servers
+from hub.demo.servers.trouble import make_trouble
 from hub.demo.town_file import save
 from hub.errors import TovholderError
 from hub.settings import Settings, load
@@ -45,7 +46,7 @@ from hub.store import queue
 from tests.chaos.check import Asked, Outcome, look
 
 T = TypeVar("T")
-Plan = Union["Crash", "Storm", "Full"]
+Plan = Union["Crash", "Storm", "Full", "Silent"]
 PATIENCE = 120.0
 """How long a step may take (seconds); it takes a few, and the recovery of a killed worker about as many."""
 TRIES = 12
@@ -71,6 +72,13 @@ class Storm:
 @dataclass(frozen=True)
 class Full:
     """The disk that the town is on is full now and then, for as long as it takes to notice."""
+
+    seed: int
+
+
+@dataclass(frozen=True)
+class Silent:
+    """Digital Post takes letters, and at times its answer does not come through: cut off, or late."""
 
     seed: int
 
@@ -131,6 +139,8 @@ class Crew:
             self._thread(self._storm)
         if isinstance(self.plan, Full):
             self._thread(self._fill)
+        if isinstance(self.plan, Silent):
+            self._thread(self._silence)
         return self
 
     def __exit__(
@@ -304,6 +314,17 @@ class Crew:
                 self._over.wait(chance.uniform(0.5, 3.0))
             finally:
                 ballast.unlink(missing_ok=True)
+
+    def _silence(self) -> None:
+        """Let the platform's answers be cut off, and be heard again."""
+        plan = self.plan
+        assert isinstance(plan, Silent)
+        chance = random.Random(plan.seed)
+        while not self._over.wait(chance.uniform(0.3, 1.5)):
+            make_trouble(self.place, {"digital_post": "cut"})
+            self.killed["answers"] += 1
+            self._over.wait(chance.uniform(0.2, 0.8))
+            make_trouble(self.place, {})
 
     def _of_the_database(self, kind: str) -> list[int]:
         """The processes of this town's own PostgreSQL: its keeper, its postmaster, its backends."""
