@@ -15,9 +15,9 @@ import psycopg
 from sqlalchemy.orm import Session
 
 from bench.children import PER_COORDINATOR, number
+from hub.access.askers import COORDINATORS
 from hub.cases import sources
 from hub.context import Context
-from hub.coordination.staff import COORDINATORS
 from hub.vault import new_key, seal_json
 
 SOURCES = {"sof_case": "SOF", "buf_case": "BUF"}

@@ -25,8 +25,8 @@ from sqlalchemy.orm import Session
 from bench.one_by_one import look_up
 from hub.access import lookup
 from hub.access.askers import KeyCache
+from hub.access.deciding import Decider
 from hub.access.log import Asker, Disclosure
-from hub.access.lookup import LookupQueue
 from hub.api.app import LookupRequest, answer
 from hub.context import Context, build
 from hub.identity import parse
@@ -72,7 +72,7 @@ def _add_constant(app: FastAPI, ctx: Context) -> None:
 
 def _add_one_by_one(app: FastAPI, ctx: Context) -> None:
     cache = KeyCache(ctx.database, ctx.keys, ctx.clock)
-    decider = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, cache)
+    decider = Decider(ctx.keys, ctx.settings)
     # Without the check of a connection before each use, which the hub's own pool makes: one round trip less.
     engine = create_engine(ctx.database.app_url, pool_size=THREADS)
 

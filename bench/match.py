@@ -37,7 +37,7 @@ def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result
         sections = town.export(drawn, drawn.start, ground.files / "town")
 
         def settings() -> Settings:
-            return ground.settings(plugins=sections)
+            return ground.settings(plugins=sections, access={"health_presence": "the bench's own"})
 
         def first() -> float:
             """The first match; the second is timed right after it, and kept for its own turn."""

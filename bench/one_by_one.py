@@ -6,7 +6,6 @@ is locked first, and the answer leaves after COMMIT. Only that each does it alon
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from datetime import datetime
 from typing import Any
 
@@ -15,23 +14,22 @@ from sqlalchemy.orm import Session
 
 from hub.access import lookup
 from hub.access.askers import KeyCache
+from hub.access.deciding import INPUTS, Decider
 from hub.access.log import Disclosure
-from hub.access.lookup import LookupQueue
 
 
 def look_up(
-    session: Session, decider: LookupQueue, cache: KeyCache, question: lookup.Request, now: datetime
+    session: Session, decider: Decider, cache: KeyCache, question: lookup.Request, now: datetime
 ) -> Disclosure[lookup.Answer]:
     """The answer to one question. The caller commits before showing it."""
     pair = cache.known(question.asker) or cache.fetch(question.asker)
-    waiting = lookup._Waiting(question, *pair, Future())  # type: ignore[arg-type]  # nobody waits for it here
     connection = session.connection()
     first = connection.exec_driver_sql(lookup._HEAD, (1,)).scalar_one() - 1
-    child = connection.exec_driver_sql(lookup._INPUTS, {"tokens": [question.token]}).one_or_none()
+    child = connection.exec_driver_sql(INPUTS, {"tokens": [question.token], "now": now}).one_or_none()
     sources = tuple(lookup._source(row) for row in connection.exec_driver_sql(lookup._SOURCES))
-    entry, coordinator = decider._decide(waiting, child, now)
-    write(connection, first, entry)
-    return Disclosure(lookup.Answer(coordinator, sources), entry.id)
+    decided = decider.decide(question, child, now, *pair)
+    write(connection, first, decided.entry)
+    return Disclosure(lookup.Answer(decided.coordinator, sources), decided.entry.id)
 
 
 def write(connection: Connection, first: int, entry: Any) -> None:

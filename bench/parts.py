@@ -21,6 +21,7 @@ from bench.ground import Ground
 from bench.measure import Result
 from hub.access import lookup
 from hub.access.askers import KeyCache
+from hub.access.deciding import INPUTS, Decider
 from hub.access.log import Disclosure, seal_entry
 from hub.access.lookup import BATCH, LookupQueue
 from hub.api.app import LookupRequest, answer
@@ -88,7 +89,7 @@ def _lookup(ctx: Context, numbers: list[str], token: str) -> Iterator[tuple[str,
     body = json.dumps({"cpr": numbers[0], "purpose": "case"})
     tokens = Tokens(ctx.settings.api, ctx.clock)
     cache = KeyCache(ctx.database, ctx.keys, ctx.clock)
-    queue = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, cache)
+    decider = Decider(ctx.keys, ctx.settings)
     asker = tokens.check(token)
     pair = cache.fetch(asker)
     now = ctx.clock.now()
@@ -98,14 +99,14 @@ def _lookup(ctx: Context, numbers: list[str], token: str) -> Iterator[tuple[str,
     yield "number checked, lookup token made", _once(lambda: ctx.keys.lookup_token(parse(numbers[0]).digits))
     wanted = ctx.keys.lookup_token(numbers[0])
     with ctx.database.engine.connect() as connection:
-        child = connection.exec_driver_sql(lookup._INPUTS, {"tokens": [wanted]}).one()
-    one = lookup._Waiting(lookup.Request(asker, wanted, "case"), *pair, Future())  # type: ignore[arg-type]  # nobody waits for it here
-    yield "decided, opened and sealed", _once(lambda: queue._decide(one, child, now))
+        child = connection.exec_driver_sql(INPUTS, {"tokens": [wanted], "now": now}).one()
+    one = lookup.Request(asker, wanted, "case")
+    yield "decided, opened and sealed", _once(lambda: decider.decide(one, child, now, *pair))
     yield (
         "… of it: child's key opened",
         _once(lambda: ctx.keys.ring.unwrap(child.version, child.wrapped, str(child.key_id))),
     )
-    yield "… of it: coordinator's record opened", _once(lambda: queue._coordinator(child))
+    yield "… of it: coordinator's record opened, and nobody's", _once(lambda: decider._card(child))
     yield "… of it: both parts of the entry sealed", _once(
         lambda: seal_entry(
             at=now, kind="lookup", child_id=child.id, asker=asker, asker_key=pair[0],
@@ -114,13 +115,13 @@ def _lookup(ctx: Context, numbers: list[str], token: str) -> Iterator[tuple[str,
             subject_key=pair[1],
         )
     )  # fmt: skip
-    shown = lookup.Answer(queue._coordinator(child), tuple(lookup.Source(name, "ok", now) for name in children.SOURCES))
+    shown = lookup.Answer(decider._card(child)[0], tuple(lookup.Source(name, "ok", now) for name in children.SOURCES))
     yield "answer's body made", _once(lambda: answer(Disclosure(shown, UUID(int=0)), "70 10 20 30").model_dump_json())
 
 
 def _batches(ctx: Context, numbers: list[str], token: str, runner: asyncio.Runner) -> Iterator[tuple[str, Step]]:
     cache = KeyCache(ctx.database, ctx.keys, ctx.clock)
-    queue = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, cache)
+    queue = LookupQueue(ctx, cache)
     asker = Tokens(ctx.settings.api, ctx.clock).check(token)
     pair = cache.fetch(asker)
     for size in AT_A_TIME:

@@ -78,7 +78,7 @@ class _Loop:
 
     def __init__(self, ctx: Context) -> None:
         cache = KeyCache(ctx.database, ctx.keys, ctx.clock)
-        self._queue = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, cache)
+        self._queue = LookupQueue(ctx, cache)
         self._asker = children.askers(1)[0]
         self._token = ctx.keys.lookup_token
 

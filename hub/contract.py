@@ -328,3 +328,16 @@ class Channel(Protocol):
         ...
 
     def health(self) -> Health: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A lookup that somebody is about to make: who asks and for what, and nothing of the child. `asker` is their id
+    with the one who signed them in; `role` may be several, with a space between."""
+
+    asker: str
+    role: str
+    administration: str | None
+    unit: str | None
+    purpose: str
+    reason: str | None

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import event, exists, select
 from sqlalchemy.orm import Session, aliased
 
-from hub import journal
+from hub import consents, journal
 from hub.access import log
 from hub.access.askers import PersonKeyPair, asker_key
 from hub.cases import events
@@ -26,7 +26,7 @@ from hub.errors import NotAllowed
 from hub.identity import Cpr, parse
 from hub.store import tables
 from hub.store.people import open_key
-from hub.vault import CannotOpen, unseal_json
+from hub.vault import CannotOpen, seal_json, unseal_json
 
 How = Literal["page", "phone", "paper", "meeting"]
 
@@ -39,6 +39,10 @@ class Answerer:
     how: How
     text_version: str
     registered_by: log.Asker | None = None
+    language: str = "da"
+    """Of the text."""
+    evidence: str | None = None
+    """Where the paper lies, or what was noted of the call or meeting."""
     again: UUID | None = None
     """The answer's own id, when it is one from the journal that a restored database has lost."""
 
@@ -170,8 +174,18 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
             registered_by=staff,
             text_version=by.text_version,
             at=ctx.clock.now(),
+            capacity="guardian",
+            language=by.language,
+            evidence=seal_json(standing.child_key[1], {"evidence": by.evidence}, f"acceptance:{answer_id}")
+            if by.evidence
+            else None,
         )
     )
+    if answer == "yes":
+        speaker = consents.Speaker(
+            "guardian", by.how, by.text_version, by.language, by.guardian_id, None, by.evidence, by.registered_by
+        )
+        session.add_all(consents.with_yes(ctx, child_id, standing.child_key[1], speaker, staff))
     what = {"answer": answer, "how": by.how}
     log.append(session, [_entry(ctx, child_id, standing.child_key, asker, key, "acceptance", what)])
     if by.again is None:
@@ -182,6 +196,8 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
             "guardian": standing.tokens[1].hex(),
             "how": by.how,
             "text": by.text_version,
+            "language": by.language,
+            "evidence": by.evidence,
             "registered_by": asdict(by.registered_by) if by.registered_by is not None else None,
         }
         event.listen(session, "after_commit", lambda _session: journal.write(ctx, kept), once=True)

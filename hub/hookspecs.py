@@ -12,7 +12,7 @@ from typing import Any
 import pluggy
 from pydantic import BaseModel
 
-from hub.contract import Adapter, Channel
+from hub.contract import Adapter, Channel, Look
 
 PROJECT = "tovholder"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -36,3 +36,12 @@ def register_adapters(settings: Any) -> Sequence[Adapter]:  # type: ignore[empty
 @hookspec
 def register_channels(settings: Any) -> Sequence[Channel]:  # type: ignore[empty-body]  # pluggy takes the signature alone
     """Called once at start with the plugin's own validated settings. Return its channels. Connect to nothing here."""
+
+
+@hookspec
+def narrow_access(settings: Any, look: Look) -> bool:  # type: ignore[empty-body]  # pluggy takes the signature alone
+    """Called before each lookup, in a thread, with the plugin's own validated settings. Return True to take the look
+    away, False to leave it to the hub's own rules: a plugin can never give one. It is told who asks and for what, and
+    nothing of the child. Whoever asks gets the same answer as about an unknown child; that your plugin said no stands
+    in the log. An error, an answer that is no bool, and one that takes more than two seconds are no as well, and are
+    told to the operator."""

@@ -20,7 +20,7 @@ from procrastinate import App, BaseRetryStrategy, PsycopgConnector, RetryDecisio
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 
-from hub import family
+from hub import consents, family
 from hub.cases import custody, match, reminders, sync
 from hub.context import Context
 from hub.coordination import offers, silence
@@ -128,6 +128,7 @@ def find(ctx: Context) -> match.Match:
     """Who is in the target group. Whoever has turned 18 leaves the scheme first, and who has not answered is reminded
     or let go."""
     family.come_of_age(ctx)
+    consents.run_out(ctx)
     silence.follow_up(ctx)
     return match.match(ctx)
 

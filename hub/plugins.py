@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
@@ -13,9 +14,12 @@ import pluggy
 from pydantic import BaseModel, ValidationError
 
 from hub import hookspecs
-from hub.contract import Adapter, Channel
+from hub.contract import Adapter, Channel, Look
 from hub.errors import PluginError, SettingsError
 from hub.settings import Settings, explain
+
+Narrower = Callable[[Look], bool]
+"""Says whether a look is taken away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class Plugins:
     channels: Mapping[str, Channel]
     sections: Mapping[str, Any]
     """Each adapter's own validated section, by adapter name: where the hub finds names and limits of kinds."""
+    narrowers: Mapping[str, Narrower] = field(default_factory=dict)
+    """What takes looks away, by plugin name."""
 
 
 def installed() -> list[EntryPoint]:
@@ -61,6 +67,7 @@ def load(settings: Settings, found: Iterable[EntryPoint] | None = None) -> Plugi
     adapters: dict[str, Adapter] = {}
     channels: dict[str, Channel] = {}
     sections: dict[str, Any] = {}
+    narrowers: dict[str, Narrower] = {}
     for point in points:
         if point.name not in settings.plugins:
             continue
@@ -70,10 +77,21 @@ def load(settings: Settings, found: Iterable[EntryPoint] | None = None) -> Plugi
             sections[adapter.name] = section
         for channel in _ask(manager, point.name, "register_channels", section):
             _add(channels, channel, Channel, point.name)
+        hook = _only(manager, point.name, "narrow_access")
+        if hook.get_hookimpls():
+            narrowers[point.name] = partial(_narrows, hook, section)
     loaded = tuple(
         Plugin(point.name, point.dist.version if point.dist else "", point.name in settings.plugins) for point in points
     )
-    return Plugins(loaded, adapters, channels, sections)
+    return Plugins(loaded, adapters, channels, sections, narrowers)
+
+
+def _narrows(hook: pluggy.HookCaller, section: Any, look: Look) -> bool:
+    """Raises what the plugin raises, and PluginError when it does not say yes or no."""
+    [said] = hook(settings=section, look=look) or [None]
+    if not isinstance(said, bool):
+        raise PluginError("narrow_access gives neither True nor False")
+    return said
 
 
 def _register(manager: pluggy.PluginManager, point: EntryPoint) -> None:

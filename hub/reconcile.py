@@ -11,13 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from hub import family, journal
+from hub import consents, family, journal
 from hub.access import log
 from hub.cases import tasks
 from hub.clock import SetClock
@@ -114,7 +115,11 @@ def _answers(ctx: Context, entries: Sequence[journal.Entry], result: Reconciled)
     given = [entry for entry in entries if "answer" in entry.fields]
     with ctx.database.session() as session:
         ids = [UUID(entry.fields["answer"]) for entry in given]
-        known = set(session.execute(select(tables.Acceptance.id).where(among(tables.Acceptance.id, ids))).scalars())
+        known = {
+            found
+            for table in (tables.Acceptance, tables.Consent, tables.Block)
+            for found in session.execute(select(table.id).where(among(table.id, ids))).scalars()
+        }
     acts = {"yes": family.accept, "no": family.decline, "withdrawn": family.withdraw}
     for entry in given:
         fields = entry.fields
@@ -123,17 +128,33 @@ def _answers(ctx: Context, entries: Sequence[journal.Entry], result: Reconciled)
             continue
         with ctx.database.session() as session:
             child = _by_token(session, tables.Child, fields["child"])
-            guardian = _by_token(session, tables.Guardian, fields["guardian"])
-        if child is None or guardian is None:
+            guardian = _by_token(session, tables.Guardian, fields["guardian"]) if fields["guardian"] else None
+        if child is None or (guardian is None and fields["guardian"]):
             result.lost.append(f"answer {answer}: the sources have not shown the child again, or not its guardian")
             continue
-        who = fields["registered_by"]
-        by = family.Answerer(guardian, fields["how"], fields["text"], log.Asker(**who) if who else None, again=answer)
+        then = replace(ctx, clock=SetClock(entry.at))
         try:
-            acts[fields["says"]](replace(ctx, clock=SetClock(entry.at)), child, by)
+            if guardian is None or fields["says"] not in acts:
+                consents.again(then, child, guardian, fields)
+            else:
+                acts[fields["says"]](then, child, _answerer(guardian, fields))
             result.answers += 1
         except (NotAllowed, CannotOpen) as error:
             result.lost.append(f"answer {answer}: {error}")
+
+
+def _answerer(guardian: UUID, fields: dict[str, Any]) -> family.Answerer:
+    """Journals of 0.1 say neither language nor evidence."""
+    who = fields["registered_by"]
+    return family.Answerer(
+        guardian,
+        fields["how"],
+        fields["text"],
+        log.Asker(**who) if who else None,
+        fields.get("language", "da"),
+        fields.get("evidence"),
+        again=UUID(fields["answer"]),
+    )
 
 
 def _by_token(session: Session, table: type[tables.Child] | type[tables.Guardian], token: str) -> UUID | None:

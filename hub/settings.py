@@ -82,6 +82,26 @@ class Api(_Section):
     jwks: Path | None = None
 
 
+class Access(_Section):
+    """The switches of docs/access.md: each is off until the municipality's lawyer turns it on."""
+
+    one_authority: bool = False
+    """Whether the administrations count as one authority: a case in one is then a basis in all."""
+    health: frozenset[str] = frozenset({"SUF"})
+    """Administrations whose cases are health data: these are read, and are a basis, with consent only."""
+    health_presence: str = ""
+    """The ground on which it is read that a child has something open there, before any consent. Without one it is not
+    read at all."""
+    health_consent: Literal["apart", "with_yes"] = "apart"
+    """How families consent: apart from all else, or with their yes, whose text then has to ask for it."""
+
+    @property
+    def switches(self) -> frozenset[str]:
+        """Those that are on, by the names of hub.access.policy."""
+        on = {"one_authority": self.one_authority, "health_presence": bool(self.health_presence.strip())}
+        return frozenset(name for name, is_on in on.items() if is_on)
+
+
 class Demo(_Section):
     """Set by `tovholder demo` alone. `folder` holds the simulated clock and the demo sign-in's keys."""
 
@@ -102,6 +122,7 @@ class Settings(_Section):
     letters: Letters = Letters()
     worker: Worker = Worker()
     api: Api = Api()
+    access: Access = Access()
     demo: Demo | None = None
     plugins: dict[str, dict[str, Any]] = {}
 

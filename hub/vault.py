@@ -100,6 +100,10 @@ class Keys:
         """An opaque reference to a source's own id (16 bytes): a source's id may itself be personal."""
         return hmac.digest(self.reference, f"{source}\0{source_id}".encode(), "sha256")[:16]
 
+    def once(self, kind: str, what: str) -> bytes:
+        """An opaque digest of a thing of a kind (32 bytes): the same thing come upon twice is one."""
+        return hmac.digest(self.reference, f"{kind}:{what}".encode(), "sha256")
+
 
 def load_keys(folder: Path, *, with_token: bool) -> Keys:
     """The keys in `folder` (ring.json, token.key). Raises SettingsError when they are missing, not readable or not

@@ -167,6 +167,7 @@ def settings() -> Settings:
     return Settings.model_validate(
         {
             "municipality": {"name": "Eksempel Kommune", "cvr": "12345678", "phone": "70 10 20 30"},
+            "access": {"health_presence": "the ground that a lawyer named", "health_consent": "with_yes"},
             "administrations": {
                 "SOF": {"name": "Socialforvaltningen", "name_en": "the Social Services Administration"},
                 "BUF": {"name": "Børne- og Ungdomsforvaltningen", "name_en": "the Children and Youth Administration"},

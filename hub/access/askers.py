@@ -20,6 +20,10 @@ from hub.vault import Keys, seal_json
 LOGIN = "login"
 """`staff.source` of somebody known from signing in, not from an administration's system."""
 
+COORDINATORS = "coordinators"
+"""`staff.source` of coordinators, who come from no administration's system but from a list. Their ids there are those
+they sign in with."""
+
 PersonKeyPair = tuple[UUID, bytes]
 
 

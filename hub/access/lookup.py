@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID
 
 import psycopg
 import structlog
@@ -25,13 +23,16 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import namedtuple_row
 
 from hub import faults
+from hub.access import marked
+from hub.access.asked import Answer, Coordinator, Request, Source
 from hub.access.askers import KeyCache, PersonKeyPair
-from hub.access.log import VERSION, Asker, Disclosure, SealedEntry, seal_entry
-from hub.access.policy import Decision, Question, Relation, decide
-from hub.clock import Clock
-from hub.contract import StaffRecord
+from hub.access.deciding import INPUTS, Decider
+from hub.access.log import VERSION, Disclosure, SealedEntry
+from hub.access.narrow import Narrow
+from hub.context import Context
 from hub.errors import TryAgain
-from hub.vault import CannotOpen, Keys, unseal_json
+
+__all__ = ["Answer", "Coordinator", "LogUnavailable", "LookupQueue", "Request", "Source", "TooBusy"]
 
 log = structlog.get_logger()
 
@@ -53,62 +54,7 @@ class TooBusy(TryAgain):
     """Too many lookups wait already; try again in a moment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One question. `token` is the child's lookup token; the number itself has been left behind."""
-
-    asker: Asker
-    token: bytes
-    purpose: str
-    reason: str | None = None
-    case: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Coordinator:
-    name: str
-    phone: str | None
-    email: str | None
-    since: datetime
-    substitute: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """How fresh a source is: the same for every child. `as_of` is when it last answered (UTC)."""
-
-    name: str
-    state: str
-    as_of: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What may be shown. No coordinator, not allowed and not known look alike: `coordinator` is None."""
-
-    coordinator: Coordinator | None
-    sources: tuple[Source, ...]
-
-
 _HEAD = "UPDATE log_head SET size = size + %s WHERE id = 1 RETURNING size"
-_INPUTS = """
-SELECT asked.token, c.id, c.key_id, k.version, k.wrapped, a.since,
-       s.id AS staff_id, s.sealed AS staff_sealed, s.key_id AS staff_key, sk.version AS staff_version,
-       sk.wrapped AS staff_wrapped,
-       u.id AS sub_id, u.sealed AS sub_sealed, u.key_id AS sub_key, uk.version AS sub_version,
-       uk.wrapped AS sub_wrapped,
-       ARRAY(SELECT DISTINCT administration FROM case_index WHERE child_id = c.id AND is_open) AS administrations
-FROM (SELECT token, id FROM child WHERE token = ANY(%(tokens)s)
-      UNION ALL SELECT token, child_id FROM former_number WHERE token = ANY(%(tokens)s)) asked
-JOIN child c ON c.id = asked.id
-JOIN person_key k ON k.id = c.key_id AND k.wrapped IS NOT NULL
-LEFT JOIN assignment a ON a.child_id = c.id AND a.until IS NULL
-LEFT JOIN coordinator co ON co.staff_id = a.coordinator_id
-LEFT JOIN staff s ON s.id = co.staff_id
-LEFT JOIN person_key sk ON sk.id = s.key_id
-LEFT JOIN staff u ON u.id = co.substitute_id AND co.away
-LEFT JOIN person_key uk ON uk.id = u.key_id
-"""
 _SOURCES = """
 SELECT source, bool_or(failure IS NOT NULL) AS failing,
        coalesce(min(answered_at) FILTER (WHERE failure IS NOT NULL), max(answered_at)) AS answered_at
@@ -127,6 +73,8 @@ class _Waiting:
     asker_key: PersonKeyPair
     day_key: PersonKeyPair
     future: asyncio.Future[Disclosure[Answer]]
+    narrowed: tuple[str, ...] = ()
+    """The plugins that say no."""
 
 
 class LookupQueue:
@@ -134,9 +82,7 @@ class LookupQueue:
 
     def __init__(
         self,
-        conninfo: str,
-        keys: Keys,
-        clock: Clock,
+        ctx: Context,
         cache: KeyCache,
         *,
         ensure: Callable[[], None] | None = None,
@@ -144,11 +90,14 @@ class LookupQueue:
         head_held_at_most: float = HEAD_HELD_AT_MOST,
     ) -> None:
         """`ensure` brings the database back where that is this program's to do (Database.ensure); it may block."""
+        conninfo = ctx.database.conninfo
         options = f"{conninfo_to_dict(conninfo).get('options') or ''} " + (
             f"-c idle_in_transaction_session_timeout={int(head_held_at_most * 1000)}"
         )
         self._conninfo = make_conninfo(conninfo, options=options)
-        self._keys, self._clock, self._cache = keys, clock, cache
+        self._keys, self._clock, self._cache = ctx.keys, ctx.clock, cache
+        self._decider = Decider(ctx.keys, ctx.settings)
+        self._narrow = Narrow(ctx.plugins.narrowers)
         self._ensure, self._patience = ensure, patience
         self._commit_asked = False
         self._stopped = False
@@ -158,23 +107,38 @@ class LookupQueue:
 
     async def ask(self, request: Request) -> Disclosure[Answer]:
         """The answer, released only after its entry is durable. Raises TooBusy or LogUnavailable: nothing is shown."""
-        self._check_open()
-        pair = self._cache.known(request.asker)
-        if pair is None:
+        [found] = await self.ask_all([request])
+        return found
+
+    async def ask_all(self, requests: Sequence[Request]) -> list[Disclosure[Answer]]:
+        """The answers in the order asked, an entry each; all of them or none. Raises TooBusy or LogUnavailable."""
+        self._check_open(len(requests))
+        pairs = {request.asker: self._cache.known(request.asker) for request in requests}
+        for asker in [asker for asker, pair in pairs.items() if pair is None]:
             try:
-                pair = await asyncio.to_thread(self._cache.fetch, request.asker)
+                pairs[asker] = await asyncio.to_thread(self._cache.fetch, asker)
             except Exception as error:
                 raise LogUnavailable from error
-            self._check_open()
-        future: asyncio.Future[Disclosure[Answer]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(request, *pair, future))
+        narrowed: dict[Request, tuple[str, ...]] = {}
+        for request in requests:
+            look = replace(request, token=b"", case=None)
+            if look not in narrowed:
+                narrowed[look] = await self._narrow.asked(look)
+        self._check_open(len(requests))
+        loop = asyncio.get_running_loop()
+        waiting = [
+            _Waiting(request, *pair, loop.create_future(), narrowed[replace(request, token=b"", case=None)])
+            for request in requests
+            if (pair := pairs[request.asker]) is not None
+        ]
+        self._waiting += waiting
         self._more.set()
-        return await future
+        return await asyncio.gather(*(each.future for each in waiting))
 
-    def _check_open(self) -> None:
+    def _check_open(self, more: int) -> None:
         if self._stopped:
             raise LogUnavailable
-        if len(self._waiting) >= WAITING_AT_MOST:
+        if len(self._waiting) + more > WAITING_AT_MOST:
             raise TooBusy
 
     async def run(self) -> None:
@@ -252,74 +216,36 @@ class LookupQueue:
             # Whatever the database's default is: a snapshot older than the wait for the head would show what is gone.
             await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
             head = await connection.execute(_HEAD, [len(batch)])
-            inputs = await connection.execute(_INPUTS, {"tokens": tokens})
+            inputs = await connection.execute(INPUTS, {"tokens": tokens, "now": self._clock.now()})
             freshness = await connection.execute(_SOURCES)
             first = (await head.fetchone()).size - len(batch)  # type: ignore[union-attr]  # RETURNING gives it
             children = {row.token: row for row in await inputs.fetchall()}
             sources = tuple(_source(row) for row in await freshness.fetchall())
             now = self._clock.now()
-            decided = [self._decide(waiting, children.get(waiting.request.token), now) for waiting in batch]
-            entries = [entry for entry, _coordinator in decided]
-            await connection.execute(_INSERT, _columns(first, entries))
+            decided = [
+                self._decider.decide(
+                    each.request,
+                    children.get(each.request.token),
+                    now,
+                    each.asker_key,
+                    each.day_key,
+                    each.narrowed,
+                )
+                for each in batch
+            ]
+            await connection.execute(_INSERT, _columns(first, [each.entry for each in decided]))
+            to_review = [
+                marked.row(self._keys, one.entry, waiting.request.asker)
+                for waiting, one in zip(batch, decided, strict=True)
+                if one.review
+            ]
+            if to_review:
+                await connection.execute(marked.INSERT, marked.columns(to_review))
             faults.point("lookup.entries")
             self._commit_asked = True
             await connection.execute("COMMIT")
         faults.point("lookup.committed")
-        return [Disclosure(Answer(coordinator, sources), entry.id) for entry, coordinator in decided]
-
-    def _decide(self, waiting: _Waiting, child: Any, now: datetime) -> tuple[SealedEntry, Coordinator | None]:
-        request, asker = waiting.request, waiting.request.asker
-        assigned = child is not None and child.staff_wrapped is not None
-        relation: Relation = "case" if child is not None and asker.administration in child.administrations else "none"
-        decision = decide(
-            Question(
-                role=asker.role,
-                relation=relation,
-                purpose=request.purpose,
-                reason=request.reason,
-                assigned=assigned,
-            )
-        )
-        subject_key, coordinator = waiting.day_key, None
-        try:
-            if child is not None:
-                subject_key = (child.key_id, self._keys.ring.unwrap(child.version, child.wrapped, str(child.key_id)))
-            if decision.see:
-                coordinator = self._coordinator(child)
-        except CannotOpen:
-            # One damaged record must not take the answers of a whole batch with it.
-            log.warning("lookup: a sealed record does not open", child=str(child.id))
-            decision = Decision(see=False, basis="unreadable")
-        subject = {
-            "purpose": request.purpose,
-            "reason": request.reason,
-            "case": request.case,
-            "see": decision.see,
-            "basis": decision.basis,
-            "shown": ["coordinator"] if decision.see else [],
-        }
-        entry = seal_entry(
-            at=now,
-            kind="lookup",
-            child_id=child.id if child is not None else None,
-            asker=asker,
-            asker_key=waiting.asker_key,
-            subject=subject,
-            subject_key=subject_key,
-        )
-        return entry, coordinator
-
-    def _coordinator(self, child: Any) -> Coordinator:
-        staff = self._staff(child.staff_key, child.staff_version, child.staff_wrapped, child.staff_sealed)
-        substitute = None
-        if child.sub_wrapped is not None:
-            substitute = self._staff(child.sub_key, child.sub_version, child.sub_wrapped, child.sub_sealed).name
-        return Coordinator(staff.name, staff.phone, staff.email, child.since, substitute)
-
-    def _staff(self, key_id: UUID, version: int, wrapped: bytes, sealed: bytes) -> StaffRecord:
-        key = self._keys.ring.unwrap(version, wrapped, str(key_id))
-        fields = unseal_json(key, sealed, f"staff:{key_id}")
-        return StaffRecord("", fields["name"], fields.get("email"), fields.get("phone"))
+        return [Disclosure(Answer(each.coordinator, sources), each.entry.id) for each in decided]
 
 
 def _source(row: Any) -> Source:

@@ -12,8 +12,8 @@ from hub.store import tables
 
 
 def end(session: Session, now: datetime, offer: tables.Offer, state: str, why: str) -> None:
-    """Place, assignment, case index and waiting events end, with the reason. Letters already frozen are held back when
-    it is their turn to leave."""
+    """Place, assignment, consents, case index and waiting events end, with the reason. Letters already frozen are held
+    back when it is their turn to leave."""
     child_id = offer.child_id
     offer.state, offer.coordinator_id, offer.answered_at = state, None, now
     session.execute(
@@ -21,6 +21,12 @@ def end(session: Session, now: datetime, offer: tables.Offer, state: str, why: s
         .where(tables.Assignment.child_id == child_id, tables.Assignment.until.is_(None))
         .values(until=now)
     )
+    if state != "moved":  # what was consented to goes on with the child's other row
+        session.execute(
+            update(tables.Consent)
+            .where(tables.Consent.child_id == child_id, tables.Consent.withdrawn_at.is_(None))
+            .values(withdrawn_at=now)
+        )
     events.drop_waiting(session, why, child=child_id)
     session.execute(delete(tables.Case).where(tables.Case.child_id == child_id))
     session.execute(delete(tables.ChildSource).where(tables.ChildSource.child_id == child_id))

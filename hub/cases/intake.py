@@ -13,7 +13,7 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from hub.cases import events, quarantine, sources
+from hub.cases import events, health, quarantine, sources
 from hub.cases.advisers import StaffKeeper
 from hub.cases.changes import case_fields, deadline_of, digest_of, news_of
 from hub.clock import today
@@ -116,15 +116,16 @@ def _sort(run: Run, page: Page) -> _Page:
 
 
 def _still_asked_for(run: Run, session: Session, found: _Page) -> None:
-    """Leave out children whose family has taken its yes back since the read began. Who does so from here on waits for
-    this page's commit, and then takes away what it brought."""
+    """Leave out children whose family has taken its yes or its consent back since the read began. Who does so from here
+    on waits for this page's commit, and then takes away what it brought."""
     ids = {run.children[record.cpr].id for record in found.records.values()}
     if not ids:
         return
     in_scheme = select(tables.Assignment.child_id).where(
         among(tables.Assignment.child_id, ids), tables.Assignment.until.is_(None)
     )
-    left = ids - set(session.execute(in_scheme.with_for_update(read=True)).scalars())
+    in_it = set(session.execute(in_scheme.with_for_update(read=True)).scalars())
+    left = ids - health.readable(run.ctx, session, run.adapter, in_it)
     for reference in [ref for ref, record in found.records.items() if run.children[record.cpr].id in left]:
         del found.records[reference]
 

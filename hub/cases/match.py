@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from hub import faults
 from hub.access import log
-from hub.cases import guard, quarantine, readers, rounds, sources, target
+from hub.cases import guard, health, quarantine, readers, rounds, sources, target
 from hub.cases.numbers import Changes, moved, tokens_now
 from hub.cases.sources import Read
 from hub.clock import today
@@ -57,6 +57,8 @@ def match(ctx: Context, names: Iterable[str] = ()) -> Match:
 
 def _read(ctx: Context, adapter: Adapter, result: Read, alone: readers.Alone) -> None:
     source, now = adapter.name, ctx.clock.now()
+    if not health.presence_may_be_read(ctx, adapter):
+        return
     with ctx.database.begin() as session:
         of_source = select(func.count()).select_from(tables.Presence).where(tables.Presence.source == source)
         start = sources.begin(

@@ -198,15 +198,21 @@ def _retire(ctx: Context, session: Session, child: tables.Child, stays: tables.C
         end(session, now, offer, "moved", MOVED)
     session.execute(delete(tables.ChildSource).where(tables.ChildSource.child_id == child.id))
     session.execute(delete(tables.Custody).where(tables.Custody.child_id == child.id))
-    session.execute(
-        update(tables.Task).where(tables.Task.child_id == child.id, tables.Task.done_at.is_(None)).values(done_at=now)
-    )
+    open_ = (tables.Task.child_id == child.id, tables.Task.done_at.is_(None), tables.Task.entry_id.is_(None))
+    session.execute(update(tables.Task).where(*open_).values(done_at=now))  # not reviews of what was shown
     key = open_key(session, ctx.keys, child.key_id)
     stays_key = open_key(session, ctx.keys, stays.key_id)
     before = session.execute(select(tables.FormerNumber).where(tables.FormerNumber.child_id == child.id)).scalars()
     for row in before.all():
         digits = unseal_json(key, row.sealed, _about(child.id))
         row.child_id, row.sealed = stays.id, seal_json(stays_key, digits, _about(stays.id))
+    said: list[tables.Consent | tables.Block] = [
+        *session.execute(select(tables.Consent).where(tables.Consent.child_id == child.id)).scalars(),
+        *session.execute(select(tables.Block).where(tables.Block.child_id == child.id)).scalars(),
+    ]
+    for one in said:  # what the family has said holds for the child, by whatever number
+        about = f"{one.__tablename__}:{one.id}"
+        one.child_id, one.sealed = stays.id, seal_json(stays_key, unseal_json(key, one.sealed, about), about)
     changes.merged[child.id] = stays.id
     changes.entries.append(_entry(ctx, session, child, key, {"same_as": str(stays.id)}))
     child.token, child.eligible, child.same_as = secrets.token_bytes(32), False, stays.id

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from hub import faults
-from hub.cases import guard, intake, quarantine, readers, rounds, sources
+from hub.cases import guard, health, intake, quarantine, readers, rounds, sources
 from hub.cases.advisers import StaffKeeper
 from hub.cases.intake import Child, Run
 from hub.cases.numbers import numbers_of
@@ -46,8 +46,10 @@ class _Children:
     new: dict[str, Child]
 
 
-def _children(ctx: Context, session: Session, source: str) -> _Children:
+def _children(ctx: Context, session: Session, adapter: Adapter) -> _Children:
+    source = adapter.name
     ids = set(session.execute(select(tables.Assignment.child_id).where(tables.Assignment.until.is_(None))).scalars())
+    ids = health.readable(ctx, session, adapter, ids)
     numbers = numbers_of(ctx, session, ids, former=True)
     of_source = select(tables.ChildSource.child_id, tables.ChildSource.read_at)
     read = dict(session.execute(of_source.where(tables.ChildSource.source == source)).tuples().all())
@@ -67,7 +69,7 @@ def _read(ctx: Context, adapter: Adapter, result: Read, alone: readers.Alone) ->
     source = adapter.name
     with ctx.database.begin() as session:
         alone.state(session)
-        children = _children(ctx, session, source)
+        children = _children(ctx, session, adapter)
         if not (children.known or children.started or children.new):
             return  # nobody to ask about; nor has the source answered
         result.gone += _forget_unlisted(ctx, session, source, children)

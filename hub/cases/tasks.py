@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -31,7 +30,7 @@ def put(
         {
             "id": uuid4(),
             "kind": kind,
-            "once": hmac.digest(keys.reference, f"{kind}:{what}".encode(), "sha256"),
+            "once": keys.once(kind, what),
             "made_at": now,
         }
         | dict(columns)

@@ -170,7 +170,7 @@ def lookup(
 
 async def _ask(ctx: Context, request: Request) -> Any:
     cache = KeyCache(ctx.database, ctx.keys, ctx.clock)
-    queue = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, cache, ensure=ctx.database.ensure)
+    queue = LookupQueue(ctx, cache, ensure=ctx.database.ensure)
     writer = asyncio.create_task(queue.run())
     try:
         return await queue.ask(request)

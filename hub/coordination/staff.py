@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from hub.access.askers import COORDINATORS
 from hub.cases.advisers import keep_staff
 from hub.context import Context
 from hub.contract import StaffRecord
@@ -15,9 +16,6 @@ from hub.store import tables
 from hub.store.many import among
 from hub.store.people import open_keys
 from hub.vault import unseal_json
-
-COORDINATORS = "coordinators"
-"""`staff.source` of coordinators, who come from no administration's system but from a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +28,11 @@ class CoordinatorCard:
     email: str | None
 
 
-def add_coordinator(ctx: Context, session: Session, record: StaffRecord) -> UUID:
-    """Make somebody a coordinator (or renew what is known of one). They come last in the published order."""
-    staff_id = keep_staff(ctx, session, COORDINATORS, None, record)
+def add_coordinator(ctx: Context, session: Session, record: StaffRecord, administration: str | None = None) -> UUID:
+    """Make somebody a coordinator (or renew what is known of one). They come last in the published order. Whoever leads
+    the record's unit in that administration leads them."""
+    staff_id = keep_staff(ctx, session, COORDINATORS, administration, record)
+    session.get_one(tables.Staff, staff_id).administration = administration
     if session.get(tables.Coordinator, staff_id) is None:
         last = session.execute(select(func.coalesce(func.max(tables.Coordinator.number), 0))).scalar_one()
         session.add(tables.Coordinator(staff_id=staff_id, number=last + 1))

@@ -61,6 +61,8 @@ def write_settings(folder: Path, settings: Settings, town: Town, urls: dict[str,
             "BUF": {"name": "Børne- og Ungdomsforvaltningen", "name_en": "the Children and Youth Administration"},
             "SUF": {"name": "Sundheds- og Omsorgsforvaltningen", "name_en": "the Health and Care Administration"},
         },
+        # What a lawyer would have to say first. The town's is: the yes asks for the consent too.
+        "access": {"health_presence": "Tovby Kommunes egen hjemmel (opdigtet)", "health_consent": "with_yes"},
         "letters": {"family_url": "https://tovby.example/familie"},
         "api": {"jwks": str(folder / "jwks.json")},
         "demo": {"folder": str(folder)},

@@ -270,6 +270,71 @@ class Acceptance(Base):
     registered_by: Mapped[UUID | None] = mapped_column(ForeignKey("staff.id"))
     text_version: Mapped[str]
     at: Mapped[datetime]
+    capacity: Mapped[str | None]
+    """guardian, young (from 15) or representative; empty in answers from before this was asked."""
+    language: Mapped[str | None]
+    """Of the text they answered."""
+    evidence: Mapped[bytes | None]
+    """Sealed under the child's key: where the paper lies, or the note of the call or meeting."""
+
+
+class Consent(Base):
+    """Consent to the health data of an administration. A row for each time it is given; none is ever given again."""
+
+    __tablename__ = "consent"
+    __table_args__ = (
+        CheckConstraint("capacity in ('guardian','young','representative')", name="capacity"),
+        CheckConstraint("(capacity = 'guardian') = (guardian_id is not null)", name="who"),
+        Index("ix_consent_active", "child_id", "administration", postgresql_where="withdrawn_at is null"),
+    )
+    id: Mapped[UUID] = _id()
+    child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"))
+    administration: Mapped[str]
+    capacity: Mapped[str]
+    guardian_id: Mapped[UUID | None] = mapped_column(ForeignKey("guardian.id"))
+    how: Mapped[str]
+    """page, phone, paper or meeting."""
+    registered_by: Mapped[UUID | None] = mapped_column(ForeignKey("staff.id"))
+    text_version: Mapped[str]
+    language: Mapped[str]
+    sealed: Mapped[bytes]
+    """Under the child's key: evidence, and the representative's name."""
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
+    """When it runs out by itself."""
+    withdrawn_at: Mapped[datetime | None]
+
+    @classmethod
+    def holds(cls, at: datetime) -> ColumnElement[bool]:
+        """Whether it is given, not taken back, and not run out."""
+        return and_(cls.withdrawn_at.is_(None), cls.since <= at, or_(cls.until.is_(None), cls.until > at))
+
+
+class Block(Base):
+    """That a family has closed for an administration, or objects to it: it is shown nothing of the child meanwhile. A
+    row for each who says so; one that is lifted leaves the others'."""
+
+    __tablename__ = "block"
+    __table_args__ = (
+        CheckConstraint("kind in ('block','objection')", name="kind"),
+        CheckConstraint("capacity in ('guardian','young','representative')", name="capacity"),
+        CheckConstraint("(capacity = 'guardian') = (guardian_id is not null)", name="who"),
+        Index("ix_block_active", "child_id", "administration", postgresql_where="lifted_at is null"),
+    )
+    id: Mapped[UUID] = _id()
+    child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"))
+    administration: Mapped[str]
+    kind: Mapped[str]
+    capacity: Mapped[str]
+    guardian_id: Mapped[UUID | None] = mapped_column(ForeignKey("guardian.id"))
+    how: Mapped[str]
+    registered_by: Mapped[UUID | None] = mapped_column(ForeignKey("staff.id"))
+    text_version: Mapped[str]
+    language: Mapped[str]
+    sealed: Mapped[bytes]
+    """Under the child's key: evidence, and the representative's name."""
+    since: Mapped[datetime]
+    lifted_at: Mapped[datetime | None]
 
 
 class Assignment(Base):
@@ -428,7 +493,10 @@ class Task(Base):
     """Something a person must do: for a member of staff, or an administration when nobody is named."""
 
     __tablename__ = "task"
-    __table_args__ = (Index("uq_task_once", "once", unique=True),)
+    __table_args__ = (
+        Index("uq_task_once", "once", unique=True),
+        Index("ix_task_review", "administration", "team", postgresql_where="done_at is null and entry_id is not null"),
+    )
     id: Mapped[UUID] = _id()
     kind: Mapped[str]
     once: Mapped[bytes]
@@ -440,6 +508,10 @@ class Task(Base):
     made_at: Mapped[datetime]
     due: Mapped[date | None]
     done_at: Mapped[datetime | None]
+    team: Mapped[bytes | None]
+    """Keyed digest of administration and unit, of a task that is the leader's of a unit."""
+    entry_id: Mapped[UUID | None]
+    """The entry of the access log that is to be looked at."""
 
 
 class ProgramFit(Base):

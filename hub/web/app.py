@@ -34,7 +34,7 @@ SIGNED_IN_FOR = 8 * 60 * 60
 def build(ctx: Context) -> FastAPI:
     """The application on a context that holds the token key. Closing the context is the caller's."""
     cache = KeyCache(ctx.database, ctx.keys, ctx.clock)
-    queue = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, cache, ensure=ctx.database.ensure)
+    queue = LookupQueue(ctx, cache, ensure=ctx.database.ensure)
 
     @asynccontextmanager
     async def writing(_app: FastAPI) -> AsyncIterator[None]:

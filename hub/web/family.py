@@ -59,7 +59,8 @@ async def answer(request: Request) -> Response:
         child_id, act = UUID(fields.get("child", "")), acts[fields.get("answer", "")]
     except (ValueError, KeyError):
         return _not_open(request)
-    by = family.Answerer(guardian_id, how="page", text_version=f"page:{speak(request).language}:{_OFFER_TEXT}")
+    language = speak(request).language
+    by = family.Answerer(guardian_id, how="page", text_version=f"page:{language}:{_OFFER_TEXT}", language=language)
     try:
         await run_in_threadpool(act, context(request), child_id, by)
     except NotAllowed:

@@ -97,9 +97,7 @@ class Town:
     @asynccontextmanager
     async def queue(self, **options: Any) -> AsyncIterator[LookupQueue]:
         queue = LookupQueue(
-            self.ctx.database.conninfo,
-            self.ctx.keys,
-            self.ctx.clock,
+            self.ctx,
             KeyCache(self.ctx.database, self.ctx.keys, self.ctx.clock),
             **options,
         )

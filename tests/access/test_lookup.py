@@ -91,7 +91,7 @@ def test_refused_unknown_and_no_coordinator_look_alike_and_are_all_logged(town: 
         "no-reason",
         "no-assignment",
         "no-assignment",
-        "no-role",
+        "no-purpose",
         "no-purpose",
     ]
     assert all(rows[each.entry].kind == "lookup" for each in answers)

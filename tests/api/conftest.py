@@ -85,7 +85,7 @@ def ida(ctx: Context) -> UUID:
 
 @pytest.fixture
 def app(ctx: Context) -> FastAPI:
-    queue = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, KeyCache(ctx.database, ctx.keys, ctx.clock))
+    queue = LookupQueue(ctx, KeyCache(ctx.database, ctx.keys, ctx.clock))
 
     @asynccontextmanager
     async def writing(_app: FastAPI) -> AsyncIterator[None]:

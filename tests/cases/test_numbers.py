@@ -69,7 +69,7 @@ def coordinator_shown(world, cpr: str) -> bool:
 
     async def ask() -> bool:
         cache = KeyCache(ctx.database, ctx.keys, ctx.clock)
-        queue = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, cache)
+        queue = LookupQueue(ctx, cache)
         writer = asyncio.create_task(queue.run())
         try:
             request = Request(STAFF, ctx.keys.lookup_token(cpr), "case", reason="Mødet på onsdag")

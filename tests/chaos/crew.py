@@ -27,6 +27,7 @@ from typing import Self, TypeVar, Union
 from uuid import UUID
 
 import httpx2 as httpx
+import tomlkit
 from rich.console import Console
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
@@ -258,7 +259,7 @@ class Crew:
         if name in self._doomed and isinstance(self.plan, Crash):
             environment["TOVHOLDER_CRASH"] = f"{self.plan.point}:{self.plan.times}"
         if program := self._elsewhere.get(name):
-            environment |= at(program)
+            environment |= at(program) | {"TOVHOLDER_SETTINGS": str(self._settings_for(program))}
         with self._log(name).open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "hub.cli", *words.get(name, ["worker", "--queue", "letters"])],
@@ -270,6 +271,15 @@ class Crew:
         with self._lock:
             self._processes[name] = process
         return process
+
+    def _settings_for(self, program: Path) -> Path:
+        """The town's settings without what that program does not know yet: an operator adds it when all are new."""
+        asked = "from hub.settings import Settings; print(*Settings.model_fields)"
+        known = set(said_by(program, asked).split()) | {"plugins"}
+        values = tomlkit.parse((self.place / "tovholder.toml").read_text())
+        file = self.place / "tovholder-former.toml"
+        file.write_text(tomlkit.dumps({name: value for name, value in values.items() if name in known}))
+        return file
 
     def _note(self, name: str, code: int) -> None:
         if code == -signal.SIGKILL:
@@ -390,6 +400,14 @@ class Crew:
 def at(program: Path) -> dict[str, str]:
     """What a process needs in its environment to run the program, and the plugins, of a checkout in this folder."""
     return {"PYTHONPATH": os.pathsep.join(map(str, (program, *sorted((program / "plugins").iterdir()))))}
+
+
+def said_by(program: Path, code: str) -> str:
+    """What a line of Python prints when it is run with the program of a checkout in this folder."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=at(program), capture_output=True, text=True, check=True, cwd="/"
+    )
+    return done.stdout.strip()
 
 
 def _processes() -> list[tuple[int, str]]:

@@ -39,7 +39,7 @@ def test_the_first_lookup_after_it_is_served(machine_siblings, part):
     cache = KeyCache(ctx.database, ctx.keys, ctx.clock)
 
     async def run() -> list[Disclosure]:
-        queue = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, cache, ensure=ctx.database.ensure, patience=60)
+        queue = LookupQueue(ctx, cache, ensure=ctx.database.ensure, patience=60)
         writer = asyncio.create_task(queue.run())
         try:
             found = [await queue.ask(request)]

@@ -119,7 +119,7 @@ def test_lookups_show_nothing_and_come_back(busy, admin, kind):
 
     async def run() -> list[Any]:
         cache = KeyCache(ctx.database, ctx.keys, ctx.clock)
-        queue = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, cache, ensure=ctx.database.ensure)
+        queue = LookupQueue(ctx, cache, ensure=ctx.database.ensure)
         writer = asyncio.create_task(queue.run())
         try:
             found = [await queue.ask(request)]
@@ -147,7 +147,7 @@ def test_a_lookup_with_a_connection_is_served_when_others_get_none(siblings, adm
 
     async def run() -> list[Any]:
         cache = KeyCache(ctx.database, ctx.keys, ctx.clock)
-        queue = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, cache)
+        queue = LookupQueue(ctx, cache)
         writer = asyncio.create_task(queue.run())
         try:
             await queue.ask(request)
@@ -266,7 +266,7 @@ class TestFullDisk:
 
         async def ask_until_it_fails() -> list[Any]:
             cache = KeyCache(ctx.database, ctx.keys, ctx.clock)
-            queue = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, cache)
+            queue = LookupQueue(ctx, cache)
             writer = asyncio.create_task(queue.run())
             found: list[Any] = []
             try:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from hub import Later, Refused, Sent, State, TryAgain, Unsure, family
+from hub import Later, Refused, Sent, State, TryAgain, Unsure, consents, family
 from hub.access.askers import KeyCache
 from hub.access.log import Asker
 from hub.access.lookup import Answer, LookupQueue, Request
@@ -269,7 +269,7 @@ class TestAgainstALookup:
 
     async def _queue(self, races, work):
         ctx = races.ctx
-        queue = LookupQueue(ctx.database.conninfo, ctx.keys, ctx.clock, KeyCache(ctx.database, ctx.keys, ctx.clock))
+        queue = LookupQueue(ctx, KeyCache(ctx.database, ctx.keys, ctx.clock))
         writer = asyncio.create_task(queue.run())
         try:
             return await work(queue)
@@ -315,4 +315,18 @@ class TestAgainstALookup:
 
         before, after = self.ask_during(races, GROWING, come_of_age)
         assert (before.coordinator is not None, after.coordinator) == (True, None)
+        assert races.log_is_gapless()
+
+    def test_an_administration_that_is_closed_while_a_lookup_waits_is_shown_nothing(self, races):
+        world = races.world
+        world.accepted(KARLA, guardians=(MOTHER,))
+        by = consents.Speaker("guardian", "page", "block/test", "da", world.guardian(MOTHER))
+
+        def close() -> None:
+            consents.close(races.ctx, world.child(KARLA), "SOF", by)
+
+        before, after = self.ask_during(races, KARLA, close)
+        assert (before.coordinator is not None, after.coordinator) == (True, None)
+        consents.open_again(races.ctx, world.child(KARLA), "SOF", by)
+        assert self.ask_during(races, KARLA, close)[0].coordinator is not None
         assert races.log_is_gapless()

@@ -6,16 +6,17 @@ ends as with one program alone.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from hub.store import schema
+from hub.store.database import Database
 from tests.chaos.check import Outcome, compare
-from tests.chaos.crew import Crew, at
+from tests.chaos.crew import Crew, said_by
 
 FORMER = Path(__file__).parents[1] / "former"
 CHILDREN, DAYS = 80, 2
@@ -32,13 +33,6 @@ def former(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = "import hub, tovholder_sof_case as plugin; print(hub.__file__, plugin.__file__, sep='\\n')"
     assert all(line.startswith(f"{folder}/") for line in said_by(folder, files).splitlines())
     return folder
-
-
-def said_by(program: Path, code: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=at(program), capture_output=True, text=True, check=True, cwd="/"
-    )
-    return done.stdout.strip()
 
 
 def lived(elsewhere: dict[str, Path]) -> Outcome:
@@ -61,3 +55,11 @@ def test_former_and_new_programs_work_side_by_side(alone: Outcome, former: Path,
     found = lived(dict.fromkeys(names, former))
     assert compare(alone, found) == []
     assert found.lookups
+
+
+def test_the_former_program_is_another_than_this_one(former: Path, database: Database) -> None:
+    """Else this shows nothing: it was made for an earlier schema, which the new one still fits."""
+    said = said_by(former, "from hub.store import schema; print(schema.newest())")
+    assert said < schema.newest()
+    with database.engine.connect() as connection:
+        assert said in connection.execute(text("SELECT revision FROM program_fit")).scalars().all()

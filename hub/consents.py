@@ -1,0 +1,326 @@
+"""What a family gives and closes by administration: consent to health data, block, objection. Each act is one
+transaction and ends with its entry in the access log, taken last: a no is obeyed by whatever comes after.
+
+A yes to one is anybody's to give who speaks for the child, and a no is anybody's too: a consent that one guardian takes
+back is gone, also when the other gave it; an administration that two have closed is closed until both have opened it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from sqlalchemy import ColumnElement, event, exists, select, update
+from sqlalchemy.orm import Session
+
+from hub import journal
+from hub.access import log
+from hub.access.askers import PersonKeyPair, asker_key
+from hub.cases import health
+from hub.clock import today
+from hub.context import Context
+from hub.errors import NotAllowed
+from hub.identity import parse
+from hub.store import tables
+from hub.store.people import open_key
+from hub.vault import seal_json, unseal_json
+
+How = Literal["page", "phone", "paper", "meeting"]
+Capacity = Literal["guardian", "young", "representative"]
+YOUNG = 15
+"""Years: from then the young person speaks for themselves (consent to treatment; Digital Post from the same age)."""
+_ADULT = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who speaks for the child, in which capacity, how it came, which text they had before them, and the member of
+    staff who wrote it down. `evidence` says where the paper lies, or what was noted of the call or meeting."""
+
+    capacity: Capacity
+    how: How
+    text_version: str
+    language: str
+    guardian_id: UUID | None = None
+    """Of a guardian, and of no other."""
+    representative: str | None = None
+    """The name of a representative with a mandate; what the mandate is stands in `evidence`."""
+    evidence: str | None = None
+    registered_by: log.Asker | None = None
+    again: UUID | None = None
+    """The act's own id, when it is one from the journal that a restored database has lost."""
+
+
+def give(ctx: Context, child_id: UUID, administration: str, by: Speaker, until: datetime | None = None) -> None:
+    """Consent to the health data of an administration; until a time (UTC) where one is given. Twice is once.
+
+    Raises NotAllowed when the administration has no health data by the settings, or the speaker may not consent."""
+    if administration not in ctx.settings.access.health:
+        raise NotAllowed(f"access.health of the settings does not name {administration}")
+    with ctx.database.begin() as session:
+        act = _Act.begin(ctx, session, child_id, by)
+        if by.capacity == "guardian" and act.age >= YOUNG:
+            raise NotAllowed(f"from {YOUNG} the young person consents to health data, and no guardian")
+        holds = (*_of(tables.Consent, child_id, administration, by), tables.Consent.holds(ctx.clock.now()))
+        if session.execute(select(exists().where(*holds))).scalar_one():
+            return
+        session.add(tables.Consent(**act.fields("consent"), administration=administration, until=until))
+        act.write_down("consent", "given", administration, {"until": until.isoformat() if until else None})
+
+
+def take_back(ctx: Context, child_id: UUID, administration: str, by: Speaker) -> None:
+    """The consent to an administration's health data ends, whoever gave it, and what was read by it is forgotten, in
+    this transaction. Where there is none nothing changes. Raises NotAllowed when the speaker has no say."""
+    with ctx.database.begin() as session:
+        act = _Act.begin(ctx, session, child_id, by)
+        if health.take_back(ctx, session, child_id, administration):
+            act.write_down("consent", "withdrawn", administration)
+
+
+def close(
+    ctx: Context, child_id: UUID, administration: str, by: Speaker, kind: Literal["block", "objection"] = "block"
+) -> None:
+    """Nobody of the administration is shown anything of the child from here on. Closed twice is closed once.
+
+    Raises NotAllowed when the settings name no such administration, or the speaker has no say."""
+    if administration not in ctx.settings.administrations:
+        raise NotAllowed(f"there is no administration {administration}")
+    with ctx.database.begin() as session:
+        act = _Act.begin(ctx, session, child_id, by)
+        mine = (*_of(tables.Block, child_id, administration, by), tables.Block.lifted_at.is_(None))
+        if session.execute(select(exists().where(*mine, tables.Block.kind == kind))).scalar_one():
+            return
+        session.add(tables.Block(**act.fields("block"), administration=administration, kind=kind))
+        act.write_down("block", kind, administration)
+
+
+def open_again(ctx: Context, child_id: UUID, administration: str, by: Speaker) -> None:
+    """What the speaker closed is open again, unless another has closed it too. Where they have not, nothing changes.
+
+    Raises NotAllowed when the speaker has no say."""
+    with ctx.database.begin() as session:
+        act = _Act.begin(ctx, session, child_id, by)
+        mine = (*_of(tables.Block, child_id, administration, by), tables.Block.lifted_at.is_(None))
+        lifted = session.execute(
+            update(tables.Block)
+            .where(*mine, tables.Block.since <= act.now)
+            .values(lifted_at=act.now)
+            .returning(tables.Block.id)
+        ).all()
+        if lifted:
+            act.write_down("block", "lifted", administration)
+
+
+def run_out(ctx: Context) -> int:
+    """End the consents that have run out by now, with what was read by them. Gives how many; each its own
+    transaction."""
+    out = (tables.Consent.withdrawn_at.is_(None), tables.Consent.until <= ctx.clock.now())
+    with ctx.database.session() as session:
+        found = session.execute(select(tables.Consent.child_id, tables.Consent.administration).where(*out)).all()
+    for child_id, administration in sorted({(row.child_id, row.administration) for row in found}):
+        with ctx.database.begin() as session:
+            if health.run_out(ctx, session, child_id, administration):
+                key_id = session.get_one(tables.Child, child_id).key_id
+                child_key = (key_id, open_key(session, ctx.keys, key_id))
+                system = asker_key(session, ctx.keys, log.SYSTEM)
+                said = {"answer": "run out", "administration": administration}
+                log.append(session, [_entry(ctx, child_id, child_key, log.SYSTEM, system, "consent", said)])
+    return len(found)
+
+
+def again(ctx: Context, child_id: UUID, guardian_id: UUID | None, fields: dict[str, Any]) -> None:
+    """Do an act that a restored database has lost, as the journal tells of it, as of the clock's time. What it knows
+    changes nothing. Raises NotAllowed, CannotOpen."""
+    who = fields["registered_by"]
+    by = Speaker(
+        fields["capacity"],
+        fields["how"],
+        fields["text"],
+        fields["language"],
+        guardian_id,
+        fields["representative"],
+        fields["evidence"],
+        log.Asker(**who) if who else None,
+        UUID(fields["answer"]),
+    )
+    administration, says = fields["administration"], fields["says"]
+    if says == "given":
+        until = fields["until"]
+        give(ctx, child_id, administration, by, datetime.fromisoformat(until) if until else None)
+    elif says == "withdrawn":
+        take_back(ctx, child_id, administration, by)
+    elif says == "lifted":
+        open_again(ctx, child_id, administration, by)
+    else:
+        close(ctx, child_id, administration, by, says)
+
+
+def with_yes(
+    ctx: Context, child_id: UUID, child_key: bytes, by: Speaker, registered_by: UUID | None
+) -> list[tables.Consent]:
+    """The consents that a family's yes holds, where the settings say that its text asks for them."""
+    access = ctx.settings.access
+    if access.health_consent != "with_yes":
+        return []
+    return [
+        tables.Consent(
+            **_said("consent", uuid4(), child_id, child_key, by, registered_by, ctx.clock.now()), administration=name
+        )
+        for name in sorted(access.health & ctx.settings.administrations.keys())
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """An act under way: the child's row locked, the speaker known to have a say, and the keys of both."""
+
+    ctx: Context
+    session: Session
+    child: tables.Child
+    child_key: bytes
+    age: int
+    by: Speaker
+    now: datetime
+    asker: log.Asker
+    asker_key: PersonKeyPair
+    staff: UUID | None
+    guardian_token: bytes | None
+    id: UUID
+
+    @classmethod
+    def begin(cls, ctx: Context, session: Session, child_id: UUID, by: Speaker) -> _Act:
+        """Raises NotAllowed when there is no such child under 18, or the speaker has no say."""
+        # No key lock: what only refers to the child (a page of cases) need not wait, nor this for it.
+        child = session.get(tables.Child, child_id, with_for_update={"key_share": True})
+        if child is None or child.same_as is not None:
+            raise NotAllowed("this child is not known")
+        key = open_key(session, ctx.keys, child.key_id)
+        age = parse(unseal_json(key, child.sealed, f"child:{child_id}")["cpr"]).age(today(ctx.clock))
+        if age >= _ADULT:
+            raise NotAllowed("the child is 18: nobody else speaks for them now")
+        guardian = _guardian(ctx, session, child_id, by) if by.capacity == "guardian" else None
+        _has_a_say(by, age)
+        own = (child.key_id, key)
+        asker, asker_pair = log.Asker(str(child_id), "", "young"), own
+        staff = None
+        if by.registered_by is not None:
+            asker, asker_pair = by.registered_by, asker_key(session, ctx.keys, by.registered_by)
+            staff = session.execute(select(tables.Staff.id).where(tables.Staff.key_id == asker_pair[0])).scalar_one()
+        elif guardian is not None:
+            asker = log.Asker(str(guardian.id), "", "guardian")
+            asker_pair = (guardian.key_id, open_key(session, ctx.keys, guardian.key_id))
+        token = guardian.token if guardian is not None else None
+        act = by.again or uuid4()
+        return cls(ctx, session, child, key, age, by, ctx.clock.now(), asker, asker_pair, staff, token, act)
+
+    def fields(self, table: str) -> dict[str, Any]:
+        return _said(table, self.id, self.child.id, self.child_key, self.by, self.staff, self.now)
+
+    def write_down(self, kind: str, says: str, administration: str, more: dict[str, str | None] | None = None) -> None:
+        """In the log, taken last; and in the journal once it is committed."""
+        ctx, by = self.ctx, self.by
+        said = {"answer": says, "administration": administration, "how": by.how, "capacity": by.capacity}
+        own = (self.child.key_id, self.child_key)
+        log.append(self.session, [_entry(ctx, self.child.id, own, self.asker, self.asker_key, kind, said)])
+        if by.again is not None:
+            return
+        kept = {
+            "answer": str(self.id),
+            "says": says,
+            "child": self.child.token.hex(),
+            "guardian": self.guardian_token.hex() if self.guardian_token is not None else None,
+            "administration": administration,
+            "capacity": by.capacity,
+            "how": by.how,
+            "text": by.text_version,
+            "language": by.language,
+            "representative": by.representative,
+            "evidence": by.evidence,
+            "registered_by": asdict(by.registered_by) if by.registered_by is not None else None,
+        } | (more or {})
+        event.listen(self.session, "after_commit", lambda _session: journal.write(ctx, kept), once=True)
+
+
+def _guardian(ctx: Context, session: Session, child_id: UUID, by: Speaker) -> tables.Guardian:
+    """Raises NotAllowed without custody today."""
+    custody = exists().where(
+        tables.Custody.child_id == child_id,
+        tables.Custody.guardian_id == tables.Guardian.id,
+        tables.Custody.holds(today(ctx.clock)),
+    )
+    found = session.execute(
+        select(tables.Guardian).where(tables.Guardian.id == by.guardian_id, custody)
+    ).scalar_one_or_none()
+    if found is None:
+        raise NotAllowed("whoever answers has no custody of this child today")
+    return found
+
+
+def _has_a_say(by: Speaker, age: int) -> None:
+    if (by.capacity == "guardian") != (by.guardian_id is not None):
+        raise NotAllowed("a guardian is named where a guardian speaks, and nowhere else")
+    if by.capacity == "young" and age < YOUNG:
+        raise NotAllowed(f"a child speaks for themselves from {YOUNG}")
+    if by.capacity == "representative" and not (by.representative and by.evidence and by.registered_by):
+        raise NotAllowed("of a representative: write down the name and the mandate, and sign in as staff")
+    if by.registered_by is None and by.how != "page":
+        raise NotAllowed("what comes by phone, paper or in a meeting is registered by a member of staff")
+
+
+def _of(
+    table: type[tables.Consent] | type[tables.Block], child_id: UUID, administration: str, by: Speaker
+) -> tuple[ColumnElement[bool], ...]:
+    """The speaker's own rows."""
+    return (
+        table.child_id == child_id,
+        table.administration == administration,
+        table.capacity == by.capacity,
+        table.guardian_id.is_not_distinct_from(by.guardian_id),
+    )
+
+
+def _said(
+    table: str,
+    row: UUID,
+    child_id: UUID,
+    child_key: bytes,
+    by: Speaker,
+    registered_by: UUID | None,
+    now: datetime,
+) -> dict[str, Any]:
+    """The columns that tell who said it, and how."""
+    sealed = {"evidence": by.evidence, "representative": by.representative}
+    return {
+        "id": row,
+        "child_id": child_id,
+        "capacity": by.capacity,
+        "guardian_id": by.guardian_id,
+        "how": by.how,
+        "registered_by": registered_by,
+        "text_version": by.text_version,
+        "language": by.language,
+        "sealed": seal_json(child_key, sealed, f"{table}:{row}"),
+        "since": now,
+    }
+
+
+def _entry(
+    ctx: Context,
+    child_id: UUID,
+    child_key: PersonKeyPair,
+    asker: log.Asker,
+    key: PersonKeyPair,
+    kind: str,
+    said: dict[str, str],
+) -> log.SealedEntry:
+    return log.seal_entry(
+        at=ctx.clock.now(),
+        kind=kind,
+        child_id=child_id,
+        asker=asker,
+        asker_key=key,
+        subject=said,
+        subject_key=child_key,
+    )
