@@ -7,6 +7,7 @@ answer. What is shown of a coordinator comes out of a Disclosure: there is none 
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import structlog
 from fastapi import APIRouter, Request
@@ -122,7 +123,7 @@ def form_page(
     *,
     status: int,
     unavailable: bool,
-    **values: object,
+    **values: Any,
 ) -> Response:
     """A form that asks for a purpose and perhaps a reason, with what was written and what must be put right."""
     english = speak(request).language == "en"
