@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import demo, growth, letter, lookup, match, parts, read, sequencer
+from bench import demo, growth, letter, lookup, match, parts, read, same_answer, sequencer
 from bench.machine import describe
 from bench.measure import Result
 from bench.report import show
@@ -18,6 +18,7 @@ WIDTH = 130
 """Characters to a line where the tables go to a file."""
 BENCHES = {
     "lookup": lookup.run,
+    "same_answer": same_answer.run,
     "sequencer": sequencer.run,
     "letter": letter.run,
     "match": match.run,

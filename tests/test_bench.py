@@ -11,12 +11,16 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
+
+from bench import same_answer
 
 ROOT = Path(__file__).parents[1]
 SIDES = {
     "lookup": {"hub", "constant answer", "one transaction each"},
+    "same_answer": {"unknown", "refused", "no coordinator", "closed", "shown"},
     "sequencer": {"hub", "a row each, in order", "a row each, in no order", "batches of sealed rows"},
     "letter": {"hub", "Typst alone"},
     "match": {"hub", "files and COPY", "nothing changed"},
@@ -68,6 +72,22 @@ def test_bench_runs_every_side_and_leaves_nothing(name: str, tmp_path: Path) -> 
         each = [a / b for a, b in zip(made["sides"][ratio["of"]], made["sides"][ratio["to"]], strict=True)]
         assert ratio["each"] == pytest.approx(each)
     assert made["title"] in done.stdout
+
+
+def test_the_distance_of_two_distributions_is_the_largest_between_them() -> None:
+    assert same_answer.ks([1, 2, 3, 4], [1, 2, 3, 4]) == 0
+    assert same_answer.ks([1, 2], [3, 4]) == 1
+    assert same_answer.ks([1, 2, 3, 4], [3, 4, 5, 6]) == 0.5
+    assert same_answer.ks([1, 1, 1, 5], [1, 5, 5, 5]) == 0.5
+    random = Random(1)
+
+    def further(than: float) -> int:
+        """How often two samples are further apart than chance makes them, of 60."""
+        pairs = [([random.gauss(0) for _ in range(300)], [random.gauss(than) for _ in range(300)]) for _ in range(60)]
+        return sum(same_answer.ks(*pair) > same_answer.chance(300, 300) for pair in pairs)
+
+    assert further(0) <= 8  # 3 are to be expected
+    assert further(0.5) == 60
 
 
 def test_an_unknown_bench_is_refused_with_the_names_there_are(tmp_path: Path) -> None:

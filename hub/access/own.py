@@ -22,6 +22,7 @@ from hub.access import log
 from hub.access.askers import PersonKeyPair, day_key
 from hub.access.log import Asker, Disclosure, SealedEntry
 from hub.access.lookup import LogUnavailable
+from hub.access.policy import Question, decide
 from hub.clock import Clock, today
 from hub.errors import NotAllowed
 from hub.identity import parse
@@ -86,11 +87,22 @@ def _read(database: Database, keys: Keys, clock: Clock, guardian_id: UUID, reade
         value, shown = reader(session, children)
         if not shown.keys() <= children.keys():
             raise NotAllowed("a page for a guardian may only show children the guardian has custody of today")
+        decision = decide(Question(frozenset({"guardian"}), KIND, frozenset({"custody"})))
+        if not decision.see:
+            raise NotAllowed("the policy gives guardians no page")
         asker_key = (guardian.key_id, open_key(session, keys, guardian.key_id))
         entries = [
-            _entry(clock, guardian_id, asker_key, child, (children[child].key_id, children[child].key), shown[child])
+            _entry(
+                clock,
+                guardian_id,
+                asker_key,
+                child,
+                (children[child].key_id, children[child].key),
+                shown[child],
+                decision.basis,
+            )
             for child in sorted(shown)
-        ] or [_entry(clock, guardian_id, asker_key, None, day_key(session, keys, day), ())]
+        ] or [_entry(clock, guardian_id, asker_key, None, day_key(session, keys, day), (), decision.basis)]
         log.append(session, entries)
         # The head is ours now: whoever changes what may be seen has done so before, or comes after this commit.
         if _visible(session, guardian_id, day) != before:
@@ -132,6 +144,7 @@ def _entry(
     child_id: UUID | None,
     subject_key: PersonKeyPair,
     shown: Sequence[str],
+    basis: str,
 ) -> SealedEntry:
     return log.seal_entry(
         at=clock.now(),
@@ -139,6 +152,6 @@ def _entry(
         child_id=child_id,
         asker=Asker(str(guardian_id), "", "guardian"),
         asker_key=asker_key,
-        subject={"purpose": KIND, "see": child_id is not None, "basis": "custody", "shown": list(shown)},
+        subject={"purpose": KIND, "see": child_id is not None, "basis": basis, "shown": list(shown)},
         subject_key=subject_key,
     )

@@ -1,9 +1,9 @@
-"""A look at a sealed record that is about no child the hub knows: a record in quarantine. It may name anybody, so it is
-a look like any other: with a reason, and with its entry durable before it is shown."""
+"""Looks that are about no one child: a record in quarantine, which may name anybody, and the looks that wait for a
+review. Each is a look like any other: by the policy, and with its entry durable before it is shown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -14,14 +14,13 @@ from hub.access import log
 from hub.access.askers import asker_key, day_key
 from hub.access.log import Asker, Disclosure
 from hub.access.lookup import LogUnavailable
+from hub.access.policy import REASON_AT_LEAST, Decision, Question, decide
 from hub.clock import Clock, today
 from hub.errors import NotAllowed
 from hub.store.database import Database
 from hub.vault import Keys
 
 KIND = "record"
-SHORTEST_REASON = 10
-"""Characters: a reason that says less says nothing to whoever reviews it."""
 
 T = TypeVar("T")
 
@@ -31,26 +30,50 @@ def look(
 ) -> Disclosure[T]:
     """What `opener` reads, released only after its entry is durable. `shown` says in the log which record it was.
 
-    Raises NotAllowed without a reason worth the name, LogUnavailable when the log cannot be written."""
-    if len(reason.strip()) < SHORTEST_REASON:
+    Raises NotAllowed without the role or a reason worth the name, LogUnavailable when the log cannot be written."""
+    decision = decide(Question(frozenset(asker.role.split()), KIND, reason=reason))
+    if not decision.see:
         raise NotAllowed(
-            f"say in at least {SHORTEST_REASON} characters why the record must be seen: it stands in the log"
+            f"say in at least {REASON_AT_LEAST} characters why the record must be seen: it stands in the log"
+            if decision.basis == "no-reason"
+            else "only an operator may see a record that could not be read"
         )
+    return show(
+        database, keys, clock, asker, KIND, decision, lambda session: (opener(session), [shown]), reason=reason.strip()
+    )
+
+
+def show(
+    database: Database,
+    keys: Keys,
+    clock: Clock,
+    asker: Asker,
+    kind: str,
+    decision: Decision,
+    opener: Callable[[Session], tuple[T, Sequence[str]]],
+    *,
+    reason: str | None = None,
+) -> Disclosure[T]:
+    """What `opener` reads, released only after its entry is durable. It gives the value, and codes of what is shown.
+
+    Raises NotAllowed when the decision is no, LogUnavailable when the log cannot be written."""
+    if not decision.see:
+        raise NotAllowed("this is not yours to see")
     try:
         with database.begin() as session:
-            value = opener(session)
+            value, shown = opener(session)
             entry = log.seal_entry(
                 at=clock.now(),
-                kind=KIND,
+                kind=kind,
                 child_id=None,
                 asker=asker,
                 asker_key=asker_key(session, keys, asker),
                 subject={
-                    "purpose": KIND,
-                    "reason": reason.strip(),
+                    "purpose": kind,
+                    "reason": reason,
                     "see": True,
-                    "basis": "operations",
-                    "shown": [shown],
+                    "basis": decision.basis,
+                    "shown": list(shown),
                 },
                 subject_key=day_key(session, keys, today(clock)),
             )

@@ -6,8 +6,9 @@ answer. When the log cannot be written, the answer is 503 and nothing is shown.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, FastAPI, Header, Request, Response
@@ -16,14 +17,16 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from hub.access import lookup
-from hub.access.log import Disclosure
+from hub.access.log import Asker, Disclosure
 from hub.access.policy import PURPOSES
 from hub.api.tokens import Tokens
 from hub.context import Context
 from hub.errors import BadRecord, NotAllowed, TryAgain
-from hub.identity import parse
+from hub.identity import Cpr, parse
 
 router = APIRouter(prefix="/api/v1")
+AT_ONCE = 100
+"""Children in one batch."""
 
 
 class LookupRequest(BaseModel):
@@ -31,6 +34,16 @@ class LookupRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     cpr: str = Field(min_length=10, max_length=12)
+    purpose: str = Field(max_length=40, examples=sorted(PURPOSES))
+    reason: str | None = Field(default=None, max_length=1000)
+    case: str | None = Field(default=None, max_length=100)
+
+
+class BatchRequest(BaseModel):
+    """A worklist: up to 100 children, asked for one purpose."""
+
+    model_config = ConfigDict(extra="forbid")
+    cprs: list[Annotated[str, Field(max_length=100)]] = Field(min_length=1, max_length=AT_ONCE)
     purpose: str = Field(max_length=40, examples=sorted(PURPOSES))
     reason: str | None = Field(default=None, max_length=1000)
     case: str | None = Field(default=None, max_length=100)
@@ -60,6 +73,18 @@ class LookupAnswer(BaseModel):
     entry: UUID
 
 
+class NoNumber(BaseModel):
+    """In the place of a number that can be nobody's: what is wrong with it. It is not a lookup, and has no entry."""
+
+    error: str
+
+
+class BatchAnswer(BaseModel):
+    """For each number, in the order asked, what a lookup of it alone would have given."""
+
+    answers: list[LookupAnswer | NoNumber]
+
+
 def help_line(phone: str) -> str:
     """The line every answer carries, whatever it says."""
     return f"Er du i tvivl, så ring til {phone}." if phone else "Er du i tvivl, så spørg din leder."
@@ -83,31 +108,85 @@ def answer(disclosure: Disclosure[lookup.Answer], phone: str) -> LookupAnswer:
     )
 
 
-@router.post("/lookups")
-async def look_up(
-    body: LookupRequest, request: Request, authorization: Annotated[str | None, Header()] = None
-) -> Response:
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    detail: str
+
+
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The body cannot be read."},
+    401: {"model": Problem, "description": "No good bearer token."},
+    422: {"model": Problem, "description": "Something is wrong with the body; it is not repeated."},
+    503: {"model": Problem, "description": "The access log cannot be written, or too many wait: try again."},
+}
+Authorization = Annotated[str | None, Header()]
+
+
+@router.post("/lookups", response_model=LookupAnswer, responses=_PROBLEMS)
+async def look_up(body: LookupRequest, request: Request, authorization: Authorization = None) -> Response:
     """Look up a child's coordinator."""
-    state = request.app.state
-    scheme, _, token = (authorization or "").partition(" ")
-    try:
-        if scheme.lower() != "bearer":
-            raise NotAllowed("no bearer token")
-        asker = state.tokens.check(token)
-    except NotAllowed:
-        return _error(401, "Send en gyldig bearer-token.", {"WWW-Authenticate": "Bearer"})
+    asked = _asked(request, body, authorization)
+    if isinstance(asked, Response):
+        return asked
     try:
         number = parse(body.cpr)
     except BadRecord as error:
         return _error(422, f"cpr: {error}")
+    return await _answers(request, [_question(request, asked, body, number)], lambda made: made[0])
+
+
+@router.post("/lookups/batch", response_model=BatchAnswer, responses=_PROBLEMS)
+async def look_up_all(body: BatchRequest, request: Request, authorization: Authorization = None) -> Response:
+    """Look up the coordinators of up to 100 children: each is a lookup of its own, with its own entry."""
+    asked = _asked(request, body, authorization)
+    if isinstance(asked, Response):
+        return asked
+    questions: dict[int, lookup.Request] = {}
+    problems: dict[int, NoNumber] = {}
+    for place, cpr in enumerate(body.cprs):
+        try:
+            questions[place] = _question(request, asked, body, parse(cpr))
+        except BadRecord as error:
+            problems[place] = NoNumber(error=f"cpr: {error}")
+
+    def in_order(made: list[LookupAnswer]) -> BatchAnswer:
+        found: dict[int, LookupAnswer | NoNumber] = dict(zip(questions, made, strict=True))
+        return BatchAnswer(answers=[(found | problems)[place] for place in range(len(body.cprs))])
+
+    return await _answers(request, list(questions.values()), in_order)
+
+
+def _asked(request: Request, body: LookupRequest | BatchRequest, authorization: str | None) -> Asker | Response:
+    """Who asks, or why they get no answer."""
+    scheme, _, token = (authorization or "").partition(" ")
+    try:
+        if scheme.lower() != "bearer":
+            raise NotAllowed("no bearer token")
+        asker: Asker = request.app.state.tokens.check(token)
+    except NotAllowed:
+        return _error(401, "Send en gyldig bearer-token.", {"WWW-Authenticate": "Bearer"})
     if body.purpose not in PURPOSES:
         return _error(422, f"purpose: use one of {', '.join(sorted(PURPOSES))}")
-    question = lookup.Request(asker, state.ctx.keys.lookup_token(number.digits), body.purpose, body.reason, body.case)
+    return asker
+
+
+def _question(request: Request, asker: Asker, body: LookupRequest | BatchRequest, number: Cpr) -> lookup.Request:
+    token = request.app.state.ctx.keys.lookup_token(number.digits)
+    return lookup.Request(asker, token, body.purpose, body.reason, body.case)
+
+
+async def _answers(
+    request: Request, questions: list[lookup.Request], say: Callable[[list[LookupAnswer]], BaseModel]
+) -> Response:
+    """What is said of the answers, all of which are there; 503 when one is not."""
+    state = request.app.state
     try:
-        disclosure = await state.lookups.ask(question)
+        disclosures = await state.lookups.ask_all(questions)
     except TryAgain as error:
         return _error(503, str(error), {"Retry-After": "1"})
-    made = answer(disclosure, state.ctx.settings.municipality.phone)
+    phone = state.ctx.settings.municipality.phone
+    made = say([answer(disclosure, phone) for disclosure in disclosures])
     return Response(made.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
@@ -129,5 +208,6 @@ def attach(app: FastAPI, ctx: Context) -> None:
 
 
 def _place(where: tuple[str | int, ...]) -> str:
-    known = [str(part) for part in where[1:] if part in LookupRequest.model_fields]
+    fields = LookupRequest.model_fields.keys() | BatchRequest.model_fields.keys()
+    known = [str(part) for part in where[1:] if part in fields]
     return ".".join(known) or str(where[0])

@@ -120,7 +120,8 @@ def plugins_list(as_json: Json = False) -> None:
 
 @coordinators_app.command("import")
 def coordinators_import(file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)]) -> None:
-    """Read coordinators from a CSV file with the columns id, name, phone, email. Doing it again renews them."""
+    """Read coordinators from a CSV file with the columns id, name, phone, email, and unit, administration where leaders
+    are to see their own team's families. `id` is the one they sign in with. Doing it again renews them."""
     with context(with_token=False) as ctx, file.open(encoding="utf-8-sig", newline="") as handle:
         reader = csv.DictReader(handle)
         if not {"id", "name"} <= set(reader.fieldnames or []):
@@ -128,8 +129,14 @@ def coordinators_import(file: Annotated[Path, typer.Argument(exists=True, dir_ok
         with ctx.database.begin() as session:
             rows = list(reader)
             for row in rows:
-                record = StaffRecord(row["id"], row["name"], row.get("email") or None, row.get("phone") or None)
-                add_coordinator(ctx, session, record)
+                record = StaffRecord(
+                    row["id"],
+                    row["name"],
+                    row.get("email") or None,
+                    row.get("phone") or None,
+                    row.get("unit") or None,
+                )
+                add_coordinator(ctx, session, record, row.get("administration") or None)
     out.print(f"{len(rows)} coordinators")
 
 

@@ -173,7 +173,8 @@ def _prepare(settings: Settings, children: int, seed: int, port: int | None, con
     show.seconds["prepare"] = time.monotonic() - start
     with ctx.database.begin() as session:
         for worker in town.coordinators:
-            add_coordinator(ctx, session, StaffRecord(worker.uuid, worker.name, worker.email, worker.phone))
+            record = StaffRecord(worker.uuid, worker.name, worker.email, worker.phone, worker.unit)
+            add_coordinator(ctx, session, record, worker.administration)
     personas.introduce(show.ctx, show.town)
     if port is not None:
         console.print(f"The pages: [bold]http://127.0.0.1:{port}/[/] (already while the days go by)")

@@ -7,6 +7,7 @@ answer. What is shown of a coordinator comes out of a Disclosure: there is none 
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import structlog
 from fastapi import APIRouter, Request
@@ -41,7 +42,8 @@ async def answer(request: Request) -> Response:
     if asker is None:
         return signin.sign_in_first(request)
     fields = await form(request)
-    problems = _problems(fields)
+    number_problem = words.number_problem(fields.get("cpr", ""))
+    problems = ({"cpr": number_problem} if number_problem is not None else {}) | problems_of(fields)
     if problems:
         return _form(request, fields, problems, status=422)
     number = parse(fields["cpr"])
@@ -88,12 +90,10 @@ def source_lines(request: Request, sources: tuple[lookup.Source, ...]) -> list[t
     return lines
 
 
-def _problems(fields: dict[str, str]) -> dict[str, words.Text]:
-    """What must be put right, by field. A number that can be nobody's is not a lookup, so it is not logged either."""
+def problems_of(fields: dict[str, str]) -> dict[str, words.Text]:
+    """What must be put right in purpose and reason, by field. A number that can be nobody's is not a lookup, so it is
+    not logged either."""
     problems: dict[str, words.Text] = {}
-    number = words.number_problem(fields.get("cpr", ""))
-    if number is not None:
-        problems["cpr"] = number
     if fields.get("purpose") not in PURPOSES:
         problems["purpose"] = ("Vælg, hvad du skal bruge svaret til.", "Choose what you need the answer for.")
     if len(fields.get("reason", "")) > REASON_AT_MOST:
@@ -112,10 +112,24 @@ def _form(
     status: int = 200,
     unavailable: bool = False,
 ) -> Response:
+    return form_page(request, "lookup.html", fields, problems, status=status, unavailable=unavailable)
+
+
+def form_page(
+    request: Request,
+    template: str,
+    fields: dict[str, str],
+    problems: dict[str, words.Text],
+    *,
+    status: int,
+    unavailable: bool,
+    **values: Any,
+) -> Response:
+    """A form that asks for a purpose and perhaps a reason, with what was written and what must be put right."""
     english = speak(request).language == "en"
     return page(
         request,
-        "lookup.html",
+        template,
         status=status,
         headers={"Retry-After": "5"} if unavailable else None,
         fields=fields,
@@ -123,4 +137,5 @@ def _form(
         unavailable=unavailable,
         purposes=words.PURPOSES_EN if english else PURPOSES,
         reason_at_most=REASON_AT_MOST,
+        **values,
     )

@@ -280,6 +280,6 @@ def test_over_real_http_many_at_once_get_their_own_answers(
 
 def test_the_description_of_the_api_says_that_the_number_goes_in_the_body(client: TestClient) -> None:
     described = client.get("/openapi.json").json()
-    assert list(described["paths"]) == [URL]
+    assert list(described["paths"]) == [URL, f"{URL}/batch"]
     assert list(described["paths"][URL]) == ["post"]
     assert [p["in"] for p in described["paths"][URL]["post"].get("parameters", [])] == ["header"]

@@ -215,6 +215,17 @@ def test_every_page_is_readable_for_everybody(
     check("answer")
     look_up(page, site, NOBODY)
     check("neutral answer")
+    page.goto(f"{site.url}/personale/liste")
+    check("worklist")
+    with page.expect_navigation():
+        page.click("main form .button")
+    check("worklist with errors")
+    page.fill("#cprs", f"{IDA}\n{NOBODY}\n3113164234")
+    page.check("input[value='case']")
+    with page.expect_navigation():
+        page.click("main form .button")
+    assert NAME in page.inner_text(".worklist")
+    check("answers to a worklist")
     sign_in(page, site, f"guardian:{site.mother}")
     assert NAME in page.inner_text("main")
     check("family")
