@@ -26,7 +26,7 @@ from hub.errors import NotAllowed
 from hub.identity import Cpr, parse
 from hub.store import tables
 from hub.store.people import open_key
-from hub.vault import CannotOpen, unseal_json
+from hub.vault import CannotOpen, seal_json, unseal_json
 
 How = Literal["page", "phone", "paper", "meeting"]
 
@@ -39,6 +39,8 @@ class Answerer:
     how: How
     text_version: str
     registered_by: log.Asker | None = None
+    evidence: str | None = None
+    """Where the proof of an answer written down by staff is found."""
     again: UUID | None = None
     """The answer's own id, when it is one from the journal that a restored database has lost."""
 
@@ -170,6 +172,7 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
             registered_by=staff,
             text_version=by.text_version,
             at=ctx.clock.now(),
+            evidence=seal_json(standing.child_key[1], by.evidence, f"evidence:{answer_id}") if by.evidence else None,
         )
     )
     what = {"answer": answer, "how": by.how}
@@ -183,6 +186,7 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
             "how": by.how,
             "text": by.text_version,
             "registered_by": asdict(by.registered_by) if by.registered_by is not None else None,
+            "evidence": by.evidence,
         }
         event.listen(session, "after_commit", lambda _session: journal.write(ctx, kept), once=True)
 

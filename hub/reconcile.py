@@ -128,7 +128,14 @@ def _answers(ctx: Context, entries: Sequence[journal.Entry], result: Reconciled)
             result.lost.append(f"answer {answer}: the sources have not shown the child again, or not its guardian")
             continue
         who = fields["registered_by"]
-        by = family.Answerer(guardian, fields["how"], fields["text"], log.Asker(**who) if who else None, again=answer)
+        by = family.Answerer(
+            guardian,
+            fields["how"],
+            fields["text"],
+            log.Asker(**who) if who else None,
+            fields.get("evidence"),
+            again=answer,
+        )
         try:
             acts[fields["says"]](replace(ctx, clock=SetClock(entry.at)), child, by)
             result.answers += 1

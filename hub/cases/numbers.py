@@ -193,7 +193,14 @@ def _retire(ctx: Context, session: Session, child: tables.Child, stays: tables.C
     session.execute(delete(tables.ChildSource).where(tables.ChildSource.child_id == child.id))
     session.execute(delete(tables.Custody).where(tables.Custody.child_id == child.id))
     session.execute(
-        update(tables.Task).where(tables.Task.child_id == child.id, tables.Task.done_at.is_(None)).values(done_at=now)
+        update(tables.Task)
+        .where(
+            tables.Task.child_id == child.id,
+            tables.Task.done_at.is_(None),
+            # What a family asked for is answered all the same.
+            tables.Task.id.not_in(select(tables.RightsRequest.task_id)),
+        )
+        .values(done_at=now)
     )
     key = open_key(session, ctx.keys, child.key_id)
     stays_key = open_key(session, ctx.keys, stays.key_id)

@@ -270,6 +270,8 @@ class Acceptance(Base):
     registered_by: Mapped[UUID | None] = mapped_column(ForeignKey("staff.id"))
     text_version: Mapped[str]
     at: Mapped[datetime]
+    evidence: Mapped[bytes | None]
+    """Where the proof of an answer that staff wrote down is found (a journal number), sealed under the child's key."""
 
 
 class Assignment(Base):
@@ -440,6 +442,23 @@ class Task(Base):
     made_at: Mapped[datetime]
     due: Mapped[date | None]
     done_at: Mapped[datetime | None]
+
+
+class RightsRequest(Base):
+    """What a guardian asks for: that something is wrong, an objection, "we belong". The task of whoever answers it says
+    which and by when. Sealed: what they wrote, and the answer with the role and administration of who gave it; under
+    the child's key, or the guardian's own where the hub knows of no child of theirs that it is about."""
+
+    __tablename__ = "rights_request"
+    __table_args__ = (CheckConstraint("(answered_at is null) = (answer is null)", name="answered"),)
+    id: Mapped[UUID] = _id()
+    task_id: Mapped[UUID] = mapped_column(ForeignKey("task.id"), unique=True)
+    guardian_id: Mapped[UUID] = mapped_column(ForeignKey("guardian.id"), index=True)
+    child_id: Mapped[UUID | None] = mapped_column(ForeignKey("child.id"), index=True)
+    key_id: Mapped[UUID] = mapped_column(ForeignKey("person_key.id"))
+    sealed: Mapped[bytes]
+    answered_at: Mapped[datetime | None]
+    answer: Mapped[bytes | None]
 
 
 class ProgramFit(Base):

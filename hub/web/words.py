@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 
 from markupsafe import Markup, escape
 
+from hub import rights
 from hub.clock import DENMARK
 from hub.contract import State
 from hub.coordination import caseload
@@ -24,6 +25,100 @@ STATES: dict[State, Text] = {
     State.OPEN: ("Sagen er i gang", "The case is under way"),
     State.DECIDED: ("Der er truffet en afgørelse", "A decision has been made"),
     State.CLOSED: ("Sagen er slut", "The case is closed"),
+}
+
+RIGHTS: dict[str, Text] = {
+    rights.WRONG: ("Det her er forkert", "This is wrong"),
+    rights.OBJECTION: ("Jeg gør indsigelse", "I object"),
+    rights.BELONG: ("Vi mener, vi hører til", "We think we belong"),
+}
+
+ROLES: dict[str, Text] = {
+    "staff": ("En medarbejder", "A member of staff"),
+    "coordinator": ("En koordinator", "A coordinator"),
+}
+"""How families read who answered: by role, never by name."""
+
+TASKS: dict[str, tuple[Text, Text]] = {
+    "no_guardian": (
+        ("Vi kender ingen med forældremyndighed", "We know of nobody with custody"),
+        (
+            "Vi har spurgt CPR og kan ikke skrive til nogen om barnet. Find ud af, hvem der har forældremyndigheden. "
+            "Opgaven forsvinder selv, når CPR viser det.",
+            "We have asked CPR and can write to nobody about the child. Find out who has custody. The task goes away "
+            "by itself when CPR shows it.",
+        ),
+    ),
+    "deadline_near": (
+        ("En frist er tæt på", "A deadline is near"),
+        ("Familien skal have svar inden fristen.", "The family is to have an answer before the deadline."),
+    ),
+    "letter_failed": (
+        ("Et brev er ikke kommet frem", "A letter has not arrived"),
+        (
+            "Ring til familien, og fortæl, hvad der står i brevet.",
+            "Call the family and tell them what the letter says.",
+        ),
+    ),
+    "letter_unwritable": (
+        ("Et brev kunne ikke skrives", "A letter could not be written"),
+        (
+            "Noget mangler, eller skabelonen er forkert. Bed den driftsansvarlige se på det.",
+            "Something is missing or the template is wrong. Ask the operator to look at it.",
+        ),
+    ),
+    "letter_unsure": (
+        ("Vi ved ikke, om et brev er kommet frem", "We do not know whether a letter arrived"),
+        ("Spørg familien, om de har fået brevet.", "Ask the family whether they have the letter."),
+    ),
+    "ask_what_was_told": (
+        ("Spørg familien, hvad de har hørt", "Ask the family what they have heard"),
+        (
+            "Databasen er genskabt, og vi ved ikke, hvad familien har fået at vide.",
+            "The database was restored, and we do not know what the family has been told.",
+        ),
+    ),
+    "answer_lost": (
+        ("Et svar fra en familie mangler", "A family’s answer is missing"),
+        (
+            "Databasen er genskabt, og et svar kunne ikke findes igen. Spørg familien.",
+            "The database was restored, and an answer could not be found again. Ask the family.",
+        ),
+    ),
+    rights.WRONG: (
+        ("En familie skriver, at noget er forkert", "A family writes that something is wrong"),
+        (
+            "Ret det i dit eget system, hvis familien har ret. Svar familien.",
+            "Put it right in your own system if the family is right. Answer the family.",
+        ),
+    ),
+    rights.OBJECTION: (
+        ("En familie gør indsigelse", "A family objects"),
+        ("Tag stilling til indsigelsen, og svar familien.", "Decide on the objection and answer the family."),
+    ),
+    rights.BELONG: (
+        ("En familie mener, at de hører til", "A family thinks that they belong"),
+        (
+            "Se på, om familien skal have et tilbud, og svar familien.",
+            "Look at whether the family is to have an offer, and answer the family.",
+        ),
+    ),
+}
+"""Each kind of task: what it is called, and what is to be done."""
+TASKS_ELSE: tuple[Text, Text] = (
+    ("En opgave", "A task"),
+    ("Spørg den driftsansvarlige, hvad der skal gøres.", "Ask the operator what is to be done."),
+)
+
+ANSWERS: dict[str, Text] = {
+    "yes": ("Ja tak til en koordinator", "Yes to a coordinator"),
+    "no": ("Nej tak til en koordinator", "No to a coordinator"),
+    "withdrawn": ("Vil ikke have en koordinator længere", "No longer wants a coordinator"),
+}
+HOW: dict[str, Text] = {
+    "phone": ("På telefon", "By phone"),
+    "paper": ("På papir", "On paper"),
+    "meeting": ("I et møde", "In a meeting"),
 }
 
 PURPOSES_EN = {
@@ -127,6 +222,9 @@ class Words:
 
     def waits(self, why: str | None) -> str:
         return self.of(WAITS.get(why or "", WAITS_ELSE))
+
+    def right(self, kind: str) -> str:
+        return self.of(RIGHTS[kind])
 
     def delivery(self, state: str, route: str | None) -> str:
         return self.of(_DELIVERY.get((state, route)) or _DELIVERY_ELSE[state])
