@@ -20,7 +20,8 @@ from hub.errors import NotAllowed, TryAgain
 from hub.web import signin
 from hub.web.pages import context, message, page
 from hub.web.security import form
-from hub.web.words import TASKS, TASKS_ELSE, Text
+from hub.web.task_words import TASKS, TASKS_ELSE
+from hub.web.words import Text
 
 log = structlog.get_logger()
 router = APIRouter(include_in_schema=False)
