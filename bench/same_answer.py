@@ -22,7 +22,7 @@ from sqlalchemy import insert, select, update
 
 from bench import children
 from bench.ground import Ground
-from bench.lookup import HUB, _server
+from bench.lookup import HUB, server
 from bench.measure import Result
 from hub.access.log import Asker
 from hub.api.tokens import issue, make_key
@@ -49,7 +49,7 @@ def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result
         jwks.write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="ascii")
         named = {code: {"name": code} for code in ("SOF", "BUF", "SUF")}
         settings = ground.settings(api={"jwks": jwks}, administrations=named)
-        with ground.context(settings, SystemClock()) as ctx, _server(ground, settings) as port:
+        with ground.context(settings, SystemClock()) as ctx, server(ground, settings) as port:
             asked = _Asked(port, _numbers(ctx, sizes["children"]), _tokens(ctx, key))
             asked.once(10)
             for turn in range(1, runs + 1):

@@ -21,7 +21,7 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 
 from hub import consents, family
-from hub.cases import custody, match, reminders, sync
+from hub.cases import custody, match, reminders, sync, transition
 from hub.context import Context
 from hub.coordination import offers, silence
 from hub.errors import TryAgain
@@ -97,6 +97,7 @@ def build(ctx: Context) -> App:
     @app.task(name="remind", queue=LETTERS, retry=retry)
     def remind(timestamp: int = 0) -> None:
         reminders.remind(ctx)
+        transition.remind(ctx)
 
     @app.task(name="match", queue=MATCH, retry=retry)
     def match_all(timestamp: int = 0) -> None:

@@ -69,6 +69,16 @@ class Letters(_Section):
     """Where families answer and see the same as in the letter."""
 
 
+class Rights(_Section):
+    """What families ask for: that something is wrong, an objection, "we belong"."""
+
+    answer_working_days: int = Field(default=10, ge=1, le=30)
+    """How long whoever answers has (working days); never longer than the month of GDPR art. 12(3)."""
+    administration: str | None = None
+    """The administration that answers where it is about no administration's case and the child has no coordinator;
+    None: any coordinator."""
+
+
 class Worker(_Section):
     heartbeat_seconds: float = Field(default=30.0, ge=1, le=300)
     """So long without a sign of life, and a worker's jobs are taken up by another."""
@@ -120,6 +130,7 @@ class Settings(_Section):
     administrations: dict[str, Administration] = {}
     coordination: Coordination = Coordination()
     letters: Letters = Letters()
+    rights: Rights = Rights()
     worker: Worker = Worker()
     api: Api = Api()
     access: Access = Access()
@@ -136,6 +147,13 @@ class Settings(_Section):
         if not fits:
             raise ValueError("must look like postgresql://user@host:5432/database")
         return url
+
+    @model_validator(mode="after")
+    def somebody_answers(self) -> Self:
+        code = self.rights.administration
+        if code is not None and code not in self.administrations:
+            raise ValueError(f"rights.administration is {code!r}, which is none of the administrations")
+        return self
 
     @property
     def keys_folder(self) -> Path:

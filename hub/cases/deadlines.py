@@ -45,6 +45,21 @@ def working_days_between(start: date, end: date) -> int:
     return sum(is_working_day(start + timedelta(days=n)) for n in range(1, (end - start).days + 1))
 
 
+def answer_by(asked: date, working_days: int) -> date:
+    """The last day to answer what somebody asked for on a day: so many working days after it, and in any case no later
+    than the last working day within one month (GDPR art. 12(3); the month ends on the same date, or the last there is,
+    as Regulation 1182/71 art. 3 reckons)."""
+    first = date(asked.year + asked.month // 12, asked.month % 12 + 1, 1)
+    month = min(first + timedelta(days=asked.day - 1), _last_day(first))
+    while not is_working_day(month):
+        month -= timedelta(days=1)
+    return min(add_working_days(asked, working_days), month)
+
+
+def _last_day(first: date) -> date:
+    return date(first.year + first.month // 12, first.month % 12 + 1, 1) - timedelta(days=1)
+
+
 def published_deadline(opened: date | None, kind: Kind | None) -> date | None:
     """The last day of the published time limit of a case opened on a day; None when either is not known.
 

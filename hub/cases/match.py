@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from hub import faults
 from hub.access import log
 from hub.cases import guard, health, quarantine, readers, rounds, sources, target
+from hub.cases.ages import turns
 from hub.cases.numbers import Changes, moved, tokens_now
 from hub.cases.sources import Read
 from hub.clock import today
@@ -265,10 +266,7 @@ def why(session: Session, token: bytes) -> dict[str, tuple[str, datetime]]:
 
 def comes_of_age(number: Cpr) -> date:
     """The date from which somebody is an adult; who is born on 29 February is on 1 March."""
-    try:
-        return number.born.replace(year=number.born.year + ADULT)
-    except ValueError:
-        return date(number.born.year + ADULT, 3, 1)
+    return turns(number.born, ADULT)
 
 
 def birthday_passed(number: Cpr, on: date) -> bool:

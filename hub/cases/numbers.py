@@ -198,8 +198,17 @@ def _retire(ctx: Context, session: Session, child: tables.Child, stays: tables.C
         end(session, now, offer, "moved", MOVED)
     session.execute(delete(tables.ChildSource).where(tables.ChildSource.child_id == child.id))
     session.execute(delete(tables.Custody).where(tables.Custody.child_id == child.id))
-    open_ = (tables.Task.child_id == child.id, tables.Task.done_at.is_(None), tables.Task.entry_id.is_(None))
-    session.execute(update(tables.Task).where(*open_).values(done_at=now))  # not reviews of what was shown
+    session.execute(
+        update(tables.Task)
+        .where(
+            tables.Task.child_id == child.id,
+            tables.Task.done_at.is_(None),
+            tables.Task.entry_id.is_(None),  # not reviews of what was shown
+            # What a family asked for is answered all the same.
+            tables.Task.id.not_in(select(tables.RightsRequest.task_id)),
+        )
+        .values(done_at=now)
+    )
     key = open_key(session, ctx.keys, child.key_id)
     stays_key = open_key(session, ctx.keys, stays.key_id)
     before = session.execute(select(tables.FormerNumber).where(tables.FormerNumber.child_id == child.id)).scalars()

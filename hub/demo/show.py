@@ -25,7 +25,7 @@ from rich.table import Table
 from sqlalchemy import select, text
 
 from hub import family, jobs
-from hub.cases import reminders
+from hub.cases import reminders, transition
 from hub.cases.deadlines import is_working_day
 from hub.clock import DENMARK, FileClock
 from hub.context import Context, build
@@ -267,6 +267,7 @@ def _night(show: Show, doing: Any) -> None:
     with show.stage("offers"):
         _custody, placed = jobs.offer(ctx)
         reminders.remind(ctx)
+        transition.remind(ctx)
     if "eligible" not in show.numbers:
         with ctx.database.session() as session:
             show.numbers["children"] = numbers.children(session)

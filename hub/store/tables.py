@@ -514,6 +514,23 @@ class Task(Base):
     """The entry of the access log that is to be looked at."""
 
 
+class RightsRequest(Base):
+    """What a guardian asks for: that something is wrong, an objection, "we belong". The task of whoever answers it says
+    which and by when. Sealed: what they wrote, and the answer with the role and administration of who gave it; under
+    the child's key, or the guardian's own where the hub knows of no child of theirs that it is about."""
+
+    __tablename__ = "rights_request"
+    __table_args__ = (CheckConstraint("(answered_at is null) = (answer is null)", name="answered"),)
+    id: Mapped[UUID] = _id()
+    task_id: Mapped[UUID] = mapped_column(ForeignKey("task.id"), unique=True)
+    guardian_id: Mapped[UUID] = mapped_column(ForeignKey("guardian.id"), index=True)
+    child_id: Mapped[UUID | None] = mapped_column(ForeignKey("child.id"), index=True)
+    key_id: Mapped[UUID] = mapped_column(ForeignKey("person_key.id"))
+    sealed: Mapped[bytes]
+    answered_at: Mapped[datetime | None]
+    answer: Mapped[bytes | None]
+
+
 class ProgramFit(Base):
     """The revisions whose programs may work on this schema: the newest, and those before it that lack nothing here.
     Written by migrations alone."""

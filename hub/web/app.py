@@ -20,7 +20,7 @@ from hub.access.lookup import LookupQueue
 from hub.api.app import attach
 from hub.context import Context
 from hub.store import schema
-from hub.web import family, signin, staff, staff_list
+from hub.web import family, family_rights, registering, signin, staff, staff_list, tasks
 from hub.web.pages import STYLE, STYLE_PATH, message, page
 from hub.web.security import HEADERS, Headers, session_secret
 from hub.web.words import Text
@@ -68,6 +68,9 @@ def build(ctx: Context) -> FastAPI:
     app.include_router(staff.router)
     app.include_router(staff_list.router)
     app.include_router(family.router)
+    app.include_router(family_rights.router)
+    app.include_router(tasks.router)
+    app.include_router(registering.router)
     if demo is not None:
         app.include_router(signin.router)
     app.add_exception_handler(HTTPException, refused)  # type: ignore[arg-type]  # starlette types it by Exception

@@ -15,7 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 from markupsafe import Markup
 
-from hub import family
+from hub import family, rights
 from hub.access import own
 from hub.access.log import Disclosure
 from hub.errors import NotAllowed, TryAgain
@@ -45,7 +45,8 @@ def overview(request: Request) -> Response:
 
 
 def _overview(request: Request, disclosure: Disclosure[FamilyPage]) -> Response:
-    return page(request, "family.html", family=disclosure.value, said=request.session.pop("said", None))
+    said = request.session.pop("said", None)
+    return page(request, "family.html", family=disclosure.value, said=said, text_at_most=rights.TEXT_AT_MOST)
 
 
 @router.post("/familie/svar")

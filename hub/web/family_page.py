@@ -26,6 +26,7 @@ from hub.reading import SourceSettings
 from hub.store import tables
 from hub.vault import unseal_json
 from hub.web.family_letters import PageLetter, read_letters
+from hub.web.family_rights import PageRequest, read_requests
 from hub.web.words import Words, capital
 
 
@@ -50,6 +51,8 @@ class PageChild:
 class PageCase:
     """`first` is the date it is sorted by; `missed` says that the deadline has passed."""
 
+    id: UUID
+    child_id: UUID
     child: str
     administration: str
     kind: str
@@ -77,6 +80,7 @@ class FamilyPage:
     letters: tuple[PageLetter, ...]
     more_letters: bool
     sources: tuple[PageSource, ...]
+    requests: tuple[PageRequest, ...]
 
 
 def read_page(
@@ -96,7 +100,10 @@ def read_page(
             shown[child.id].append("cases")
     for child_id in sorted(about):
         shown.setdefault(child_id, []).append("letters")
-    page = FamilyPage(tuple(found), tuple(cases), letters, more, _sources(ctx, t, session))
+    requests, asked = read_requests(ctx, t, session, guardian_id, children, labels)
+    for child_id in sorted(asked):
+        shown.setdefault(child_id, []).append("requests")
+    page = FamilyPage(tuple(found), tuple(cases), letters, more, _sources(ctx, t, session), requests)
     return page, shown
 
 
@@ -211,6 +218,8 @@ def _cases(
             follow_up = None
         found.append(
             PageCase(
+                id=row.id,
+                child_id=row.child_id,
                 child=labels[row.child_id],
                 administration=capital(ctx.settings.administration_name(row.administration, t.language)),
                 kind=_kind_name(ctx, t, row.source, fields),

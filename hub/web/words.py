@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 
 from markupsafe import Markup, escape
 
+from hub import rights
 from hub.clock import DENMARK
 from hub.contract import State
 from hub.coordination import caseload
@@ -24,6 +25,29 @@ STATES: dict[State, Text] = {
     State.OPEN: ("Sagen er i gang", "The case is under way"),
     State.DECIDED: ("Der er truffet en afgørelse", "A decision has been made"),
     State.CLOSED: ("Sagen er slut", "The case is closed"),
+}
+
+RIGHTS: dict[str, Text] = {
+    rights.WRONG: ("Det her er forkert", "This is wrong"),
+    rights.OBJECTION: ("Jeg gør indsigelse", "I object"),
+    rights.BELONG: ("Vi mener, vi hører til", "We think we belong"),
+}
+
+ROLES: dict[str, Text] = {
+    "staff": ("En medarbejder", "A member of staff"),
+    "coordinator": ("En koordinator", "A coordinator"),
+}
+"""How families read who answered: by role, never by name."""
+
+ANSWERS: dict[str, Text] = {
+    "yes": ("Ja tak til en koordinator", "Yes to a coordinator"),
+    "no": ("Nej tak til en koordinator", "No to a coordinator"),
+    "withdrawn": ("Vil ikke have en koordinator længere", "No longer wants a coordinator"),
+}
+HOW: dict[str, Text] = {
+    "phone": ("På telefon", "By phone"),
+    "paper": ("På papir", "On paper"),
+    "meeting": ("I et møde", "In a meeting"),
 }
 
 PURPOSES_EN = {
@@ -127,6 +151,9 @@ class Words:
 
     def waits(self, why: str | None) -> str:
         return self.of(WAITS.get(why or "", WAITS_ELSE))
+
+    def right(self, kind: str) -> str:
+        return self.of(RIGHTS[kind])
 
     def delivery(self, state: str, route: str | None) -> str:
         return self.of(_DELIVERY.get((state, route)) or _DELIVERY_ELSE[state])

@@ -1,0 +1,69 @@
+"""What a member of staff sees of a child because something about it is theirs to do: a look, with its entry.
+
+Whose duty it is says whoever calls; here the look is written down before it is shown, also one that is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
+from sqlalchemy.orm import Session
+
+from hub.access import log
+from hub.access.askers import PersonKeyPair, asker_key, day_key
+from hub.access.log import Asker, Disclosure
+from hub.access.lookup import LogUnavailable
+from hub.clock import Clock, today
+from hub.store.database import Database
+from hub.vault import Keys
+
+KIND = "duty"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[T]):
+    """What is to be shown: of which child (None: of none the hub knows), under whose key that is kept, and what."""
+
+    value: T
+    child_id: UUID | None
+    key: PersonKeyPair | None
+    shown: Sequence[str]
+
+
+def look(
+    database: Database,
+    keys: Keys,
+    clock: Clock,
+    asker: Asker,
+    purpose: str,
+    opener: Callable[[Session], Found[T] | None],
+) -> Disclosure[T | None]:
+    """What `opener` reads, released only after its entry is durable; None where it finds nothing for this asker, which
+    is an entry too. Raises LogUnavailable when the log cannot be written."""
+    try:
+        with database.begin() as session:
+            found = opener(session)
+            entry = log.seal_entry(
+                at=clock.now(),
+                kind=KIND,
+                child_id=found.child_id if found is not None else None,
+                asker=asker,
+                asker_key=asker_key(session, keys, asker),
+                subject={
+                    "purpose": purpose,
+                    "see": found is not None,
+                    "basis": KIND if found is not None else "no-duty",
+                    "shown": list(found.shown) if found is not None else [],
+                },
+                subject_key=(found.key if found is not None else None) or day_key(session, keys, today(clock)),
+            )
+            log.append(session, [entry])
+    except (DBAPIError, NoConnection) as error:
+        raise LogUnavailable from error
+    return Disclosure(found.value if found is not None else None, entry.id)

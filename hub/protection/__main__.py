@@ -1,0 +1,56 @@
+"""Writes docs/data-protection.md to standard output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from hub.protection.record import BESIDE, FAMILIES, FORMS, GROUNDS, RISKS, STAFF, TABLES
+
+_BEGINNING = """\
+# Data protection
+
+Written by `python -m hub.protection > docs/data-protection.md` from the tables in `hub/protection/`. Tests fail when a
+stored field has no row, a row names no field, or this page is not what the tables say. **Open** and **not implemented**
+mean what they say: nobody has decided, or the program does not do it. The municipality is the controller; its lawyer
+and its data protection officer have the last word on every legal ground named here.
+
+## Record of processing (GDPR art. 30)
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    yield _BEGINNING
+    yield from (f"- **{form}**: {text}" for form, text in FORMS.items())
+    for name, table in TABLES.items():
+        yield f"\n### `{name}`\n"
+        yield f"- About: {table.about}"
+        yield f"- Purpose: {table.purpose}"
+        yield f"- Ground: {'; '.join(GROUNDS[ground] for ground in table.grounds)}"
+        yield f"- Recipients: {table.recipients}"
+        yield f"- Kept: {table.kept}"
+        yield f"- Deleted by: {table.deleted_by}"
+        yield "\n| column | form | what |\n|---|---|---|"
+        yield from (f"| `{column}` | {form} | {what} |" for column, (form, what) in table.columns.items())
+    yield "\n### Beside the tables\n\n| where | what | kept |\n|---|---|---|"
+    yield from (f"| {one.where} | {one.what} | {one.kept} |" for one in BESIDE)
+    yield "\nWhere the municipality's machines and channels are, and by which contracts, is the municipality's to add."
+    yield "\n## Impact assessment (GDPR art. 35)"
+    for number, risk in enumerate(RISKS, 1):
+        yield f"\n### {number}. {risk.what}\n"
+        yield f"- Whom it hurts: {risk.whom}"
+        yield f"- What is done: {risk.measures}"
+        yield f"- Shown by: {', '.join(f'`{test}`' for test in risk.tests)}"
+        yield f"- What is left: {risk.left or 'nothing known'}"
+    yield "\n## Information texts (GDPR art. 13 and 14)"
+    yield f"\n### Til familier\n\n{FAMILIES.strip()}"
+    yield f"\n### Til medarbejdere\n\n{STAFF.strip()}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,173 @@
+"""A family's answer that comes by phone, on paper or in a meeting, written down by staff.
+
+Who may: staff of an administration where the child has something open or applied for, and the child's coordinator or
+their substitute. For everybody else it is as if the child were not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from hub import family
+from hub.access import duty
+from hub.access.askers import asker_key
+from hub.access.log import Asker, Disclosure
+from hub.cases import events
+from hub.cases.match import birthday_passed
+from hub.clock import today
+from hub.context import Context
+from hub.coordination import tasklist
+from hub.errors import NotAllowed
+from hub.identity import parse
+from hub.store import tables
+from hub.store.people import open_key, open_keys
+from hub.vault import unseal_json
+
+PURPOSE = "registration"
+EVIDENCE_AT_MOST = 200
+"""Characters."""
+LOOKUP_LASTS = timedelta(hours=8)
+"""So long an answer can be written down from the lookup that found the child."""
+Said = Literal["yes", "no", "withdrawn"]
+How = Literal["phone", "paper", "meeting"]
+ACTS: dict[Said, Callable[[Context, UUID, family.Answerer], None]] = {
+    "yes": family.accept,
+    "no": family.decline,
+    "withdrawn": family.withdraw,
+}
+HOW: tuple[How, ...] = ("phone", "paper", "meeting")
+CAN_SAY: dict[str, tuple[Said, ...]] = {"offered": ("yes", "no"), "accepted": ("withdrawn",)}
+"""By the state of the offer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """From where staff came to the child: a lookup's entry in the log, or a task."""
+
+    kind: Literal["lookup", "task"]
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Whose answer it can be (name by row id; those with custody today), and what they can say now."""
+
+    guardians: tuple[tuple[UUID, str | None], ...]
+    answers: tuple[Said, ...]
+
+
+def open_form(ctx: Context, asker: Asker, origin: Origin) -> Disclosure[Form | None]:
+    """What the form needs; None where the asker may not write an answer down, for whatever reason. A look: the
+    guardians' names are shown. Raises LogUnavailable."""
+
+    def opener(session: Session) -> duty.Found[Form] | None:
+        child = _child(ctx, session, asker, origin)
+        return _form(ctx, session, child) if child is not None else None
+
+    return duty.look(ctx.database, ctx.keys, ctx.clock, asker, PURPOSE, opener)
+
+
+def register(
+    ctx: Context, asker: Asker, origin: Origin, guardian_id: UUID, said: Said, how: How, evidence: str
+) -> None:
+    """Write an answer down: it holds as if the guardian had given it on the page. `evidence`: where its proof is found,
+    such as a journal number. Raises NotAllowed: see `open_form`; no custody, no evidence, nothing to answer."""
+    evidence = evidence.strip()
+    if not evidence or len(evidence) > EVIDENCE_AT_MOST:
+        raise NotAllowed(f"say in 1 to {EVIDENCE_AT_MOST} characters where the proof of the answer is")
+    with ctx.database.begin() as session:
+        child = _child(ctx, session, asker, origin)
+        if child is None:
+            raise NotAllowed("there is no answer of this child's family for you to write down")
+        version = _text(session, child.id, guardian_id)
+        asker_key(session, ctx.keys, asker)
+    by = family.Answerer(guardian_id, how, f"{how}:{version}", registered_by=asker, evidence=evidence)
+    ACTS[said](ctx, child.id, by)
+
+
+def _child(ctx: Context, session: Session, asker: Asker, origin: Origin) -> tables.Child | None:
+    """The child, where it is one that the asker may write an answer down for."""
+    if asker.role not in tasklist.WORKERS:
+        return None
+    child_id = (_of_lookup if origin.kind == "lookup" else _of_task)(ctx, session, asker, origin.id)
+    child = session.get(tables.Child, child_id) if child_id is not None else None
+    if child is None:
+        return None
+    offer = select(tables.Offer.id).where(
+        tables.Offer.child_id == child.id,
+        tables.Offer.coordinator_id.in_(
+            select(tables.Coordinator.staff_id).where(tasklist.coordinator_rows(ctx, asker))
+        ),
+    )
+    case = select(tables.Case.id).where(
+        tables.Case.child_id == child.id, tables.Case.is_open, tables.Case.administration == asker.administration
+    )
+    presence = select(tables.Presence.reference).where(
+        tables.Presence.token == child.token, tables.Presence.administration == asker.administration
+    )
+    known = [case.exists(), presence.exists()] if asker.administration is not None else []
+    if asker.role == "coordinator":
+        known.append(offer.exists())
+    return child if known and session.execute(select(or_(*known))).scalar_one() else None
+
+
+def _of_lookup(ctx: Context, session: Session, asker: Asker, entry_id: UUID) -> UUID | None:
+    """The child of the asker's own lookup, not long ago."""
+    key_id, _key = asker_key(session, ctx.keys, asker)
+    found = select(tables.LogEntry.child_id).where(
+        tables.LogEntry.id == entry_id,
+        tables.LogEntry.kind == "lookup",
+        tables.LogEntry.asker_key == key_id,
+        tables.LogEntry.at > ctx.clock.now() - LOOKUP_LASTS,
+    )
+    return session.execute(found).scalar_one_or_none()
+
+
+def _of_task(ctx: Context, session: Session, asker: Asker, task_id: UUID) -> UUID | None:
+    found = select(tables.Task.child_id).where(
+        tables.Task.id == task_id, tables.Task.done_at.is_(None), tasklist.mine(ctx, asker)
+    )
+    return session.execute(found).scalar_one_or_none()
+
+
+def _form(ctx: Context, session: Session, child: tables.Child) -> duty.Found[Form] | None:
+    state = session.execute(select(tables.Offer.state).where(tables.Offer.child_id == child.id)).scalar_one_or_none()
+    day, keys = today(ctx.clock), open_keys(session, ctx.keys, [child.key_id])
+    if state not in CAN_SAY or child.key_id not in keys:
+        return None
+    if birthday_passed(parse(unseal_json(keys[child.key_id], child.sealed, f"child:{child.id}")["cpr"]), day):
+        return None
+    ids = events.guardians_of(session, {child.id}, day).get(child.id, [])
+    if not ids:
+        return None
+    names: list[tuple[UUID, str | None]] = []
+    for guardian in session.execute(
+        select(tables.Guardian).where(tables.Guardian.id.in_(ids)).order_by(tables.Guardian.id)
+    ).scalars():
+        key = open_key(session, ctx.keys, guardian.key_id)
+        names.append((guardian.id, unseal_json(key, guardian.sealed, f"guardian:{guardian.id}")["name"]))
+    form = Form(tuple(names), CAN_SAY[state])
+    return duty.Found(form, child.id, (child.key_id, keys[child.key_id]), ["guardians", "offer"])
+
+
+def _text(session: Session, child_id: UUID, guardian_id: UUID) -> str:
+    """The version of the introduction letter that the guardian had last; `none` where none was sent."""
+    found = session.execute(
+        select(tables.Letter.template_version)
+        .join(tables.LetterChild, tables.LetterChild.letter_id == tables.Letter.id)
+        .where(
+            tables.LetterChild.child_id == child_id,
+            tables.Letter.guardian_id == guardian_id,
+            tables.Letter.kind == "introduction",
+        )
+        .order_by(tables.Letter.frozen_at.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return found or "none"

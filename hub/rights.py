@@ -1,0 +1,229 @@
+"""What a family may ask for, and the answer by a person: "this is wrong", an objection, "we belong".
+
+Each is a task with a deadline, of the administration it is about, else of the child's coordinator. The hub answers
+nothing by itself and never says no (GDPR art. 16, 21 and 12(3); forvaltningsloven § 7). One transaction each, with an
+entry in the access log taken last.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session
+
+from hub.access import log
+from hub.access.askers import PersonKeyPair, asker_key, day_key
+from hub.cases import tasks
+from hub.cases.deadlines import answer_by
+from hub.cases.holders import NO_GUARDIAN
+from hub.cases.match import birthday_passed
+from hub.clock import today
+from hub.context import Context
+from hub.coordination import tasklist
+from hub.errors import NotAllowed
+from hub.identity import Cpr, parse
+from hub.store import tables
+from hub.store.people import open_key, open_keys
+from hub.vault import seal_json, unseal_json
+
+Kind = Literal["rights_wrong", "rights_objection", "rights_belong"]
+WRONG: Kind = "rights_wrong"
+OBJECTION: Kind = "rights_objection"
+BELONG: Kind = "rights_belong"
+KINDS: tuple[Kind, ...] = (WRONG, OBJECTION, BELONG)
+ENTRY = "rights"
+"""What an entry about such a request is called in the access log."""
+TEXT_AT_MOST = 2000
+"""Characters in what a family writes, and in the answer."""
+OPEN_AT_MOST = 20
+"""So many requests of one guardian may wait at once."""
+
+
+def ask(ctx: Context, guardian_id: UUID, kind: Kind, child_id: UUID, text: str, case_id: UUID | None = None) -> None:
+    """A guardian asks, about a child they have custody of today. `case_id`: the case that it is about; it goes to that
+    case's administration. The same words about the same on one day are one request.
+
+    Raises NotAllowed: no custody today, the child is 18, no such case, too long, or too many wait already."""
+    with ctx.database.begin() as session:
+        child, key, _fields = _own_child(ctx, session, guardian_id, child_id)
+        about: dict[str, Any] = {}
+        administration = None
+        if case_id is not None:
+            case = session.get(tables.Case, case_id)
+            if case is None or case.child_id != child_id:
+                raise NotAllowed("this child has no such case any more")
+            administration = case.administration
+            # Not what kind it is: that is told only as long as the case itself may be.
+            about = {"case": str(case_id)}
+        owner = {"administration": administration} if administration else _default_owner(ctx, session, child_id)
+        _put(ctx, session, guardian_id, kind, (child.key_id, key), child_id, about | {"text": text.strip()}, owner)
+
+
+def belong(ctx: Context, guardian_id: UUID, number: Cpr, text: str) -> None:
+    """A guardian says that a child belongs in the target group, whatever the match has found: the number is theirs to
+    give. What the hub knows of that child changes nothing they can see: it is not told whether it knows it.
+
+    Raises NotAllowed: too long, or too many wait already."""
+    with ctx.database.begin() as session:
+        token = ctx.keys.lookup_token(number.digits)
+        child = session.execute(
+            select(tables.Child).where(tables.Child.token == token, _custody(ctx, guardian_id, tables.Child.id))
+        ).scalar_one_or_none()
+        keys = open_keys(session, ctx.keys, [child.key_id] if child is not None else [])
+        said = {"number": number.digits, "text": text.strip()}
+        if child is not None and child.key_id in keys:
+            pair, child_id = (child.key_id, keys[child.key_id]), child.id
+            owner = _default_owner(ctx, session, child.id)
+        else:
+            guardian = session.get_one(tables.Guardian, guardian_id)
+            pair, child_id = (guardian.key_id, open_key(session, ctx.keys, guardian.key_id)), None
+            owner = {"administration": ctx.settings.rights.administration}
+        _put(ctx, session, guardian_id, BELONG, pair, child_id, said, owner)
+
+
+def _custody(ctx: Context, guardian_id: UUID, child_id: Any) -> Any:
+    return exists().where(
+        tables.Custody.child_id == child_id,
+        tables.Custody.guardian_id == guardian_id,
+        tables.Custody.holds(today(ctx.clock)),
+    )
+
+
+def _own_child(
+    ctx: Context, session: Session, guardian_id: UUID, child_id: UUID
+) -> tuple[tables.Child, bytes, dict[str, Any]]:
+    child = session.execute(
+        select(tables.Child).where(tables.Child.id == child_id, _custody(ctx, guardian_id, tables.Child.id))
+    ).scalar_one_or_none()
+    if child is None:
+        raise NotAllowed("whoever asks has no custody of this child today")
+    key = open_key(session, ctx.keys, child.key_id)
+    fields = unseal_json(key, child.sealed, f"child:{child.id}")
+    if "cpr" not in fields or birthday_passed(parse(fields["cpr"]), today(ctx.clock)):
+        raise NotAllowed("the child is 18: nobody else asks for them now")
+    return child, key, fields
+
+
+def _default_owner(ctx: Context, session: Session, child_id: UUID) -> dict[str, Any]:
+    """The child's coordinator; where there is none, the administration of the settings, else any coordinator."""
+    coordinator = session.execute(
+        select(tables.Assignment.coordinator_id).where(
+            tables.Assignment.child_id == child_id, tables.Assignment.until.is_(None)
+        )
+    ).scalar_one_or_none()
+    return {"staff_id": coordinator} if coordinator else {"administration": ctx.settings.rights.administration}
+
+
+def _put(
+    ctx: Context,
+    session: Session,
+    guardian_id: UUID,
+    kind: Kind,
+    key: PersonKeyPair,
+    child_id: UUID | None,
+    said: dict[str, Any],
+    owner: dict[str, Any],
+) -> None:
+    if len(said["text"]) > TEXT_AT_MOST:
+        raise NotAllowed(f"the text may have {TEXT_AT_MOST} characters at most")
+    # One guardian's requests come one at a time, so that the count holds.
+    guardian = session.get_one(tables.Guardian, guardian_id, with_for_update=True)
+    open_ones = (
+        select(func.count())
+        .select_from(tables.RightsRequest)
+        .where(tables.RightsRequest.guardian_id == guardian_id, tables.RightsRequest.answered_at.is_(None))
+    )
+    if session.execute(open_ones).scalar_one() >= OPEN_AT_MOST:
+        raise NotAllowed("so many requests wait for an answer already that no more can be taken here: call")
+    day, task_id, request_id = today(ctx.clock), uuid4(), uuid4()
+    columns = {
+        "id": task_id,
+        "child_id": child_id,
+        "due": answer_by(day, ctx.settings.rights.answer_working_days),
+    } | owner
+    same = f"{guardian_id}:{child_id}:{said.get('case')}:{said.get('number')}:{day}:{said['text']}"
+    if not tasks.put(session, ctx.keys, ctx.clock.now(), kind, {same: columns}):
+        return
+    sealed = seal_json(key[1], said, f"rights:{request_id}")
+    session.add(
+        tables.RightsRequest(
+            id=request_id, task_id=task_id, guardian_id=guardian_id, child_id=child_id, key_id=key[0], sealed=sealed
+        )
+    )
+    asker = log.Asker(str(guardian_id), "", "guardian")
+    own = (guardian.key_id, open_key(session, ctx.keys, guardian.key_id))
+    _log(ctx, session, asker, own, child_id, key if child_id else None, {"asked": kind, "request": str(request_id)})
+
+
+def answer(ctx: Context, task_id: UUID, by: log.Asker, text: str) -> None:
+    """A person's answer to what a family asked: the family reads it on its page, with the role and administration of
+    who gave it, not the name. Raises NotAllowed: not theirs to answer, answered already, empty or too long."""
+    text = text.strip()
+    if not text or len(text) > TEXT_AT_MOST:
+        raise NotAllowed(f"the answer must have 1 to {TEXT_AT_MOST} characters")
+    with ctx.database.begin() as session:
+        task = _theirs(ctx, session, task_id, by)
+        request = session.execute(
+            select(tables.RightsRequest).where(tables.RightsRequest.task_id == task_id)
+        ).scalar_one_or_none()
+        if request is None:
+            raise NotAllowed("nobody waits for an answer to this task")
+        key = open_key(session, ctx.keys, request.key_id)
+        said = {"text": text, "role": by.role, "administration": by.administration}
+        now = ctx.clock.now()
+        request.answer, request.answered_at = seal_json(key, said, f"answer:{request.id}"), now
+        task.done_at = now
+        pair = (request.key_id, key) if request.child_id else None
+        what = {"answered": task.kind, "request": str(request.id)}
+        _log(ctx, session, by, asker_key(session, ctx.keys, by), request.child_id, pair, what)
+
+
+def finish(ctx: Context, task_id: UUID, by: log.Asker) -> None:
+    """A task that needs no answer is done. Raises NotAllowed: not theirs, done already, a family waits for an answer,
+    or it is one that ends by itself (nobody has custody: when somebody does)."""
+    with ctx.database.begin() as session:
+        task = _theirs(ctx, session, task_id, by)
+        if task.kind == NO_GUARDIAN or task.kind in KINDS:
+            raise NotAllowed("this task is not done by saying so")
+        task.done_at = ctx.clock.now()
+        child = session.get(tables.Child, task.child_id) if task.child_id is not None else None
+        keys = open_keys(session, ctx.keys, [child.key_id] if child is not None else [])
+        pair = (child.key_id, keys[child.key_id]) if child is not None and child.key_id in keys else None
+        about = child.id if child is not None and pair else None
+        what = {"done": task.kind, "task": str(task.id)}
+        _log(ctx, session, by, asker_key(session, ctx.keys, by), about, pair, what)
+
+
+def _theirs(ctx: Context, session: Session, task_id: UUID, by: log.Asker) -> tables.Task:
+    task = session.execute(
+        select(tables.Task)
+        .where(tables.Task.id == task_id, tables.Task.done_at.is_(None), tasklist.mine(ctx, by))
+        .with_for_update()
+    ).scalar_one_or_none()
+    if task is None:
+        raise NotAllowed("this task is done already, or it is not yours")
+    return task
+
+
+def _log(
+    ctx: Context,
+    session: Session,
+    asker: log.Asker,
+    asker_pair: PersonKeyPair,
+    child_id: UUID | None,
+    child_pair: PersonKeyPair | None,
+    what: dict[str, str],
+) -> None:
+    """The entry, taken last: the log's head orders it against every look."""
+    entry = log.seal_entry(
+        at=ctx.clock.now(),
+        kind=ENTRY,
+        child_id=child_id,
+        asker=asker,
+        asker_key=asker_pair,
+        subject=what,
+        subject_key=child_pair or day_key(session, ctx.keys, today(ctx.clock)),
+    )
+    log.append(session, [entry])

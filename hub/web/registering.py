@@ -1,0 +1,137 @@
+"""Staff write down a family's answer that came by phone, on paper or in a meeting: from a lookup or a task, in three
+clicks. What the page says to whoever may not is always the same."""
+
+from __future__ import annotations
+
+from typing import cast
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse, Response
+
+from hub import registration
+from hub.access.log import Asker, Disclosure
+from hub.errors import NotAllowed, TryAgain
+from hub.web import signin
+from hub.web.pages import context, message, page
+from hub.web.security import form
+from hub.web.tasks import LIST, nothing_shown
+from hub.web.words import ANSWERS, HOW, Text
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.post("/personale/registrer")
+async def begin(request: Request) -> Response:
+    asker = signin.staff(request)
+    if asker is None:
+        return signin.sign_in_first(request)
+    fields = await form(request)
+    origin = _origin(fields)
+    return await _show(request, asker, origin, {}, {}) if origin is not None else _not_here(request)
+
+
+@router.post("/personale/registrer/gem")
+async def keep(request: Request) -> Response:
+    asker = signin.staff(request)
+    if asker is None:
+        return signin.sign_in_first(request)
+    fields = await form(request)
+    origin = _origin(fields)
+    if origin is None:
+        return _not_here(request)
+    problems = _problems(fields)
+    if problems:
+        return await _show(request, asker, origin, fields, problems)
+    try:
+        await run_in_threadpool(
+            registration.register,
+            context(request),
+            asker,
+            origin,
+            UUID(fields["guardian"]),
+            cast(registration.Said, fields["said"]),
+            cast(registration.How, fields["how"]),
+            fields["evidence"],
+        )
+    except NotAllowed:
+        return _not_here(request)
+    request.session["said"] = "registreret"
+    return RedirectResponse(LIST, 303)
+
+
+def _origin(fields: dict[str, str]) -> registration.Origin | None:
+    kind = "lookup" if "lookup" in fields else "task"
+    try:
+        return registration.Origin("lookup" if kind == "lookup" else "task", UUID(fields.get(kind, "")))
+    except ValueError:
+        return None
+
+
+def _problems(fields: dict[str, str]) -> dict[str, Text]:
+    """What must be put right, by field."""
+    problems: dict[str, Text] = {}
+    try:
+        UUID(fields.get("guardian", ""))
+    except ValueError:
+        problems["guardian"] = ("Vælg, hvem der har svaret.", "Choose who has answered.")
+    if fields.get("said") not in registration.ACTS:
+        problems["said"] = ("Vælg, hvad der er svaret.", "Choose what the answer is.")
+    if fields.get("how") not in registration.HOW:
+        problems["how"] = ("Vælg, hvordan svaret kom.", "Choose how the answer came.")
+    if not 1 <= len(fields.get("evidence", "").strip()) <= registration.EVIDENCE_AT_MOST:
+        problems["evidence"] = (
+            "Skriv, hvor vi kan finde svaret igen, for eksempel et journalnummer.",
+            "Write where the answer can be found again, such as a journal number.",
+        )
+    return problems
+
+
+async def _show(
+    request: Request, asker: Asker, origin: registration.Origin, fields: dict[str, str], problems: dict[str, Text]
+) -> Response:
+    try:
+        disclosure = await run_in_threadpool(registration.open_form, context(request), asker, origin)
+    except TryAgain as error:
+        return nothing_shown(request, error)
+    return _form(request, disclosure, origin, fields, problems)
+
+
+def _form(
+    request: Request,
+    disclosure: Disclosure[registration.Form | None],
+    origin: registration.Origin,
+    fields: dict[str, str],
+    problems: dict[str, Text],
+) -> Response:
+    if disclosure.value is None:
+        return _not_here(request)
+    return page(
+        request,
+        "register.html",
+        status=422 if problems else 200,
+        here="/personale",
+        origin=origin,
+        guardians=disclosure.value.guardians,
+        answers={code: ANSWERS[code] for code in disclosure.value.answers},
+        ways={code: HOW[code] for code in registration.HOW},
+        fields=fields,
+        problems=problems,
+        evidence_at_most=registration.EVIDENCE_AT_MOST,
+    )
+
+
+def _not_here(request: Request) -> Response:
+    return message(
+        request,
+        409,
+        ("Der er ikke et svar at registrere", "There is no answer to register"),
+        (
+            "Det svarer vi både, når der ikke er et tilbud, når tilbuddet er besvaret, når nummeret ikke er kendt her, "
+            "og når din forvaltning ikke har en sag om barnet.",
+            "We say the same when there is no offer, when it has been answered, when the number is not known here, and "
+            "when your administration has no case about the child.",
+        ),
+        back="/personale",
+    )

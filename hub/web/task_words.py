@@ -1,0 +1,91 @@
+"""What each kind of task is called on the pages of staff, and what is to be done."""
+
+from __future__ import annotations
+
+from hub import rights
+from hub.web.words import Text
+
+TASKS: dict[str, tuple[Text, Text]] = {
+    "no_guardian": (
+        ("Vi kender ingen med forældremyndighed", "We know of nobody with custody"),
+        (
+            "Vi har spurgt CPR og kan ikke skrive til nogen om barnet. Find ud af, hvem der har forældremyndigheden. "
+            "Opgaven forsvinder selv, når CPR viser det.",
+            "We have asked CPR and can write to nobody about the child. Find out who has custody. The task goes away "
+            "by itself when CPR shows it.",
+        ),
+    ),
+    "deadline_near": (
+        ("En frist er tæt på", "A deadline is near"),
+        ("Familien skal have svar inden fristen.", "The family is to have an answer before the deadline."),
+    ),
+    "letter_failed": (
+        ("Et brev er ikke kommet frem", "A letter has not arrived"),
+        (
+            "Ring til familien, og fortæl, hvad der står i brevet.",
+            "Call the family and tell them what the letter says.",
+        ),
+    ),
+    "letter_unwritable": (
+        ("Et brev kunne ikke skrives", "A letter could not be written"),
+        (
+            "Noget mangler, eller skabelonen er forkert. Bed den driftsansvarlige se på det.",
+            "Something is missing or the template is wrong. Ask the operator to look at it.",
+        ),
+    ),
+    "letter_unsure": (
+        ("Vi ved ikke, om et brev er kommet frem", "We do not know whether a letter arrived"),
+        ("Spørg familien, om de har fået brevet.", "Ask the family whether they have the letter."),
+    ),
+    "ask_what_was_told": (
+        ("Spørg familien, hvad de har hørt", "Ask the family what they have heard"),
+        (
+            "Databasen er genskabt, og vi ved ikke, hvad familien har fået at vide.",
+            "The database was restored, and we do not know what the family has been told.",
+        ),
+    ),
+    "answer_lost": (
+        ("Et svar fra en familie mangler", "A family’s answer is missing"),
+        (
+            "Databasen er genskabt, og et svar kunne ikke findes igen. Spørg familien.",
+            "The database was restored, and an answer could not be found again. Ask the family.",
+        ),
+    ),
+    "transition_begins": (
+        ("Overgangen til voksenlivet begynder", "The transition to adult life begins"),
+        (
+            "Den unge er fyldt 16 år. Hør forvaltningerne, hvem der begynder på forberedelsen.",
+            "The young person is 16. Ask the administrations who begins to prepare.",
+        ),
+    ),
+    "transition_plan": (
+        ("Et halvt år til 18 år", "Half a year until 18"),
+        (
+            "Hør forvaltningerne, om planen for overgangen er klar. Forældrenes adgang stopper på 18-årsdagen.",
+            "Ask the administrations whether the plan is ready. The parents’ access ends on the 18th birthday.",
+        ),
+    ),
+    rights.WRONG: (
+        ("En familie skriver, at noget er forkert", "A family writes that something is wrong"),
+        (
+            "Ret det i dit eget system, hvis familien har ret. Svar familien.",
+            "Put it right in your own system if the family is right. Answer the family.",
+        ),
+    ),
+    rights.OBJECTION: (
+        ("En familie gør indsigelse", "A family objects"),
+        ("Tag stilling til indsigelsen, og svar familien.", "Decide on the objection and answer the family."),
+    ),
+    rights.BELONG: (
+        ("En familie mener, at de hører til", "A family thinks that they belong"),
+        (
+            "Se på, om familien skal have et tilbud, og svar familien.",
+            "Look at whether the family is to have an offer, and answer the family.",
+        ),
+    ),
+}
+"""Each kind of task: what it is called, and what is to be done."""
+TASKS_ELSE: tuple[Text, Text] = (
+    ("En opgave", "A task"),
+    ("Spørg den driftsansvarlige, hvad der skal gøres.", "Ask the operator what is to be done."),
+)

@@ -1,0 +1,426 @@
+"""Every way out of the hub, and what comes out of none: a case that an adviser has said must not be told, a kind of
+case that is not on the source's list, and anything of a protected person's place.
+
+The ways are counted from the program itself: its routes, commands, jobs, hooks and calls to plugins. One that is new
+fails the test until it says here how it is tried, or why it cannot be.
+"""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import typer
+from pypdf import PdfReader
+from sqlalchemy import text
+from starlette.routing import Route
+from typer.testing import CliRunner
+
+from hub import PersonRecord, StaffRecord, State, contract, hookspecs, jobs, rights
+from hub.access.log import Asker
+from hub.api.tokens import issue, make_key
+from hub.cases import reminders, transition
+from hub.cases.sync import sync
+from hub.cli import app as cli
+from hub.clock import FileClock
+from hub.letters.compose import compose_due
+from hub.letters.delivery import deliver
+from hub.letters.statuses import overdue, take_statuses
+from hub.letters.templates import Templates
+from hub.settings import Api, Demo
+from hub.store import tables
+from hub.vault import Keys
+from hub.web.app import build
+from hub.web.pages import STYLE_PATH
+from tests.test_promises import owners_dump, readable
+from tests.web.conftest import Browser
+
+KARLA, MOTHER, FATHER = "0311164234", "0101804001", "0101804002"
+SOF = Asker("s-sof", "Sanne Toft", "staff", "SOF", "Handicap")
+COORDINATOR = Asker("k0", "Koordinator 0", "coordinator", None, None)
+LISTED = ("merudgifter", "Åse Rådgiver")
+"""Of the case that may be told: found, so the search sees."""
+SECRET = ("aflastning", "Hemmelig Adviser", "12349999", "hemmelig@", "Bekymring", "concern", "X-77", "Skjult")
+"""Of the case that an adviser has said must not be told (it was told of before), and of a kind that is not listed."""
+PLACE = ("Kystskolen", "Strandvej", "Skjulestedet")
+"""Where the child or a protected guardian is: the units of advisers."""
+
+
+@dataclass
+class Out:
+    """What has come out, by way."""
+
+    said: dict[str, str]
+
+    def where(self, word: str) -> set[str]:
+        return {way for way, said in self.said.items() if word.casefold() in said.casefold()}
+
+
+@dataclass
+class Hub:
+    world: Any
+    browser: Browser
+    bearer: str
+    folder: Path
+    signing: Any
+
+
+def key_files(keys: Keys, folder: Path) -> None:
+    """The keys of the test, as a command reads them."""
+    folder.mkdir()
+    plain = {version: base64.b64encode(key).decode() for version, key in keys.ring.versions.items()}
+    ring = {"versions": plain, "reference": base64.b64encode(keys.reference).decode()}
+    (folder / "ring.json").write_text(json.dumps(ring))
+    assert keys.token is not None
+    (folder / "token.key").write_text(base64.b64encode(keys.token).decode())
+
+
+@pytest.fixture
+def hub(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """Karla, under name and address protection as her father is, with one case that may be told, one whose adviser will
+    say that it must not be, and one of a kind that is not listed, from a plugin that forgets its own list."""
+    demo, signing = tmp_path / "demo", make_key()
+    demo.mkdir()
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [signing.as_dict(private=False)]}))
+    FileClock(demo / "clock").set(world.clock.now())
+    api = Api(issuer="https://login.kommune.example", audience="tovholder", jwks=tmp_path / "jwks.json")
+    settings = world.ctx.settings.model_copy(update={"demo": Demo(folder=demo), "api": api})
+    world.ctx = replace(world.ctx, settings=settings)
+    world.accepted(KARLA, guardians=(MOTHER, FATHER))
+    world.cpr.put(PersonRecord(KARLA, KARLA, name="Karla Testbarn", protected=True))
+    world.night()
+    personas = {
+        "staff": [
+            {"id": one.id, "name": one.name, "role": one.role, "administration": one.administration, "unit": one.unit}
+            for one in (SOF, COORDINATOR)
+        ],
+        "guardians": [{"guardian_id": str(world.guardian(who)), "label": who[-3:]} for who in (MOTHER, FATHER)],
+        "examples": [],
+    }
+    (demo / "personas.json").write_text(json.dumps(personas))
+    near = date(2026, 11, 5)
+    world.case(
+        world.sof, "A-1", KARLA, State.APPLIED, deadline=near,
+        adviser=StaffRecord("open", LISTED[1], "aase@example.dk", "12340009", "Kystskolen, Strandvej"),
+    )  # fmt: skip
+    sync(world.ctx)  # what was there at first is no news
+    world.case(
+        world.sof, "Skjult-1", KARLA, State.APPLIED, kind="relief", deadline=near,
+        adviser=StaffRecord("hidden", "Hemmelig Adviser", "hemmelig@example.dk", "12349999", "Skjulestedet"),
+    )  # fmt: skip
+    world.sof.kinds = None
+    world.case(world.sof, "X-77", KARLA, kind="concern", adviser=StaffRecord("c", "Bekymring Adviser"), deadline=near)
+    sync(world.ctx)
+    reminders.remind(world.ctx)
+    transition.remind(world.ctx)
+    (hidden,) = [row for row in world.rows(tables.Case) if row.reference == world.ctx.keys.refer("sof", "Skjult-1")]
+    rights.ask(world.ctx, world.guardian(MOTHER), rights.WRONG, world.child(KARLA), "Det passer ikke.", hidden.id)
+    rights.ask(world.ctx, world.guardian(FATHER), rights.OBJECTION, world.child(KARLA), "Ikke uden mig.")
+    compose(world)  # a letter that tells of it is ready, and has not left
+    key_files(world.ctx.keys, tmp_path / "keys")
+    database = world.ctx.database
+    (tmp_path / "tovholder.toml").write_text(
+        f"data = '{tmp_path / 'data'}'\nkeys = '{tmp_path / 'keys'}'\n[demo]\nfolder = '{demo}'\n"
+        "[administrations.SOF]\nname = 'Socialforvaltningen'\n"
+    )
+    for name, value in {
+        "TOVHOLDER_SETTINGS": str(tmp_path / "tovholder.toml"),
+        "TOVHOLDER_DATABASE_URL": database.app_url.render_as_string(hide_password=False),
+        "TOVHOLDER_OWNER_DATABASE_URL": owner_url(database),
+    }.items():
+        monkeypatch.setenv(name, value)
+    with Browser(build(world.ctx)) as browser:
+        bearer = issue(signing, api, world.ctx.clock, SOF)
+        yield Hub(world, browser, bearer, tmp_path, signing)
+
+
+def owner_url(database: Any) -> str:
+    with database.owner_engine() as engine:
+        return str(engine.url.render_as_string(hide_password=False))
+
+
+def compose(world: Any) -> None:
+    with world.ctx.database.begin() as session:
+        session.execute(text("UPDATE bundle SET due_at = '2000-01-01' WHERE composed_at IS NULL"))
+    compose_due(world.ctx, Templates())
+
+
+def must_not_be_told(hub: Hub) -> None:
+    """The adviser says so in their own system, which takes the case away."""
+    hub.world.sof.take_away("Skjult-1")
+    sync(hub.world.ctx)
+
+
+# The pages and the API: by route, the requests that try it as everybody who may be signed in.
+
+Try = Callable[[Hub], list[Any]]
+GUARDIANS, STAFF = (MOTHER, FATHER), (SOF, COORDINATOR)
+
+
+def as_guardians(act: Callable[[Browser], list[Any]]) -> Try:
+    def tried(hub: Hub) -> list[Any]:
+        found = []
+        for who in GUARDIANS:
+            hub.browser.sign_in(f"guardian:{hub.world.guardian(who)}")
+            found += act(hub.browser)
+        return found
+
+    return tried
+
+
+def as_staff(act: Callable[[Hub, Browser], list[Any]]) -> Try:
+    def tried(hub: Hub) -> list[Any]:
+        found = []
+        for who in STAFF:
+            hub.browser.sign_in(f"staff:{who.id}")
+            found += act(hub, hub.browser)
+        return found
+
+    return tried
+
+
+def letters_of(browser: Browser, end: str) -> list[Any]:
+    paths = sorted(set(re.findall(r'href="(/familie/breve/[0-9a-f-]{36})"', browser.get("/familie").text)))
+    return [browser.get(path + end) for path in paths]
+
+
+def open_tasks(hub: Hub) -> list[str]:
+    return [str(row.id) for row in hub.world.rows(tables.Task, tables.Task.done_at.is_(None))]
+
+
+def registering(hub: Hub, to: str) -> list[Any]:
+    entry = re.search(r'name="lookup" value="([^"]+)"', hub.browser.look_up(KARLA).text)
+    assert entry
+    return [hub.browser.submit("/personale", to, lookup=entry[1])]
+
+
+def lookup(hub: Hub) -> list[Any]:
+    body = {"cpr": KARLA, "purpose": "case"}
+    return [hub.browser.post("/api/v1/lookups", json=body, headers={"Authorization": f"Bearer {hub.bearer}"})]
+
+
+def get(path: str) -> Try:
+    return lambda hub: [hub.browser.get(path)]
+
+
+ROUTES: dict[str, Try] = {
+    "GET /": get("/"),
+    "GET /health": get("/health"),
+    "GET /hub.css": lambda hub: [hub.browser.get(STYLE_PATH)],
+    "GET /api/v1/openapi.json": get("/api/v1/openapi.json"),
+    "POST /api/v1/lookups": lookup,
+    "GET /demo/login": get("/demo/login"),
+    "POST /demo/login": lambda hub: [hub.browser.submit("/demo/login", "/demo/login", who="nobody")],
+    "POST /log-ud": lambda hub: [hub.browser.submit("/demo/login", "/log-ud")],
+    "GET /familie": as_guardians(lambda browser: [browser.get("/familie"), browser.get("/familie?sprog=en")]),
+    "POST /familie/svar": as_guardians(lambda browser: [browser.submit("/familie", "/familie/svar", answer="ja")]),
+    "POST /familie/spoerg": as_guardians(lambda browser: [browser.submit("/familie", "/familie/spoerg", kind="x")]),
+    "GET /familie/hoerer-til": as_guardians(lambda browser: [browser.get("/familie/hoerer-til")]),
+    "POST /familie/hoerer-til": as_guardians(
+        lambda browser: [browser.submit("/familie/hoerer-til", "/familie/hoerer-til", cpr=KARLA, text="Vi hører til.")]
+    ),
+    "GET /familie/breve/{letter_id:uuid}": as_guardians(lambda browser: letters_of(browser, "")),
+    "GET /familie/breve/{letter_id:uuid}/brev.pdf": as_guardians(lambda browser: letters_of(browser, "/brev.pdf")),
+    "GET /personale": as_staff(lambda hub, browser: [browser.get("/personale")]),
+    "POST /personale": as_staff(lambda hub, browser: [browser.look_up(KARLA, reason="Jeg har fået en henvendelse.")]),
+    "GET /personale/opgaver": as_staff(lambda hub, browser: [browser.get("/personale/opgaver")]),
+    "GET /personale/opgaver/{task_id:uuid}": as_staff(
+        lambda hub, browser: [browser.get(f"/personale/opgaver/{one}") for one in open_tasks(hub)]
+    ),
+    "POST /personale/opgaver/{task_id:uuid}/svar": as_staff(
+        lambda hub, browser: [
+            browser.submit("/personale", f"/personale/opgaver/{one}/svar", text="") for one in open_tasks(hub)
+        ]
+    ),
+    "POST /personale/opgaver/{task_id:uuid}/faerdig": as_staff(
+        lambda hub, browser: [browser.submit("/personale", "/personale/opgaver/" + NOBODYS + "/faerdig")]
+    ),
+    "POST /personale/registrer": as_staff(lambda hub, browser: registering(hub, "/personale/registrer")),
+    "POST /personale/registrer/gem": as_staff(lambda hub, browser: registering(hub, "/personale/registrer/gem")),
+}
+NOBODYS = "00000000-0000-4000-8000-000000000000"
+
+
+def routes_of(router: Any) -> set[str]:
+    found = set()
+    for route in router.routes:
+        included = getattr(route, "original_router", None)
+        if included is not None:
+            found |= routes_of(included)
+            continue
+        assert isinstance(route, Route), f"{route} is no plain route: say here how it is tried"
+        for method in (route.methods or set()) - {"HEAD"}:
+            found.add(f"{method} {'/hub.css' if route.path.startswith('/hub-') else route.path}")
+    return found
+
+
+# The commands: their arguments, or why they are not tried here.
+
+COMMANDS: dict[str, list[str] | str] = {
+    "migrate": [],
+    "serve": "the pages: each route is tried by itself",
+    "worker": "the jobs: each is tried by itself",
+    "match": ["--json"],
+    "sync": ["--json"],
+    "doctor": ["--json"],
+    "lookup": ["--as", SOF.id, "--purpose", "case"],
+    "token": ["--as", SOF.id],
+    "demo": "a town of its own: TestTheTown in test_promises.py looks through all it holds",
+    "backup": ["BACKUP"],
+    "restore": ["--hold"],
+    "plugins list": ["--json"],
+    "coordinators import": ["COORDINATORS"],
+    "quarantine list": ["--json"],
+    "quarantine show": "shows a record as it came, to an operator with a reason and an entry in the log: it may hold "
+    "anything, since nobody could read it. Cases that can be read are never there",
+    "quarantine retry": ["--source", "sof", "--json"],
+}
+
+
+def commands_of(group: Any, before: str = "") -> set[str]:
+    found = set()
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            found |= commands_of(command, f"{before}{name} ")
+        else:
+            found.add(before + name)
+    return found
+
+
+def run(hub: Hub, name: str, arguments: list[str]) -> str:
+    places = {"BACKUP": hub.folder / "backups", "COORDINATORS": hub.folder / "coordinators.csv"}
+    (hub.folder / "backups").mkdir(exist_ok=True)
+    places["COORDINATORS"].write_text("id,name\nk0,Koordinator 0\n", encoding="utf-8")
+    given = [str(places.get(argument, argument)) for argument in arguments]
+    done = CliRunner().invoke(cli, [*name.split(), *given], input=f"{KARLA}\n")
+    return f"{done.stdout}\n{done.stderr}\n{done.exception!r}"
+
+
+# The jobs, which send letters and talk to plugins; and what plugins are told.
+
+JOBS: dict[str, Callable[[Any], object]] = {
+    "compose": compose,
+    "deliver": lambda world: [deliver(world.ctx, row.id) for row in world.rows(tables.Letter)],
+    "statuses": lambda world: (take_statuses(world.ctx), overdue(world.ctx)),
+    "remind": lambda world: (reminders.remind(world.ctx), transition.remind(world.ctx)),
+    "match": lambda world: world.night(),
+    "sync": lambda world: sync(world.ctx),
+}
+HOOKS = {"settings_model", "register_adapters", "register_channels"}
+"""They are called at start with the plugin's own settings: before anything of a child is known."""
+CALLS = {
+    "Adapter": {"presence", "read", "health"},
+    "KnowsPersons": {"persons"},
+    "Channel": {"reaches", "send", "statuses", "health"},
+}
+"""What the hub says to a source are a cursor and children's numbers; to a channel, a letter."""
+
+
+def hooks() -> set[str]:
+    return {name for name, hook in vars(hookspecs).items() if hasattr(hook, f"{hookspecs.PROJECT}_spec")}
+
+
+def calls() -> dict[str, set[str]]:
+    protocols = [one for one in vars(contract).values() if inspect.isclass(one) and Protocol in one.__bases__]
+    return {
+        one.__name__: {name for name, call in vars(one).items() if inspect.isfunction(call) and name[0] != "_"}
+        for one in protocols
+    }
+
+
+def test_every_way_out_is_known(hub: Hub) -> None:
+    assert routes_of(hub.browser.app) == ROUTES.keys()
+    assert commands_of(typer.main.get_command(cli)) == COMMANDS.keys()
+    assert {name for name in jobs.build(hub.world.ctx).tasks if not name.startswith(("builtin", "procrastinate"))} == (
+        JOBS.keys()
+    )
+    assert hooks() == HOOKS
+    assert calls() == CALLS
+
+
+def pages(hub: Hub) -> dict[str, str]:
+    found = {}
+    for way, tried in ROUTES.items():
+        answers = tried(hub)
+        assert all(answer.status_code < 500 for answer in answers), way
+        found[way] = "\n".join(f"{answer.url} {answer.headers} {pdf_or_text(answer)}" for answer in answers)
+    return found
+
+
+def pdf_or_text(answer: Any) -> str:
+    return pdf(answer.content) if answer.headers.get("content-type") == "application/pdf" else str(answer.text)
+
+
+def everything(hub: Hub, capfd: pytest.CaptureFixture[str]) -> Out:
+    """All that comes out by any way."""
+    world, said = hub.world, {}
+    for name, job in JOBS.items():
+        job(world)
+        said[f"job {name}"] = "".join(capfd.readouterr())
+    for name in ("compose", "deliver"):  # what was held back is told anew, as far as it may be
+        JOBS[name](world)
+    said |= {f"letter {n}": f"{one.title} {one.html} {one.actions} {one.contact}" for n, one in enumerate(sent(world))}
+    said |= {f"PDF {n}": pdf(one.pdf) for n, one in enumerate(sent(world))}
+    told = [world.sof.asked, world.buf.asked, world.suf.asked, world.cpr.asked, world.cpr.looked_up]
+    said["what sources are told"] = repr(told)
+    said |= pages(hub)
+    capfd.readouterr()
+    for name, arguments in COMMANDS.items():
+        if isinstance(arguments, list):
+            said[f"tovholder {name}"] = run(hub, name, arguments)
+    said["a dump"] = readable(owners_dump(world.ctx))
+    return Out(said)
+
+
+def sent(world: Any) -> list[Any]:
+    return [letter for _key, letter in world.channel.tries]
+
+
+def pdf(data: bytes) -> str:
+    return " ".join(page.extract_text() for page in PdfReader(io.BytesIO(data)).pages)
+
+
+def test_no_way_out_tells_what_must_not_be_told(hub: Hub, capfd: pytest.CaptureFixture[str]) -> None:
+    before = Out(pages(hub))
+    assert {"GET /familie", "GET /personale/opgaver/{task_id:uuid}"} <= before.where("aflastning")
+    must_not_be_told(hub)
+    out = everything(hub, capfd)
+    assert {word: out.where(word) for word in SECRET if out.where(word)} == {}
+    # The search sees what may be told: on pages, in letters and their PDFs, in tasks.
+    assert {"GET /familie", "GET /personale/opgaver/{task_id:uuid}"} <= out.where("merudgifter")
+    assert {way.split()[0] for way in out.where("merudgifter")} >= {"letter", "PDF", "GET"}
+    read = "GET /familie/breve/{letter_id:uuid}"
+    assert {read, f"{read}/brev.pdf"} <= out.where("merudgifter")
+    assert out.where("Koordinator 0") >= {"POST /api/v1/lookups", "tovholder lookup", "POST /personale"}
+    commands = {f"tovholder {name}" for name, tried in COMMANDS.items() if isinstance(tried, list)}
+    assert {way for way in commands if "Traceback" in out.said[way]} == set()
+
+
+def test_no_way_out_tells_a_protected_persons_place(hub: Hub, capfd: pytest.CaptureFixture[str]) -> None:
+    """Also while every case may be told. The unit is there to be found: it is kept, sealed, with the adviser."""
+    out = everything(hub, capfd)
+    assert {word: out.where(word) for word in PLACE if out.where(word)} == {}
+    assert out.where("Hemmelig Adviser")
+
+
+def test_a_letter_that_was_ready_is_held_back(hub: Hub) -> None:
+    ready = {row.id for row in hub.world.rows(tables.Letter, tables.Letter.state == "frozen")}
+    must_not_be_told(hub)
+    JOBS["deliver"](hub.world)
+    states = {row.state for row in hub.world.rows(tables.Letter) if row.id in ready}
+    assert ready
+    assert states == {"withheld"}
+
+
+def test_a_new_way_out_would_be_seen(hub: Hub) -> None:
+    hub.browser.app.add_api_route("/personale/alt", lambda: {})
+    assert routes_of(hub.browser.app) - ROUTES.keys() == {"GET /personale/alt"}
