@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from hub.access import lookup
+from hub.access import lookup, pace
 from hub.access.log import Disclosure
 from hub.access.policy import PURPOSES
 from hub.api.tokens import Tokens
@@ -89,11 +89,8 @@ async def look_up(
 ) -> Response:
     """Look up a child's coordinator."""
     state = request.app.state
-    scheme, _, token = (authorization or "").partition(" ")
     try:
-        if scheme.lower() != "bearer":
-            raise NotAllowed("no bearer token")
-        asker = state.tokens.check(token)
+        asker = await state.tokens.asked(authorization)
     except NotAllowed:
         return _error(401, "Send en gyldig bearer-token.", {"WWW-Authenticate": "Bearer"})
     try:
@@ -104,7 +101,12 @@ async def look_up(
         return _error(422, f"purpose: use one of {', '.join(sorted(PURPOSES))}")
     question = lookup.Request(asker, state.ctx.keys.lookup_token(number.digits), body.purpose, body.reason, body.case)
     try:
+        await state.pace.take(asker, [question.token], body.reason)
         disclosure = await state.lookups.ask(question)
+    except pace.ReasonNeeded as error:
+        return _error(422, f"reason: {error}")
+    except pace.TooMany as error:
+        return _error(429, str(error), {"Retry-After": str(error.after_seconds)})
     except TryAgain as error:
         return _error(503, str(error), {"Retry-After": "1"})
     made = answer(disclosure, state.ctx.settings.municipality.phone)
@@ -118,7 +120,8 @@ def _error(status: int, detail: str, headers: dict[str, str] | None = None) -> R
 def attach(app: FastAPI, ctx: Context) -> None:
     """Put the API on an application whose `state.lookups` is the running LookupQueue."""
     app.state.ctx = ctx
-    app.state.tokens = Tokens(ctx.settings.api, ctx.clock)
+    app.state.tokens = Tokens(ctx.settings.api, ctx.clock, ctx.settings.municipality.cvr)
+    app.state.pace = pace.Pace(ctx.database, ctx.keys, ctx.clock, ctx.settings.access.children_an_hour)
     app.include_router(router)
 
     @app.exception_handler(RequestValidationError)
