@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -18,11 +19,13 @@ MOST = 512 * 1024
 """The largest answer that is read (bytes)."""
 
 
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip"}
+
+
 @cache
-def _client() -> httpx.Client:
-    return httpx.Client(
-        timeout=SILENCE, follow_redirects=False, headers={"Accept": "application/json", "Accept-Encoding": "gzip"}
-    )
+def _trusted() -> ssl.SSLContext:
+    """The certificates to trust, read once: it takes longer than a request."""
+    return httpx.create_ssl_context()
 
 
 def get(url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -38,7 +41,10 @@ def post(url: str, form: Mapping[str, str], auth: tuple[str, str] | None = None)
 def _ask(method: str, url: str, **request: Any) -> dict[str, Any]:
     host = httpx.URL(url).host
     try:
-        with _client().stream(method, url, **{k: v for k, v in request.items() if v is not None}) as response:
+        with (
+            httpx.Client(timeout=SILENCE, follow_redirects=False, headers=_HEADERS, verify=_trusted()) as client,
+            client.stream(method, url, **{k: v for k, v in request.items() if v is not None}) as response,
+        ):
             response.stream = Body(response, MOST, WHOLE)
             code, text = response.status_code, response.read()
     except httpx.HTTPError as error:

@@ -164,6 +164,9 @@ def _understood(found: tuple[tuple[str, str], ...], how: Roles) -> tuple[Constra
 
 
 def _overlap(one: str, other: str) -> bool:
-    """Whether two KLE subjects have something in common: `27`, `27.*` and `27.18.04` have."""
-    mine, theirs = (subject.removesuffix("*").rstrip(".").split(".") for subject in (one, other))
-    return all(a == b for a, b in zip(mine, theirs, strict=False)) and "" not in (*mine, *theirs)
+    """Whether two KLE subjects have something in common: `27`, `27.*` and `27.18.04` have. What is no subject has with
+    none."""
+    mine, theirs = (subject.removesuffix(".*").split(".") for subject in (one, other))
+    return all(part.isdecimal() for part in (*mine, *theirs)) and all(
+        a == b for a, b in zip(mine, theirs, strict=False)
+    )
