@@ -26,7 +26,7 @@ from hub.clock import Clock
 from hub.errors import GaveUp, NotAllowed, SettingsError, TryAgain
 from hub.settings import Provider, safe_address
 from hub.signin import http
-from hub.signin.keysets import ALGORITHMS, KeySource, kid
+from hub.signin.keysets import ALGORITHMS, KeySource
 
 SKEW = 60
 """How much a provider's clock may differ from ours (seconds)."""
@@ -223,8 +223,9 @@ class OpenId:
         except GaveUp as error:
             raise Failed("the key set cannot be read") from error
         except (JoseError, ValueError) as error:
-            # The library's words may hold a claim's value: only what kind of error it is, and the key's id.
-            raise Failed(f"ID token: {type(error).__name__}, key {'known' if kid(token) else 'not named'}") from error
+            # The library's words may hold a claim's value: only what kind of error it is, and which claim.
+            claim = getattr(error, "claim", "")
+            raise Failed(f"ID token: {type(error).__name__} {claim}".strip()) from error
         audience = claims["aud"]
         several = isinstance(audience, list) and len(audience) > 1
         if (several or "azp" in claims) and claims.get("azp") != self.settings.client_id:
