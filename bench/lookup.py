@@ -34,9 +34,9 @@ _ROOT = Path(__file__).parents[1]
 def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result:
     """`hub` against the same route answering a constant, and against a transaction for each lookup."""
     sizes = (
-        {"children": 200, "clients": 8, "lookups in a run": 100, "one by one": 40}
+        {"children": 200, "clients": 8, "staff": 16, "lookups in a run": 100, "one by one": 40}
         if tiny
-        else {"children": 3000, "clients": 32, "lookups in a run": 2000, "one by one": 500}
+        else {"children": 3000, "clients": 32, "staff": 512, "lookups in a run": 2000, "one by one": 500}
     )
     result = Result("lookup", "A lookup over HTTP, with token, policy and durable entry", "lookups", sizes)
     tell("children and coordinators")
@@ -44,13 +44,14 @@ def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result
         key = make_key()
         jwks = ground.files / "jwks.json"
         jwks.write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="ascii")
-        # Each member of staff may look up many more here than anywhere, since 32 of them ask all there is to ask.
-        settings = ground.settings(api={"jwks": jwks}, access={"children_an_hour": 100_000})
+        settings = ground.settings(api={"jwks": jwks}, access={"children_an_hour": 1000})
         with ground.context(settings, SystemClock()) as ctx, _server(ground, settings) as port:
             numbers = children.settle(ctx, sizes["children"])
             asked = _Asked(ctx, port, sizes, numbers, key)
             for path in PATHS.values():
-                asked.ask(path, sizes["clients"] * 6)  # connections, prepared statements and keys at hand
+                asked.ask(
+                    path, max(sizes["clients"] * 6, sizes["staff"])
+                )  # connections, prepared statements and keys at hand
             asked.spent.clear()
             count = {path: sizes["one by one" if path == ONE_BY_ONE else "lookups in a run"] for path in PATHS.values()}
             sides = {name: lambda path=path: asked.ask(path, count[path]) for name, path in PATHS.items()}
@@ -68,7 +69,8 @@ class _Asked:
     """Sends lookups from a client process, and keeps count of those that must stand in the log."""
 
     def __init__(self, ctx: Context, port: int, sizes: dict[str, int], numbers: list[str], key: Any) -> None:
-        people = children.askers(sizes["clients"])
+        # Many, each with a few children in the hour, as it is in a municipality.
+        people = children.askers(sizes["staff"])
         self._ctx, self._entries, self._sent = ctx, _entries(ctx), 0
         self._given = {
             "port": port,

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -45,7 +44,7 @@ def safe_address(url: str) -> str:
     return url
 
 
-def _file_or_address(value: object) -> object:
+def _file_or_address(value: Path | str | None) -> Path | str | None:
     if isinstance(value, str) and value.startswith(("http:", "https:")):
         return safe_address(value)
     return Path(value) if isinstance(value, str) else value
@@ -209,7 +208,7 @@ class Api(Roles):
 
     issuer: str = "tovholder"
     audience: str = "tovholder"
-    jwks: Annotated[Path | str | None, BeforeValidator(_file_or_address)] = None
+    jwks: Annotated[Path | str | None, AfterValidator(_file_or_address)] = None
     claims: Claims = Claims(privileges=("role",))
     privileges_are: Literal["bpp", "names"] = "names"
     roles: dict[Role, tuple[str, ...]] = {role: (role,) for role in get_args(Role)}

@@ -13,9 +13,11 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
+import psycopg
 import structlog
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import delete
 
 from hub.access import log as access_log
 from hub.access.askers import asker_key, day_key
@@ -129,15 +131,19 @@ class Pace:
 
     def _count(self, batch: list[_Step]) -> None:
         now = self._clock.now()
-        with self._database.engine.begin() as connection:
+        rows: dict[bytes, bytes] = {}
+        # The driver itself, in pipelines: two round trips, and a third of the processor's time.
+        with self._database.engine.connect() as pooled:
+            connection = pooled.connection.driver_connection
+            assert isinstance(connection, psycopg.Connection)  # noqa: S101 - what the engine is made for
             seen = self._seen(connection, batch, now)
-            rows: dict[bytes, bytes] = {}
             for step in batch:
                 self._decide(step, seen.setdefault(step.digest, _Seen()), now)
                 if step.refused is None:
                     rows |= dict.fromkeys(step.children, step.digest)
-            if rows:
+            with connection.pipeline():
                 connection.execute(_NOTE, {"askers": list(rows.values()), "children": list(rows), "now": now})
+                connection.commit()
         for step in batch:
             if step.alarm:
                 self._tell(step, now)
@@ -145,15 +151,16 @@ class Pace:
             self._counted.clear()
         self._counted |= dict.fromkeys(rows, now)
 
-    def _seen(self, connection: Connection, batch: list[_Step], now: datetime) -> dict[bytes, _Seen]:
+    def _seen(self, connection: psycopg.Connection[Any], batch: list[_Step], now: datetime) -> dict[bytes, _Seen]:
         askers = sorted({step.digest for step in batch})
         locks = sorted(int.from_bytes(digest[:8], "big", signed=True) for digest in askers)
-        connection.execute(_LOCK, {"locks": locks})
         asked = sorted({child for step in batch for child in step.children})
-        found = connection.execute(
-            _COUNT, {"askers": askers, "children": asked, "since": now - HOUR, "ahead": now + HOUR}
-        )
-        return {row.asker: _Seen(set(row.known or ()), row.children, row.oldest) for row in found}
+        with connection.pipeline():
+            connection.execute(_LOCK, {"locks": locks})
+            found = connection.execute(
+                _COUNT, {"askers": askers, "children": asked, "since": now - HOUR, "ahead": now + HOUR}
+            )
+        return {asker: _Seen(set(known or ()), count, oldest) for asker, count, oldest, known in found}
 
     def _decide(self, step: _Step, seen: _Seen, now: datetime) -> None:
         new = step.children - seen.children
@@ -203,18 +210,15 @@ def purge(database: Database, clock: Clock) -> int:
 
 _LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 # In the order of the array, which is sorted: two processes that wait for the same askers cannot wait for each other.
-_LOCK = text(
-    "SELECT set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(lock)"
-    " FROM unnest(CAST(:locks AS bigint[])) lock"
-)
-_COUNT = text(
-    "SELECT asker, count(*) AS children, min(at) AS oldest,"
-    " array_agg(child) FILTER (WHERE child = ANY(CAST(:children AS bytea[]))) AS known"
-    " FROM asker_hour WHERE asker = ANY(CAST(:askers AS bytea[])) AND at > :since AND at < :ahead GROUP BY asker"
-)
-_NOTE = text(
-    "INSERT INTO asker_hour (asker, child, at)"
-    " SELECT asker, child, :now FROM unnest(CAST(:askers AS bytea[]), CAST(:children AS bytea[])) AS a (asker, child)"
-    " ORDER BY 1, 2"
-    " ON CONFLICT (asker, child) DO UPDATE SET at = excluded.at"
-)
+_LOCK = """
+SELECT set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(lock) FROM unnest(%(locks)s::bigint[]) lock
+"""
+_COUNT = """
+SELECT asker, count(*), min(at), array_agg(child) FILTER (WHERE child = ANY(%(children)s::bytea[]))
+FROM asker_hour WHERE asker = ANY(%(askers)s::bytea[]) AND at > %(since)s AND at < %(ahead)s GROUP BY asker
+"""
+_NOTE = """
+INSERT INTO asker_hour (asker, child, at)
+SELECT asker, child, %(now)s FROM unnest(%(askers)s::bytea[], %(children)s::bytea[]) AS a (asker, child) ORDER BY 1, 2
+ON CONFLICT (asker, child) DO UPDATE SET at = excluded.at
+"""
