@@ -108,14 +108,14 @@ class _Place:
         key = make_key()
         jwks = ground.files / f"jwks-{children}.json"
         jwks.write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="ascii")
-        settings = ground.settings(api={"jwks": jwks})
+        settings = ground.settings(api={"jwks": jwks}, access={"children_an_hour": 1_000_000})
         self._ctx = stack.enter_context(ground.context(settings, SystemClock()))
         self._children, self._sizes = children, sizes
         country.load(self._ctx, children, entries, tell)
         port = stack.enter_context(lookup.server(ground, settings))
         # Every child of the town; of a country as many as are asked for, from all over it.
         step = max(children // 50_000, 1)
-        self._asked = lookup.Asked(self._ctx, port, 32, [number(n) for n in range(0, children, step)], key)
+        self._asked = lookup.Asked(self._ctx, port, 32, 512, [number(n) for n in range(0, children, step)], key)
         self._sources = {name: _Source(name, administration) for name, administration in country.SOURCES.items()}
         self._day = Context(
             settings, self._ctx.clock, self._ctx.database, self._ctx.keys, Plugins((), dict(self._sources), {}, {})

@@ -35,9 +35,9 @@ _ROOT = Path(__file__).parents[1]
 def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result:
     """`hub` against the same route answering a constant, and against a transaction for each lookup."""
     sizes = (
-        {"children": 200, "clients": 8, "lookups in a run": 100, "one by one": 40}
+        {"children": 200, "clients": 8, "staff": 16, "lookups in a run": 100, "one by one": 40}
         if tiny
-        else {"children": 3000, "clients": 32, "lookups in a run": 2000, "one by one": 500}
+        else {"children": 3000, "clients": 32, "staff": 512, "lookups in a run": 2000, "one by one": 500}
     )
     result = Result("lookup", "A lookup over HTTP, with token, policy and durable entry", "lookups", sizes)
     tell("children and coordinators")
@@ -45,12 +45,14 @@ def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result
         key = make_key()
         jwks = ground.files / "jwks.json"
         jwks.write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="ascii")
-        settings = ground.settings(api={"jwks": jwks})
+        settings = ground.settings(api={"jwks": jwks}, access={"children_an_hour": 1000})
         with ground.context(settings, SystemClock()) as ctx, server(ground, settings) as port:
             numbers = children.settle(ctx, sizes["children"])
-            asked = Asked(ctx, port, sizes["clients"], numbers, key)
+            asked = Asked(ctx, port, sizes["clients"], sizes["staff"], numbers, key)
             for path in PATHS.values():
-                asked.ask(path, sizes["clients"] * 6)  # connections, prepared statements and keys at hand
+                asked.ask(
+                    path, max(sizes["clients"] * 6, sizes["staff"])
+                )  # connections, prepared statements and keys at hand
             asked.spent.clear()
             count = {path: sizes["one by one" if path == ONE_BY_ONE else "lookups in a run"] for path in PATHS.values()}
             sides = {name: lambda path=path: asked.ask(path, count[path]) for name, path in PATHS.items()}
@@ -67,8 +69,9 @@ def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result
 class Asked:
     """Sends lookups from a client process, and keeps count of those that must stand in the log."""
 
-    def __init__(self, ctx: Context, port: int, clients: int, numbers: list[str], key: Any) -> None:
-        people = children.askers(clients)
+    def __init__(self, ctx: Context, port: int, clients: int, staff: int, numbers: list[str], key: Any) -> None:
+        # Many, each with a few children in the hour, as it is in a municipality.
+        people = children.askers(staff)
         self._ctx, self.entries, self._sent = ctx, _entries(ctx), 0
         self._given = {
             "port": port,

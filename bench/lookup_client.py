@@ -18,7 +18,7 @@ HOST = "127.0.0.1"
 
 
 class Calls:
-    """`given`: port, path, clients, count, tokens (one per caller, in turn), bodies, expect (a text that every right
+    """`given`: port, path, clients, count, tokens (one per call, in turn), bodies, expect (a text that every right
     answer holds)."""
 
     def __init__(self, given: dict[str, Any]) -> None:
@@ -26,6 +26,13 @@ class Calls:
         self._expect = str(given["expect"]).encode()
         self._left: Iterator[int] = iter(range(given["first"], given["first"] + given["count"]))
         self._bodies = [body.encode() for body in given["bodies"]]
+        self._heads = [
+            (
+                f"POST {given['path']} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
+                f"Authorization: Bearer {token}\r\nContent-Length: "
+            ).encode()
+            for token in given["tokens"]
+        ]
         self.seconds: list[float] = []
         self.statuses: Counter[str] = Counter()
 
@@ -33,20 +40,15 @@ class Calls:
         """Send them all; gives the time from the first to the last (seconds)."""
         opened = [await asyncio.open_connection(HOST, self._given["port"]) for _ in range(self._given["clients"])]
         start = time.perf_counter()
-        await asyncio.gather(*(self._caller(n, *streams) for n, streams in enumerate(opened)))
+        await asyncio.gather(*(self._caller(*streams) for streams in opened))
         took = time.perf_counter() - start
         for _reader, writer in opened:
             writer.close()
         return took
 
-    async def _caller(self, place: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tokens = self._given["tokens"]
-        head = (
-            f"POST {self._given['path']} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
-            f"Authorization: Bearer {tokens[place % len(tokens)]}\r\nContent-Length: "
-        ).encode()
+    async def _caller(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for n in self._left:
-            body = self._bodies[n % len(self._bodies)]
+            body, head = self._bodies[n % len(self._bodies)], self._heads[n % len(self._heads)]
             start = time.perf_counter()
             writer.write(b"%s%d\r\n\r\n%s" % (head, len(body), body))
             answered = await reader.readuntil(b"\r\n\r\n")

@@ -21,12 +21,14 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 
 from hub import consents, family
+from hub.access import pace
 from hub.cases import custody, match, reminders, sync, transition
 from hub.context import Context
 from hub.coordination import offers, silence
 from hub.errors import TryAgain
 from hub.letters import compose, delivery, statuses
 from hub.letters.templates import Templates
+from hub.signin.sessions import Sessions
 from hub.store import home, outage, queue
 
 log = structlog.get_logger()
@@ -107,11 +109,17 @@ def build(ctx: Context) -> App:
     def sync_all(timestamp: int = 0) -> None:
         sync.sync(ctx)
 
+    @app.task(name="forget", queue=LETTERS, retry=retry)
+    def forget(timestamp: int = 0) -> None:
+        pace.purge(ctx.database, ctx.clock)
+        Sessions(ctx.database, ctx.clock, ctx.settings.signin).purge()
+
     if ctx.settings.demo is None:  # the demo moves its own time and says when each is due
         for task, cron in (
             (compose_due, "* * * * *"),
             (what_became, "*/5 * * * *"),
             (remind, "30 4 * * *"),
+            (forget, "*/10 * * * *"),
             (match_all, "0 * * * *"),
             (sync_all, "20 * * * *"),
         ):

@@ -20,13 +20,12 @@ from sqlalchemy.orm import Session
 
 from hub import consents, family, journal
 from hub.access import log
-from hub.cases import tasks
 from hub.clock import SetClock
 from hub.context import Context
 from hub.errors import NotAllowed
 from hub.letters import delivery
 from hub.letters.frozen import open_content
-from hub.store import tables
+from hub.store import tables, tasks
 from hub.store.many import among
 from hub.vault import CannotOpen
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from hub import context, jobs
 from hub.access import log, whole
 from hub.access.askers import asker_key, day_key
-from hub.cases import custody, sources, sync, tasks
+from hub.cases import custody, sources, sync
 from hub.clock import today
 from hub.context import Context
 from hub.errors import GaveUp, NotAllowed, TovholderError
@@ -26,7 +26,7 @@ from hub.letters import statuses
 from hub.letters.compose import BATCH as LETTERS
 from hub.reconcile import Reconciled, doubt, reconcile
 from hub.settings import Settings
-from hub.store import backup, home, keys_apart, queue, tables
+from hub.store import backup, home, keys_apart, queue, tables, tasks
 from hub.store.database import Database
 from hub.vault import load_keys
 

@@ -16,11 +16,10 @@ from hub.access.askers import asker_key, day_key
 from hub.access.log import Asker, Disclosure
 from hub.access.own import OwnChild
 from hub.access.policy import Decision, Question, decide
-from hub.cases import tasks
 from hub.clock import today
 from hub.context import Context
 from hub.errors import NotAllowed
-from hub.store import tables
+from hub.store import tables, tasks
 from hub.store.people import open_keys
 from hub.vault import Keys, unseal_json
 

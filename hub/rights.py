@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 
 from hub.access import log
 from hub.access.askers import PersonKeyPair, asker_key, day_key
-from hub.cases import tasks
 from hub.cases.deadlines import answer_by
 from hub.cases.holders import NO_GUARDIAN
 from hub.cases.match import birthday_passed
@@ -24,7 +23,7 @@ from hub.context import Context
 from hub.coordination import tasklist
 from hub.errors import NotAllowed
 from hub.identity import Cpr, parse
-from hub.store import tables
+from hub.store import tables, tasks
 from hub.store.people import open_key, open_keys
 from hub.vault import seal_json, unseal_json
 

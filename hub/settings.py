@@ -11,14 +11,43 @@ import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from hub.clock import Clock, FileClock, SystemClock
 from hub.errors import SettingsError
+
+Role = Literal["staff", "coordinator", "leader", "auditor", "operator"]
+"""What members of staff may be."""
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+def safe_address(url: str) -> str:
+    """An https address; http on this machine alone."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        raise ValueError("must be an https address (http only for this machine itself)")
+    if not parts.hostname or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("must be an address without user, query or fragment")
+    return url
+
+
+def _file_or_address(value: Path | str | None) -> Path | str | None:
+    if isinstance(value, str) and value.startswith(("http:", "https:")):
+        return safe_address(value)
+    return Path(value) if isinstance(value, str) else value
 
 
 class _Section(BaseModel):
@@ -84,16 +113,113 @@ class Worker(_Section):
     """So long without a sign of life, and a worker's jobs are taken up by another."""
 
 
-class Api(_Section):
-    """Who may call: bearer tokens (JWT, EdDSA or RS256) by `issuer` for `audience`, checked by the keys in `jwks`."""
+class Claims(_Section):
+    """What the claims are called that say who somebody is."""
+
+    id: str = "sub"
+    """A UUID that stays with the person; never a mail address."""
+    name: str = "name"
+    administration: str = "administration"
+    unit: str = "unit"
+    privileges: tuple[str, ...] = (
+        "https://data.gov.dk/model/core/eid/privilegesIntermediate",
+        "dk:gov:saml:attribute:Privileges_intermediate",
+    )
+    """The first of them that is there counts."""
+
+
+class Roles(_Section):
+    """How claims become a person with roles."""
+
+    claims: Claims = Claims()
+    privileges_are: Literal["bpp", "names"] = "bpp"
+    """`bpp`: an OIO-BPP list in base64; `names`: a list of names, or names with spaces between."""
+    roles: dict[Role, tuple[str, ...]] = {}
+    """The privileges that give each role. A `-` and a `_` are the same in them."""
+    administrations: dict[str, str] = {}
+    """What the claim calls an administration, and its code here; a claim that is a code already needs none."""
+    constraints: dict[str, Literal["kle", "sensitivity", "unit"]] = {
+        "http://sts.kombit.dk/constraints/KLE/1": "kle",
+        "http://sts.kombit.dk/constraints/foelsomhed/1": "sensitivity",
+        "http://sts.kombit.dk/constraints/orgenhed/1": "unit",
+        "urn:dk:kombit:KLE": "kle",
+        "urn:dk:kombit:sensitivity": "sensitivity",
+    }
+    """Constraints that are understood. Any other takes the role away."""
+    kle: tuple[str, ...] = ()
+    """The subjects (KLE) that the hub is about here. A role for other subjects alone is none; without this list no role
+    with such a constraint counts."""
+    sensitivity: tuple[str, ...] = ()
+    """The values of a sensitivity constraint that reach as far as a child's disability."""
+
+
+class Provider(_Section):
+    """A provider of sign-in by OpenID Connect, found by `issuer`."""
+
+    issuer: Annotated[str, AfterValidator(safe_address)]
+    client_id: str
+    client_secret: str | None = Field(default=None, repr=False)
+    client_key: Path | None = None
+    """A private key (JWK or PEM) for private_key_jwt, instead of a secret."""
+    client_auth: Literal["basic", "post"] = "basic"
+    """How the secret is given."""
+    scopes: tuple[str, ...] = ("openid", "profile")
+    acr: tuple[str, ...] = ()
+    """Levels of assurance to ask for, and of which the ID token must name one."""
+    userinfo: bool = False
+    """Whether claims that are not in the ID token stand in what the UserInfo endpoint says."""
+
+    @model_validator(mode="after")
+    def one_proof(self) -> Self:
+        if (self.client_secret is None) == (self.client_key is None):
+            raise ValueError("give either client_secret or client_key, and not both")
+        if "openid" not in self.scopes:
+            raise ValueError("scopes must hold openid")
+        return self
+
+
+class StaffProvider(Provider, Roles):
+    """Who signs staff in, and what their claims mean."""
+
+
+class FamilyProvider(Provider):
+    """Who signs guardians and young people in."""
+
+    cpr: tuple[str, ...] = ("dk.cpr", "cpr")
+    """The claims in which the CPR number may stand: the first that is there counts."""
+
+
+class SignIn(_Section):
+    url: Annotated[str, AfterValidator(safe_address)] | None = None
+    """The address of these pages, as browsers see it: providers send people back to it."""
+    staff: StaffProvider | None = None
+    family: FamilyProvider | None = None
+    hours: float = Field(default=8.0, gt=0, le=24)
+    """How long a sign-in lasts at most."""
+    idle_minutes: float = Field(default=30.0, gt=0, le=480)
+    """How long it lasts when nothing is done."""
+
+    @model_validator(mode="after")
+    def has_an_address(self) -> Self:
+        if self.url is None and (self.staff or self.family):
+            raise ValueError("url is needed: the address of these pages, as browsers see it")
+        return self
+
+
+class Api(Roles):
+    """Who may call: bearer tokens (JWT) by `issuer` for `audience`, checked by the key set in `jwks`: a file, or an
+    https address that is asked again when a key is new."""
 
     issuer: str = "tovholder"
     audience: str = "tovholder"
-    jwks: Path | None = None
+    jwks: Annotated[Path | str | None, AfterValidator(_file_or_address)] = None
+    claims: Claims = Claims(privileges=("role",))
+    privileges_are: Literal["bpp", "names"] = "names"
+    roles: dict[Role, tuple[str, ...]] = {role: (role,) for role in get_args(Role)}
 
 
 class Access(_Section):
-    """The switches of docs/access.md: each is off until the municipality's lawyer turns it on."""
+    """The switches of docs/access.md, each off until the municipality's lawyer turns it on; and the pace of lookups."""
 
     one_authority: bool = False
     """Whether the administrations count as one authority: a case in one is then a basis in all."""
@@ -104,6 +230,9 @@ class Access(_Section):
     read at all."""
     health_consent: Literal["apart", "with_yes"] = "apart"
     """How families consent: apart from all else, or with their yes, whose text then has to ask for it."""
+    children_an_hour: int = Field(default=60, ge=1, le=100_000)
+    """So many different children may one person look up in an hour. More needs a written reason and is told to the
+    auditor; twice as many is refused."""
 
     @property
     def switches(self) -> frozenset[str]:
@@ -132,6 +261,7 @@ class Settings(_Section):
     letters: Letters = Letters()
     rights: Rights = Rights()
     worker: Worker = Worker()
+    signin: SignIn = SignIn()
     api: Api = Api()
     access: Access = Access()
     demo: Demo | None = None

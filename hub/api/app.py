@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from hub.access import lookup
+from hub.access import lookup, pace
 from hub.access.log import Asker, Disclosure
 from hub.access.policy import PURPOSES
 from hub.api.tokens import Tokens
@@ -118,6 +118,10 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The body cannot be read."},
     401: {"model": Problem, "description": "No good bearer token."},
     422: {"model": Problem, "description": "Something is wrong with the body; it is not repeated."},
+    429: {
+        "model": Problem,
+        "description": "So many children in an hour that no more can be looked up yet.",
+    },
     503: {"model": Problem, "description": "The access log cannot be written, or too many wait: try again."},
 }
 Authorization = Annotated[str | None, Header()]
@@ -126,7 +130,7 @@ Authorization = Annotated[str | None, Header()]
 @router.post("/lookups", response_model=LookupAnswer, responses=_PROBLEMS)
 async def look_up(body: LookupRequest, request: Request, authorization: Authorization = None) -> Response:
     """Look up a child's coordinator."""
-    asked = _asked(request, body, authorization)
+    asked = await _asked(request, body, authorization)
     if isinstance(asked, Response):
         return asked
     try:
@@ -139,7 +143,7 @@ async def look_up(body: LookupRequest, request: Request, authorization: Authoriz
 @router.post("/lookups/batch", response_model=BatchAnswer, responses=_PROBLEMS)
 async def look_up_all(body: BatchRequest, request: Request, authorization: Authorization = None) -> Response:
     """Look up the coordinators of up to 100 children: each is a lookup of its own, with its own entry."""
-    asked = _asked(request, body, authorization)
+    asked = await _asked(request, body, authorization)
     if isinstance(asked, Response):
         return asked
     questions: dict[int, lookup.Request] = {}
@@ -157,13 +161,10 @@ async def look_up_all(body: BatchRequest, request: Request, authorization: Autho
     return await _answers(request, list(questions.values()), in_order)
 
 
-def _asked(request: Request, body: LookupRequest | BatchRequest, authorization: str | None) -> Asker | Response:
+async def _asked(request: Request, body: LookupRequest | BatchRequest, authorization: str | None) -> Asker | Response:
     """Who asks, or why they get no answer."""
-    scheme, _, token = (authorization or "").partition(" ")
     try:
-        if scheme.lower() != "bearer":
-            raise NotAllowed("no bearer token")
-        asker: Asker = request.app.state.tokens.check(token)
+        asker: Asker = await request.app.state.tokens.asked(authorization)
     except NotAllowed:
         return _error(401, "Send en gyldig bearer-token.", {"WWW-Authenticate": "Bearer"})
     if body.purpose not in PURPOSES:
@@ -182,7 +183,14 @@ async def _answers(
     """What is said of the answers, all of which are there; 503 when one is not."""
     state = request.app.state
     try:
+        if questions:
+            first = questions[0]
+            await state.pace.take(first.asker, [question.token for question in questions], first.reason)
         disclosures = await state.lookups.ask_all(questions)
+    except pace.ReasonNeeded as error:
+        return _error(422, f"reason: {error}")
+    except pace.TooMany as error:
+        return _error(429, str(error), {"Retry-After": str(error.after_seconds)})
     except TryAgain as error:
         return _error(503, str(error), {"Retry-After": "1"})
     phone = state.ctx.settings.municipality.phone
@@ -197,7 +205,8 @@ def _error(status: int, detail: str, headers: dict[str, str] | None = None) -> R
 def attach(app: FastAPI, ctx: Context) -> None:
     """Put the API on an application whose `state.lookups` is the running LookupQueue."""
     app.state.ctx = ctx
-    app.state.tokens = Tokens(ctx.settings.api, ctx.clock)
+    app.state.tokens = Tokens(ctx.settings.api, ctx.clock, ctx.settings.municipality.cvr)
+    app.state.pace = pace.Pace(ctx.database, ctx.keys, ctx.clock, ctx.settings.access.children_an_hour)
     app.include_router(router)
 
     @app.exception_handler(RequestValidationError)

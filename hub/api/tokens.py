@@ -1,7 +1,8 @@
-"""Bearer tokens: who a system says is asking. Signed JWTs (Ed25519 or RS256), checked by the keys in the JWKS.
+"""Bearer tokens: who a system says is asking. Signed JWTs, checked by the issuer's key set (JWKS).
 
-Claims: `iss`, `aud`, `exp`, `sub` (the person's id, never a mail address), `name`, `role`, `administration`, `unit`.
-A verified token is remembered by its hash until it expires.
+Claims: `iss`, `aud`, `exp`, and `nbf` where it is there; and by the settings' names who it is: `sub` (the person's id,
+never a mail address), `name`, `role`, `administration`, `unit`. A verified token is remembered by its hash until it
+expires.
 """
 
 from __future__ import annotations
@@ -12,61 +13,105 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import structlog
+from fastapi.concurrency import run_in_threadpool
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, OKPKey
+from joserfc.jwk import OKPKey
 
 from hub.access.log import Asker
 from hub.clock import Clock
-from hub.errors import NotAllowed, SettingsError
+from hub.errors import GaveUp, NotAllowed, SettingsError, TryAgain
 from hub.settings import Api
+from hub.signin import http
+from hub.signin.keysets import KeySource
+from hub.signin.person import NO_ROLE, person
+
+log = structlog.get_logger()
 
 ALGORITHMS = ["Ed25519", "EdDSA", "RS256"]
 """EdDSA is the older name of Ed25519 (RFC 9864), which many issuers still write."""
+SKEW = 30
+"""How much the issuer's clock may differ from ours (seconds)."""
 _REMEMBER = 10_000
+_LONGEST = 64 * 1024
 
 
 class Tokens:
     """Checks tokens. Made once per process."""
 
-    def __init__(self, settings: Api, clock: Clock) -> None:
-        self._settings, self._clock = settings, clock
-        self._keys = _read(settings.jwks) if settings.jwks is not None else None
+    def __init__(self, settings: Api, clock: Clock, cvr: str = "") -> None:
+        """`cvr` is the municipality's, for lists of privileges. Raises SettingsError when the key set is a file that
+        cannot be read; an address is asked at the first token."""
+        self._settings, self._clock, self._cvr = settings, clock, cvr
+        self._keys: KeySource | None = None
+        if settings.jwks is not None:
+            self._keys = KeySource(lambda: _read(settings.jwks), clock)
+            if not isinstance(settings.jwks, str):
+                try:
+                    self._keys.keys("")
+                except GaveUp as error:
+                    raise SettingsError(f"api.jwks: the key set {settings.jwks} cannot be read: {error}") from error
         self._known: dict[bytes, tuple[float, Asker]] = {}
 
+    async def asked(self, authorization: str | None) -> Asker:
+        """Who asks, by the Authorization header. Keys that are new are fetched. Raises NotAllowed, and tells the
+        program's own log why, without the token."""
+        scheme, _, token = (authorization or "").partition(" ")
+        try:
+            if scheme.casefold() != "bearer":
+                raise NotAllowed("no bearer token")
+            known = self._remembered(token)
+            if known is not None:
+                return known
+            if self._keys is not None and self._keys.wanted(token):
+                await run_in_threadpool(self._fetch, token)
+            return self.check(token)
+        except NotAllowed as error:
+            cause = type(error.__cause__).__name__ if error.__cause__ else None
+            log.warning("a call without a valid token", why=str(error), error=cause)
+            raise
+
+    def _fetch(self, token: str) -> None:
+        assert self._keys is not None  # noqa: S101 - asked where it is
+        try:
+            self._keys.keys(token)
+        except (TryAgain, GaveUp) as error:
+            raise NotAllowed(f"api.jwks cannot be read: {error}") from error
+
     def check(self, token: str) -> Asker:
-        """Who asks. Raises NotAllowed, without saying which check failed."""
-        now = self._clock.now().timestamp()
-        digest = hashlib.sha256(token.encode()).digest()
-        known = self._known.get(digest)
-        if known is not None and known[0] > now:
-            return known[1]
-        claims = self._verify(token, now)
-        needed, optional = ("sub", "name", "role"), ("administration", "unit")
-        if not all(isinstance(claims[claim], str) and claims[claim] for claim in needed):
-            raise NotAllowed("the token's claims are not text")
-        if not all(isinstance(claims.get(claim), str | None) for claim in optional):
-            raise NotAllowed("the token's claims are not text")
-        asker = Asker(*(claims[claim] for claim in needed), *(claims.get(claim) for claim in optional))
+        """Who asks, by the keys at hand; never waits. Raises NotAllowed, without saying which check failed."""
+        known = self._remembered(token)
+        if known is not None:
+            return known
+        claims = self._verify(token)
+        found = person(claims, self._settings, self._cvr, uuid=False)
+        asker = found.asker() or Asker(found.id, found.name, NO_ROLE, found.administration, found.unit)
         if len(self._known) >= _REMEMBER:
             self._known.clear()
-        self._known[digest] = (float(claims["exp"]), asker)
+        self._known[_digest(token)] = (float(claims["exp"]), asker)
         return asker
 
-    def _verify(self, token: str, now: float) -> dict[str, Any]:
+    def _remembered(self, token: str) -> Asker | None:
+        known = self._known.get(_digest(token))
+        return known[1] if known is not None and known[0] > self._clock.now().timestamp() else None
+
+    def _verify(self, token: str) -> dict[str, Any]:
         if self._keys is None:
             raise NotAllowed("this hub takes no tokens: api.jwks is not set")
+        keys = self._keys.known
+        if keys is None or len(token) > _LONGEST:
+            raise NotAllowed("the token cannot be checked")
+        now = self._clock.now().timestamp()
         try:
-            decoded = jwt.decode(token, self._keys, algorithms=ALGORITHMS)
+            decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
             registry = jwt.JWTClaimsRegistry(
                 now=lambda: int(now),
-                leeway=30,
+                leeway=SKEW,
                 iss={"essential": True, "value": self._settings.issuer},
                 aud={"essential": True, "value": self._settings.audience},
                 exp={"essential": True},
                 sub={"essential": True},
-                name={"essential": True},
-                role={"essential": True},
             )
             registry.validate(decoded.claims)
         except (JoseError, ValueError) as error:
@@ -74,11 +119,21 @@ class Tokens:
         return decoded.claims
 
 
-def _read(path: Path) -> KeySet:
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _read(place: Path | str | None) -> dict[str, Any]:
+    if isinstance(place, str):
+        return http.get(place)
+    assert place is not None  # noqa: S101 - asked where it is set
     try:
-        return KeySet.import_key_set(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, AttributeError, KeyError, TypeError, ValueError, JoseError) as error:
-        raise SettingsError(f"api.jwks: the key set {path} cannot be read: {error}") from error
+        found = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise GaveUp(f"not a file with JSON ({type(error).__name__})") from error
+    if not isinstance(found, dict):
+        raise GaveUp("not a JSON object")
+    return found
 
 
 def make_key() -> OKPKey:

@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 
 from hub.access import log
 from hub.access.askers import asker_key
-from hub.cases import events, sources, tasks
+from hub.cases import events, sources
 from hub.cases.deadlines import add_working_days
 from hub.clock import today
 from hub.context import Context
-from hub.store import tables
+from hub.store import tables, tasks
 from hub.store.many import among
 from hub.store.people import open_keys
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from hub.cases import events, tasks
+from hub.cases import events
 from hub.cases.deadlines import add_working_days, working_days_between
 from hub.clock import today
 from hub.context import Context
-from hub.store import tables
+from hub.store import tables, tasks
 
 DEADLINE_NEAR = "deadline_near"
 

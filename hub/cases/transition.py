@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from hub.cases import tasks
 from hub.cases.ages import turns
 from hub.cases.match import ADULT
 from hub.cases.numbers import numbers_of
 from hub.clock import today
 from hub.context import Context
 from hub.identity import parse
-from hub.store import tables
+from hub.store import tables, tasks
 
 BEGINS, PLAN = "transition_begins", "transition_plan"
 _STEPS = ((BEGINS, (16, 0), (17, 6)), (PLAN, (17, 6), (ADULT, 0)))

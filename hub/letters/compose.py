@@ -16,14 +16,13 @@ from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.orm import Session
 
 from hub import faults, journal
-from hub.cases import tasks
 from hub.context import Context
 from hub.errors import GaveUp
 from hub.letters.frozen import freeze
 from hub.letters.gather import gather
 from hub.letters.render import render
 from hub.letters.templates import Templates
-from hub.store import home, queue, tables
+from hub.store import home, queue, tables, tasks
 
 SEND_WITHIN = timedelta(days=1)
 """A frozen letter that has not been handed over by then is somebody's task."""

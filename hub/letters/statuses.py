@@ -14,11 +14,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from hub import faults
-from hub.cases import quarantine, readers, sources, tasks
+from hub.cases import quarantine, readers, sources
 from hub.context import Context
 from hub.contract import DeliveryStatus, Status, StatusPage, Unreadable
 from hub.errors import TovholderError
-from hub.store import tables
+from hub.store import tables, tasks
 from hub.store.many import among
 
 ANSWER_WITHIN = timedelta(days=7)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,22 +12,21 @@ from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
-from starlette.middleware.sessions import SessionMiddleware
 
 from hub.access.askers import KeyCache
 from hub.access.lookup import LookupQueue
 from hub.api.app import attach
+from hub.clock import SystemClock
 from hub.context import Context
+from hub.signin.sessions import Sessions
 from hub.store import schema
-from hub.web import family, family_rights, registering, signin, staff, staff_list, tasks
+from hub.web import demo_signin, family, family_rights, registering, signin, staff, staff_list, tasks
 from hub.web.pages import STYLE, STYLE_PATH, message, page
-from hub.web.security import HEADERS, Headers, session_secret
+from hub.web.security import HEADERS, Headers
+from hub.web.sessions import Remembering
 from hub.web.words import Text
 
 log = structlog.get_logger()
-
-SIGNED_IN_FOR = 8 * 60 * 60
-"""How long a sign-in lasts at most (seconds): a working day."""
 
 
 def build(ctx: Context) -> FastAPI:
@@ -51,15 +49,17 @@ def build(ctx: Context) -> FastAPI:
     )
     app.state.ctx = ctx
     app.state.lookups = queue
+    app.state.providers = signin.providers(ctx)
     demo = ctx.settings.demo
+    # Whoever looks at the demo does not live in its time, which jumps by days.
+    clock = SystemClock() if demo else ctx.clock
     app.add_middleware(
-        SessionMiddleware,
-        # Without the demo nobody can sign in here yet, so a secret that is forgotten at the next start is enough.
-        secret_key=session_secret(demo.folder / "session.key") if demo else secrets.token_urlsafe(48),
-        session_cookie="tovholder",
-        max_age=SIGNED_IN_FOR,
-        same_site="lax",
-        https_only=demo is None,
+        Remembering,
+        sessions=Sessions(ctx.database, clock, ctx.settings.signin),
+        keys=ctx.keys,
+        clock=clock,
+        secure=demo is None,
+        away=away,
     )
     app.add_middleware(Headers)
     app.add_api_route("/", front, include_in_schema=False)
@@ -71,8 +71,9 @@ def build(ctx: Context) -> FastAPI:
     app.include_router(family_rights.router)
     app.include_router(tasks.router)
     app.include_router(registering.router)
+    app.include_router(signin.router)
     if demo is not None:
-        app.include_router(signin.router)
+        app.include_router(demo_signin.router)
     app.add_exception_handler(HTTPException, refused)  # type: ignore[arg-type]  # starlette types it by Exception
     app.add_exception_handler(Exception, broken)
     attach(app, ctx)
@@ -125,6 +126,18 @@ async def refused(request: Request, error: HTTPException) -> Response:
         return await http_exception_handler(request, error)
     title, text = _SAID.get(error.status_code, _ELSE)
     return message(request, error.status_code, title, text, headers=dict(error.headers or {}))
+
+
+def away(request: Request) -> Response:
+    """Who is signed in stands in the database, and that does not answer."""
+    log.warning("pages: the database does not answer")
+    return message(
+        request,
+        503,
+        ("Vi kan ikke vise siden lige nu", "We cannot show the page right now"),
+        ("Prøv igen om et øjeblik.", "Try again in a moment."),
+        headers={"Retry-After": "5"},
+    )
 
 
 def broken(request: Request, _error: Exception) -> Response:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from hub.context import Context
-from hub.web import words
+from hub.store import tables
+from hub.web import sessions, words
 from hub.web.security import csrf_token
 
 FOLDER = Path(__file__).parent
@@ -60,7 +62,7 @@ def page(
         municipality=ctx.settings.municipality,
         demo=ctx.settings.demo is not None,
         here=here or request.url.path,
-        signed_in="staff" in request.session or "guardian" in request.session,
+        signed_in=sessions.of(request).secret is not None,
         **({"missing": False} | values),
     )
     return HTMLResponse(text, status, headers)
@@ -74,6 +76,18 @@ def message(
     *,
     headers: dict[str, str] | None = None,
     back: str = "/",
+    again: str | None = None,
 ) -> HTMLResponse:
-    """A page that only says something, with the municipality's phone number and a way back."""
-    return page(request, "message.html", status=status, headers=headers, here="/", title=title, text=text, back=back)
+    """A page that only says something, with the municipality's phone number and a way back; `again` is where to sign in
+    once more."""
+    values = {"title": title, "text": text, "back": back, "again": again}
+    return page(request, "message.html", status=status, headers=headers, here="/", **values)
+
+
+def speak_as(request: Request, guardian_id: UUID) -> None:
+    """The guardian's own language, unless another has been chosen on the page."""
+    if "sprog" not in request.session:
+        with context(request).database.begin() as session:
+            row = session.get(tables.Guardian, guardian_id)
+            if row is not None and row.language in words.LANGUAGES:
+                request.session["sprog"] = row.language

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Mapping
-from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import HTTPException, Request
@@ -71,15 +69,3 @@ async def form(request: Request) -> dict[str, str]:
     if not known or not secrets.compare_digest(known.encode(), fields.pop("csrf", "").encode()):
         raise HTTPException(FOREIGN)
     return fields
-
-
-def session_secret(path: Path) -> str:
-    """The secret that signs session cookies, from a file that only we can read; made the first time."""
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii")
-    secret = secrets.token_urlsafe(48)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(secret)
-    return secret

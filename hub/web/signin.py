@@ -1,120 +1,250 @@
-"""Who is signed in. In the demo one chooses a person; outside it nobody can sign in here yet, and the pages say so."""
+"""Who is signed in, and how they come to be: at the municipality's own provider or MitID's, by OpenID Connect; in the
+demo by choosing a person.
+
+Of a guardian only the row's id is kept, never the number that led to it.
+"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import date
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+import structlog
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
 from hub.access.log import Asker
-from hub.store import tables
-from hub.web.pages import context, message, page
+from hub.clock import today
+from hub.context import Context
+from hub.errors import NotAllowed, TryAgain
+from hub.settings import Role
+from hub.signin import family
+from hub.signin.oidc import Attempt, BrokenOff, OpenId, own_path
+from hub.signin.person import Person, person
+from hub.web import demo_signin, sessions
+from hub.web.pages import context, message, page, speak_as
 from hub.web.security import form
-from hub.web.words import LANGUAGES
+from hub.web.words import Text
 
+log = structlog.get_logger()
 router = APIRouter(include_in_schema=False)
-"""Only in the demo."""
-LOGIN = "/demo/login"
+
+STAFF, FAMILY = "personale", "familie"
+"""The two doors: where each leads, and what it is called in addresses."""
+_ATTEMPTS = 3
+"""Sign-ins one browser may have begun and not finished: a few tabs."""
+NOT_FOUND = 404
 
 
-@dataclass(frozen=True, slots=True)
-class Personas:
-    """Whom the demo lets one be: staff by id, guardians' labels by row id."""
-
-    staff: dict[str, Asker] = field(default_factory=dict)
-    guardians: dict[UUID, str] = field(default_factory=dict)
-
-
-def personas(folder: Path) -> Personas:
-    """From the file the demo writes; nobody before it is there."""
-    try:
-        stored = json.loads((folder / "personas.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return Personas()
-    staff = {
-        each["id"]: Asker(each["id"], each["name"], each["role"], each.get("administration"), each.get("unit"))
-        for each in stored["staff"]
+def providers(ctx: Context) -> dict[str, OpenId]:
+    """The providers of the settings, by door. Raises SettingsError when a key cannot be read."""
+    known = {STAFF: ctx.settings.signin.staff, FAMILY: ctx.settings.signin.family}
+    base = (ctx.settings.signin.url or "").rstrip("/")
+    return {
+        door: OpenId(each, f"{base}/log-ind/{door}/svar", ctx.clock) for door, each in known.items() if each is not None
     }
-    return Personas(staff, {UUID(each["guardian_id"]): each["label"] for each in stored["guardians"]})
 
 
-def _known(request: Request) -> Personas:
-    demo = context(request).settings.demo
-    return personas(demo.folder) if demo is not None else Personas()
-
-
-def staff(request: Request) -> Asker | None:
-    """The member of staff who is signed in."""
-    return _known(request).staff.get(request.session.get("staff", ""))
+def staff(request: Request, role: Role | None = None) -> Asker | None:
+    """The member of staff who is signed in, in this role, or in the first they have."""
+    if context(request).settings.demo is not None:
+        found = demo_signin.staff(request)
+        return found if found is None or role in (None, found.role) else None
+    stored = _of(request, STAFF)
+    return Person.from_json(stored).asker(role) if stored else None
 
 
 def guardian(request: Request) -> UUID | None:
     """The guardian who is signed in (row id)."""
-    chosen = request.session.get("guardian")
-    return next((found for found in _known(request).guardians if str(found) == chosen), None)
+    if context(request).settings.demo is not None:
+        return demo_signin.guardian(request)
+    found = _of(request, FAMILY).get("guardian")
+    return UUID(found) if found else None
+
+
+def young(request: Request) -> UUID | None:
+    """The young person from 15 who is signed in (row id of the child), until the day they turn 18."""
+    stored = _of(request, FAMILY)
+    if not stored.get("young") or today(context(request).clock) >= date.fromisoformat(stored["adult_on"]):
+        return None
+    return UUID(stored["young"])
+
+
+def _of(request: Request, door: str) -> Mapping[str, Any]:
+    """What is kept of who came in by a door, as long as it is the same provider's."""
+    provider: OpenId | None = request.app.state.providers.get(door)
+    stored = request.session.get(door)
+    if provider is None or stored is None or stored["issuer"] != provider.settings.issuer:
+        return {}
+    kept: Mapping[str, Any] = stored
+    return kept
 
 
 def sign_in_first(request: Request) -> Response:
     """The answer to somebody who is not signed in."""
     if context(request).settings.demo is not None:
-        return RedirectResponse(LOGIN, 303)
-    return message(
-        request,
-        401,
-        ("Du er ikke logget ind", "You are not signed in"),
-        (
-            "Kommunens log ind er ikke sat op på denne side endnu. Ring til kommunen, hvis du har brug for hjælp nu.",
-            "The municipality's sign-in has not been set up here yet. Call the municipality if you need help now.",
-        ),
-    )
+        return RedirectResponse(demo_signin.LOGIN, 303)
+    door = FAMILY if request.url.path.startswith(f"/{FAMILY}") else STAFF
+    if door not in request.app.state.providers:
+        return message(
+            request,
+            401,
+            ("Du er ikke logget ind", "You are not signed in"),
+            (
+                "Kommunens log ind er ikke sat op på denne side endnu. Ring til kommunen, hvis du har brug for hjælp "
+                "nu.",
+                "The municipality's sign-in has not been set up here yet. Call the municipality if you need help now.",
+            ),
+        )
+    next_ = own_path(request.url.path) if request.method == "GET" else None
+    return RedirectResponse(f"/log-ind/{door}?next={next_ or '/' + door}", 303)
 
 
-@router.get(LOGIN)
-def choose(request: Request) -> Response:
-    return page(request, "login.html", known=_known(request))
+@router.get("/log-ind/{door}")
+async def begin(request: Request, door: str) -> Response:
+    """On to the provider."""
+    provider = _provider(request, door)
+    try:
+        address, attempt = await run_in_threadpool(
+            provider.begin, own_path(request.query_params.get("next")) or f"/{door}"
+        )
+    except (TryAgain, NotAllowed) as error:
+        return _failed(request, door, error)
+    begun = request.session.get("attempts", [])
+    request.session["attempts"] = [*begun, asdict(attempt) | {"door": door}][-_ATTEMPTS:]
+    return RedirectResponse(address, 303)
 
 
-@router.post(LOGIN)
-async def chosen(request: Request) -> Response:
-    fields = await form(request)
-    known = _known(request)
-    who = fields.get("who", "")
-    kind, _, chosen_id = who.partition(":")
-    if kind == "staff" and chosen_id in known.staff:
-        _begin(request, kind, chosen_id)
-        return RedirectResponse("/personale", 303)
-    if kind == "guardian" and chosen_id in {str(each) for each in known.guardians}:
-        _begin(request, kind, chosen_id)
-        await run_in_threadpool(_speak_as, request, UUID(chosen_id))
-        return RedirectResponse("/familie", 303)
-    return page(request, "login.html", status=422, known=known, missing=True)
+@router.get("/log-ind/{door}/svar")
+async def answer(request: Request, door: str) -> Response:
+    """Back from the provider."""
+    provider = _provider(request, door)
+    said = request.query_params
+    attempts = request.session.get("attempts", [])
+    mine = next((each for each in attempts if each["door"] == door and each["state"] == said.get("state")), None)
+    if mine is None:
+        return _failed(request, door, NotAllowed("no such attempt in this browser"))
+    request.session["attempts"] = [each for each in attempts if each is not mine]
+    attempt = Attempt(**{key: value for key, value in mine.items() if key != "door"})
+    try:
+        claims = await run_in_threadpool(provider.finish, attempt, dict(said))
+        kept = await run_in_threadpool(_who, context(request), door, claims)
+    except (TryAgain, NotAllowed) as error:
+        return _failed(request, door, error)
+    if kept is None:
+        return _unknown(request, door)
+    sessions.of(request).begin({door: kept | {"issuer": provider.settings.issuer}})
+    if kept.get("guardian"):
+        await run_in_threadpool(speak_as, request, UUID(kept["guardian"]))
+    log.info("signed in", door=door)
+    return RedirectResponse(attempt.next, 303)
 
 
-def _begin(request: Request, kind: str, chosen_id: str) -> None:
-    """A fresh session: nothing of an earlier one goes on but the language."""
-    language = request.session.get("sprog")
-    request.session.clear()
-    if language:
-        request.session["sprog"] = language
-    request.session[kind] = chosen_id
+def _who(ctx: Context, door: str, claims: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What is kept of somebody; None when they have no role, or are nobody the hub knows. Raises NotAllowed."""
+    if door == STAFF:
+        assert ctx.settings.signin.staff is not None  # noqa: S101 - its provider answered
+        found = person(claims, ctx.settings.signin.staff, ctx.settings.municipality.cvr)
+        return found.as_json() if found.roles else None
+    assert ctx.settings.signin.family is not None  # noqa: S101 - its provider answered
+    number = family.number(claims, ctx.settings.signin.family.cpr)
+    with ctx.database.session() as session:
+        known = family.find(session, ctx.keys, ctx.clock, number)
+    if known.guardian_id is None and known.young_id is None:
+        return None
+    return {
+        "guardian": str(known.guardian_id) if known.guardian_id else None,
+        "young": str(known.young_id) if known.young_id else None,
+        "adult_on": known.adult_on.isoformat(),
+    }
+
+
+def _provider(request: Request, door: str) -> OpenId:
+    found: OpenId | None = request.app.state.providers.get(door)
+    if found is None:
+        raise HTTPException(NOT_FOUND)
+    return found
 
 
 @router.post("/log-ud")
 async def leave(request: Request) -> Response:
+    """End the sign-in here, then at the provider: by a page of ours, since a form may lead nowhere else."""
     await form(request)
-    request.session.clear()
-    return RedirectResponse("/", 303)
+    door = next((door for door in request.app.state.providers if _of(request, door)), None)
+    sessions.of(request).end()
+    return RedirectResponse(f"/logget-ud/{door}" if door else "/", 303)
 
 
-def _speak_as(request: Request, guardian_id: UUID) -> None:
-    """The guardian's own language, unless another has been chosen on the page."""
-    if "sprog" not in request.session:
-        with context(request).database.begin() as session:
-            row = session.get(tables.Guardian, guardian_id)
-            if row is not None and row.language in LANGUAGES:
-                request.session["sprog"] = row.language
+@router.get("/logget-ud/{door}")
+async def left(request: Request, door: str) -> Response:
+    """Signed out here; and on to the provider to sign out there, where it can."""
+    provider = _provider(request, door)
+    address = None
+    try:
+        base = context(request).settings.signin.url or ""
+        address = await run_in_threadpool(provider.logout_address, base.rstrip("/") + "/")
+    except (TryAgain, NotAllowed) as error:
+        log.warning("signed out here only", door=door, why=str(error))
+    headers = {"Refresh": f"0; url={address}"} if address else None
+    return page(request, "left.html", headers=headers, here="/", address=address, door=door)
+
+
+def _failed(request: Request, door: str, error: TryAgain | NotAllowed) -> Response:
+    """It did not work. What a person is told does not say why; the program's log does, without saying who."""
+    if isinstance(error, BrokenOff):
+        return _said(request, door, 403, _BROKEN_OFF)
+    cause = type(error.__cause__).__name__ if error.__cause__ else None
+    log.warning("sign-in failed", door=door, why=str(error), error=cause)
+    if isinstance(error, TryAgain):
+        return _said(request, door, 503, _AWAY, headers={"Retry-After": "30"})
+    return _said(request, door, 403, _DID_NOT_WORK)
+
+
+def _unknown(request: Request, door: str) -> Response:
+    log.warning("sign-in: nobody known here, or no role", door=door)
+    return _said(request, door, 403, _NO_ROLE if door == STAFF else _NOBODY)
+
+
+def _said(
+    request: Request, door: str, status: int, said: tuple[Text, Text], headers: dict[str, str] | None = None
+) -> Response:
+    title, text = said
+    return message(request, status, title, text, headers=headers, again=f"/log-ind/{door}?next=/{door}")
+
+
+_BROKEN_OFF: tuple[Text, Text] = (
+    ("Du blev ikke logget ind", "You were not signed in"),
+    ("Log ind blev afbrudt. Du kan prøve igen.", "The sign-in was broken off. You can try again."),
+)
+_DID_NOT_WORK: tuple[Text, Text] = (
+    ("Du blev ikke logget ind", "You were not signed in"),
+    (
+        "Noget gik galt, da du loggede ind, eller det tog for lang tid. Prøv igen fra begyndelsen.",
+        "Something went wrong while you signed in, or it took too long. Try again from the beginning.",
+    ),
+)
+_AWAY: tuple[Text, Text] = (
+    ("Man kan ikke logge ind lige nu", "Nobody can sign in right now"),
+    (
+        "Den tjeneste, vi logger ind med, svarer ikke. Prøv igen om lidt.",
+        "The service we sign in with does not answer. Try again in a little while.",
+    ),
+)
+_NO_ROLE: tuple[Text, Text] = (
+    ("Du har ikke adgang til Tovholder", "You have no access to Tovholder"),
+    (
+        "Du er logget ind hos kommunen, men har ingen rolle i Tovholder. Spørg din leder, hvis du skal bruge det.",
+        "You are signed in with the municipality, but have no role in Tovholder. Ask your manager if you need it.",
+    ),
+)
+_NOBODY: tuple[Text, Text] = (
+    ("Her er ikke noget til dig", "There is nothing for you here"),
+    (
+        "Vi har ikke noget at vise dig. Ring til kommunen, hvis du mener, at der skulle være noget.",
+        "We have nothing to show you. Call the municipality if you think there should be something.",
+    ),
+)

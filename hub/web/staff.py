@@ -13,14 +13,14 @@ import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from hub.access import lookup
+from hub.access import lookup, pace
 from hub.access.log import Disclosure
 from hub.access.policy import PURPOSES
 from hub.clock import DENMARK
 from hub.errors import TryAgain
 from hub.identity import parse
 from hub.web import signin, words
-from hub.web.pages import context, page, speak
+from hub.web.pages import context, message, page, speak
 from hub.web.security import form
 
 log = structlog.get_logger()
@@ -54,7 +54,13 @@ async def answer(request: Request) -> Response:
         fields.get("reason", "").strip() or None,
     )
     try:
+        await request.app.state.pace.take(asker, [question.token], question.reason)
         disclosure = await request.app.state.lookups.ask(question)
+    except pace.ReasonNeeded:
+        return _form(request, fields, {"reason": words.MANY}, status=422)
+    except pace.TooMany as error:
+        headers = {"Retry-After": str(error.after_seconds)}
+        return message(request, 429, *words.TOO_MANY, headers=headers, back="/personale")
     except TryAgain as error:
         log.warning("staff page: the access log is not available", cause=type(error.__cause__ or error).__name__)
         return _form(request, fields, {}, status=503, unavailable=True)

@@ -14,13 +14,13 @@ import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from hub.access import lookup
+from hub.access import lookup, pace
 from hub.access.log import Disclosure
 from hub.api.app import AT_ONCE
 from hub.errors import TryAgain
 from hub.identity import parse
 from hub.web import signin, words
-from hub.web.pages import context, page
+from hub.web.pages import context, message, page
 from hub.web.security import form
 from hub.web.staff import form_page, problems_of, source_lines
 
@@ -70,7 +70,13 @@ async def answer(request: Request) -> Response:
     keys, reason = context(request).keys, fields.get("reason", "").strip() or None
     asked = [lookup.Request(asker, keys.lookup_token(one.digits), fields["purpose"], reason) for one in good]
     try:
+        await request.app.state.pace.take(asker, [each.token for each in asked], reason)
         disclosures = await request.app.state.lookups.ask_all(asked)
+    except pace.ReasonNeeded:
+        return _form(request, fields, {"reason": words.MANY}, status=422)
+    except pace.TooMany as error:
+        headers = {"Retry-After": str(error.after_seconds)}
+        return message(request, 429, *words.TOO_MANY, headers=headers, back="/personale/liste")
     except TryAgain as error:
         log.warning("staff page: the access log is not available", cause=type(error.__cause__ or error).__name__)
         return _form(request, fields, {}, status=503, unavailable=True)

@@ -72,6 +72,21 @@ WAITS_ELSE: Text = (
     "We are finding out whether we can offer a coordinator. You will hear from us.",
 )
 
+MANY: Text = (
+    "Du har slået flere børn op den sidste time, end de fleste gør. Skriv hvorfor. Logkontrollanten får besked.",
+    "You have looked up more children in the last hour than most do. Write why. The auditor is told.",
+)
+"""More children than the setting, and no reason."""
+TOO_MANY: tuple[Text, Text] = (
+    ("Du har slået for mange børn op", "You have looked up too many children"),
+    (
+        "Du har slået så mange børn op den sidste time, at der ikke kan slås flere op lige nu. Logkontrollanten har "
+        "fået besked. Prøv igen om en time, eller ring, hvis det haster.",
+        "You have looked up so many children in the last hour that no more can be looked up right now. The auditor has "
+        "been told. Try again in an hour, or call if it is urgent.",
+    ),
+)
+
 _DELIVERY: dict[tuple[str, str | None], Text] = {
     ("sent", "digital"): ("Sendt til Digital Post", "Sent to Digital Post"),
     ("sent", "print"): ("Sendt til udskrivning på papir", "Sent to be printed on paper"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -13,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from hub.context import Context
 from hub.web.app import build
-from hub.web.security import FORM_AT_MOST, session_secret
+from hub.web.security import FORM_AT_MOST
 
 PAGES = ["/", "/demo/login", "/personale", "/familie", "/nowhere"]
 
@@ -77,7 +76,7 @@ def test_signing_out_ends_the_session(family: SimpleNamespace, browser: Any) -> 
     assert browser.get("/personale", follow_redirects=False).status_code == 303
 
 
-def test_the_session_cookie_is_signed_and_closed_to_scripts(family: SimpleNamespace, browser: Any) -> None:
+def test_the_session_cookie_says_nothing_and_is_closed_to_scripts(family: SimpleNamespace, browser: Any) -> None:
     token = browser.token("/demo/login")
     data = {"csrf": token, "who": "staff:s-1"}
     answer = browser.post("/demo/login", data=data, headers={"Origin": browser.origin}, follow_redirects=False)
@@ -85,18 +84,10 @@ def test_the_session_cookie_is_signed_and_closed_to_scripts(family: SimpleNamesp
     assert "httponly" in cookie
     assert "samesite=lax" in cookie
     name, value = "tovholder", browser.cookies["tovholder"]
+    assert len(value) == 43
     browser.cookies.clear()
     browser.cookies.set(name, value[:-2] + ("AA" if value[-2:] != "AA" else "BB"))
     assert browser.get("/personale", follow_redirects=False).status_code == 303
-
-
-def test_the_secret_is_made_once_for_our_eyes_only(ctx: Context) -> None:
-    assert ctx.settings.demo is not None
-    path = ctx.settings.demo.folder / "session.key"
-    first = session_secret(path)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert len(first) >= 48
-    assert session_secret(path) == first
 
 
 def test_a_form_from_another_place_is_refused(family: SimpleNamespace, browser: Any) -> None:
