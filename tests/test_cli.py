@@ -146,7 +146,7 @@ def test_migrate_makes_schema_and_keys_once(spawn: Run, tmp_path: Path) -> None:
     """With no database named: the embedded one, from nothing."""
     first = spawn("migrate")
     assert first.returncode == 0, first.stderr
-    assert "schema empty → 0001" in first.stdout
+    assert "schema empty → 0002" in first.stdout
     assert "keys made in" in first.stdout
     ring = (tmp_path / "data" / "keys" / "ring.json").read_bytes()
     second = spawn("migrate")

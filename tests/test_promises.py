@@ -87,6 +87,7 @@ BEFORE_YES = {
     "delivery": {"id", "letter_id", "channel", "attempt", "at", "result", "reason", "transmission"},
     "log_head": {"id", "size"},
     "sender": {"id", "place", "since"},  # which database letters leave from
+    "program_fit": {"revision"},  # of the programs that may work on the schema
     "alembic_version": {"version_num"},
 }  # fmt: skip
 QUEUE = "procrastinate_"
