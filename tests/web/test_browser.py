@@ -241,6 +241,48 @@ def test_every_page_is_readable_for_everybody(
     assert blocked == []
 
 
+@pytest.mark.parametrize(("width", "language"), [("phone", "da"), ("desktop", "en")])
+def test_what_a_family_asks_and_who_answers_is_readable_for_everybody(
+    chromium: Browser, site: SimpleNamespace, width: str, language: str
+) -> None:
+    page = open_page(chromium, width)
+    wrong: list[str] = []
+
+    def check(name: str) -> None:
+        page.wait_for_load_state()
+        page.locator("main").wait_for()
+        wrong.extend(f"{name}: {each}" for each in page.evaluate(CHECKS))
+
+    def press(button: str) -> None:
+        with page.expect_navigation():
+            page.click(button)
+
+    page.goto(f"{site.url}/?sprog={language}")
+    sign_in(page, site, f"guardian:{site.mother}")
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    check("family, everything open")
+    page.fill(".cases textarea >> nth=0", "Datoen er forkert.")
+    press(".cases .asking button >> nth=0")
+    check("family, has asked")
+    page.goto(f"{site.url}/familie/hoerer-til")
+    check("we belong")
+    press("main button")
+    check("we belong, with an error")
+    sign_in(page, site, "staff:s-1")
+    page.goto(f"{site.url}/personale/opgaver")
+    check("tasks")
+    press(".cases a")
+    check("a task")
+    press("main form button >> nth=0")
+    check("a task, with an error")
+    press("main form[action='/personale/registrer'] button")
+    check("register")
+    press("main form button")
+    check("register, with errors")
+    assert page.evaluate("document.documentElement.lang") == language
+    assert wrong == []
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_lookup_by_keyboard_alone_shows_the_name_at_once(
     chromium: Browser, site: SimpleNamespace, width: str

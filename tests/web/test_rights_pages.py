@@ -13,6 +13,7 @@ from sqlalchemy import select
 from hub import family as acts
 from hub.context import Context
 from hub.store import tables
+from tests.web.conftest import write_personas
 
 IDA = "0311164234"
 
@@ -108,8 +109,6 @@ def test_an_objection_of_the_other_guardian_is_a_task_too(
 
 
 def test_we_belong_is_reached_without_being_found(town: Any, ctx: Context, browser: Any) -> None:
-    from tests.web.conftest import write_personas
-
     alone = town.guardian("1201881112", "Anne Bæk Lund")
     write_personas(ctx, alone)
     browser.sign_in(f"guardian:{alone}")
