@@ -12,7 +12,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
 from hub.access.log import Asker
+from hub.clock import today
 from hub.store import tables
+from hub.store.viewer import Viewer
 from hub.web.pages import context, message, page
 from hub.web.security import form
 from hub.web.words import LANGUAGES
@@ -114,7 +116,8 @@ async def leave(request: Request) -> Response:
 def _speak_as(request: Request, guardian_id: UUID) -> None:
     """The guardian's own language, unless another has been chosen on the page."""
     if "sprog" not in request.session:
-        with context(request).database.begin() as session:
+        ctx = context(request)
+        with ctx.database.begin_as(Viewer(day=today(ctx.clock), guardian=guardian_id)) as session:
             row = session.get(tables.Guardian, guardian_id)
             if row is not None and row.language in LANGUAGES:
                 request.session["sprog"] = row.language
