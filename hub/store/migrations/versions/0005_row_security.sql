@@ -63,11 +63,10 @@ END;
 
 CREATE FUNCTION page_staff_known() RETURNS SETOF uuid STABLE SECURITY DEFINER LANGUAGE sql
 BEGIN ATOMIC
-    -- The family's coordinators, their substitutes while they are away, and its advisers; the administration's own.
+    -- The family's coordinators, their substitutes while they are away, and its advisers.
     SELECT page_coordinators()
     UNION ALL SELECT substitute_id FROM coordinator WHERE away AND staff_id IN (SELECT page_coordinators())
-    UNION ALL SELECT adviser_id FROM case_index WHERE child_id IN (SELECT page_family())
-    UNION ALL SELECT id FROM staff WHERE administration = page_administration();
+    UNION ALL SELECT adviser_id FROM case_index WHERE child_id IN (SELECT page_family());
 END;
 
 CREATE FUNCTION page_letters() RETURNS SETOF uuid STABLE SECURITY DEFINER LANGUAGE sql
@@ -84,7 +83,7 @@ BEGIN ATOMIC
     -- What may be opened, and nothing else.
     SELECT key_id FROM guardian WHERE id = page_guardian()
     UNION ALL SELECT key_id FROM child WHERE id IN (SELECT page_children())
-    UNION ALL SELECT key_id FROM staff WHERE id IN (SELECT page_staff_known())
+    UNION ALL SELECT key_id FROM staff WHERE administration = page_administration() OR id IN (SELECT page_staff_known())
     UNION ALL SELECT key_id FROM rotating_key WHERE day = page_day();
 END;
 
@@ -111,7 +110,8 @@ CREATE POLICY page ON child_source FOR SELECT TO tovholder_page USING (child_id 
 CREATE POLICY page ON letter FOR SELECT TO tovholder_page USING (id IN (SELECT page_letters()));
 CREATE POLICY page ON letter_child FOR SELECT TO tovholder_page USING (letter_id IN (SELECT page_letters()));
 CREATE POLICY page ON coordinator FOR SELECT TO tovholder_page USING (staff_id IN (SELECT page_coordinators()));
-CREATE POLICY page ON staff FOR SELECT TO tovholder_page USING (id IN (SELECT page_staff_known()));
+CREATE POLICY page ON staff FOR SELECT TO tovholder_page USING (
+    administration = page_administration() OR id IN (SELECT page_staff_known()));
 CREATE POLICY page ON task FOR SELECT TO tovholder_page USING (
     staff_id = page_staff() OR administration = page_administration());
 CREATE POLICY page ON person_key FOR SELECT TO tovholder_page USING (id IN (SELECT page_keys()));
