@@ -162,7 +162,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> vault.Keys:
     return vault.load_keys(folder, with_token=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings() -> Settings:
     return Settings.model_validate(
         {

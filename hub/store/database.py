@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from hub.errors import SchemaError, SettingsError, TovholderError, TryAgain
 from hub.settings import Settings
 from hub.store import embedded, outage, schema
+from hub.store.viewer import PAGE_ROLE, Viewer
 
 log = structlog.get_logger()
 
@@ -98,6 +99,13 @@ class Database:
         with self.session() as session, session.begin():
             yield session
 
+    @contextmanager
+    def begin_as(self, viewer: Viewer) -> Iterator[Session]:
+        """As `begin`, for what a page reads: no rows but those the viewer may see, whatever is asked for."""
+        with self.begin() as session:
+            session.execute(viewer.begins())
+            yield session
+
     def migrate(self) -> tuple[str | None, str]:
         """Bring the schema up to date, as the owner. Gives the revision before and after."""
         with self.owner_engine() as engine:
@@ -129,14 +137,16 @@ class Database:
                         "the database has synchronous_commit off: an answer could leave before its log entry is safe. "
                         "Set synchronous_commit = on in postgresql.conf"
                     )
+                connection.execute(text(f"SET LOCAL ROLE {PAGE_ROLE}"))
         except DBAPIError as error:
             said = outage.why(error)
-            if said == outage.NO_ANSWER and f'to set role "{APP_ROLE}"' in str(error.orig):
-                login = self.app_url.username
-                raise SettingsError(
-                    f"the login {login} of TOVHOLDER_DATABASE_URL may not work as {APP_ROLE}; as the owner say: "
-                    f"GRANT {APP_ROLE} TO {login}"
-                ) from error
+            for role in (APP_ROLE, PAGE_ROLE):
+                if f'permission denied to set role "{role}"' in str(error.orig):
+                    login = self.app_url.username
+                    raise SettingsError(
+                        f"the login {login} of TOVHOLDER_DATABASE_URL may not work as {role}; as the owner say: "
+                        f"GRANT {role} TO {login}"
+                    ) from error
             if said == outage.NO_ANSWER and f'role "{APP_ROLE}"' in str(error.orig):
                 raise SchemaError("the database is empty; run: tovholder migrate") from error
             if said is None:

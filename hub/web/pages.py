@@ -11,8 +11,10 @@ import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
+from hub.clock import today
 from hub.context import Context
 from hub.store import tables
+from hub.store.viewer import Viewer
 from hub.web import sessions, words
 from hub.web.security import csrf_token
 
@@ -87,7 +89,8 @@ def message(
 def speak_as(request: Request, guardian_id: UUID) -> None:
     """The guardian's own language, unless another has been chosen on the page."""
     if "sprog" not in request.session:
-        with context(request).database.begin() as session:
+        ctx = context(request)
+        with ctx.database.begin_as(Viewer(day=today(ctx.clock), guardian=guardian_id)) as session:
             row = session.get(tables.Guardian, guardian_id)
             if row is not None and row.language in words.LANGUAGES:
                 request.session["sprog"] = row.language

@@ -1,0 +1,435 @@
+"""Row-level security, the second lock: whatever a page asks for, the database shows it the rows of its viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, inspect, select, text, update
+from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.orm import Session
+
+from hub.access import own
+from hub.access.askers import asker_key, day_key
+from hub.access.log import Asker
+from hub.clock import SetClock
+from hub.context import Context
+from hub.errors import SettingsError
+from hub.plugins import Plugins
+from hub.settings import Settings
+from hub.store import embedded, schema, tables
+from hub.store.database import Database
+from hub.store.viewer import PAGE_ROLE, Viewer
+from tests.conftest import START, World
+from tests.databases import Own
+from tests.store.two_families import TwoFamilies
+
+TABLES = {mapper.local_table.name: mapper.class_ for mapper in tables.Base.registry.mappers}
+VIEWERS = ("mother", "father", "aunt", "stranger", "Karla herself", "SOF", "BUF", "coordinator", "nobody")
+
+
+@pytest.fixture(scope="module")
+def town(cluster, admin, template: str, keys, settings: Settings, tmp_path_factory) -> Iterator[TwoFamilies]:
+    made = Own.made(cluster, admin, template)
+    clock = SetClock(START)
+    ctx = Context(settings, clock, made.database, keys, Plugins((), {}, {}, {}))
+    try:
+        yield TwoFamilies(World(ctx, clock, tmp_path_factory.mktemp("town")))
+    finally:
+        made.database.close()
+        admin(f"DROP DATABASE {made.name} WITH (FORCE)")
+
+
+Called = Callable[[TwoFamilies, Any], str]
+SEEN: dict[str, tuple[Called, dict[str, set[str]]]] = {
+    "guardian": (
+        lambda town, row: town.names[row.id],
+        {each: {each} for each in ("mother", "father", "aunt", "stranger")},
+    ),
+    "custody": (
+        lambda town, row: f"{town.names[row.guardian_id]} of {town.names[row.child_id]}",
+        {
+            "mother": {"mother of Karla"},
+            "father": {"father of Karla"},
+            "aunt": {"aunt of Anna"},
+            "stranger": {"stranger of Emil", "stranger of Ole"},
+        },
+    ),
+    "child": (
+        lambda town, row: town.names[row.id],
+        {
+            "mother": {"Karla"},
+            "father": {"Karla"},
+            "aunt": {"Anna"},
+            "stranger": {"Emil", "Ole"},
+            "Karla herself": {"Karla"},
+            "SOF": {"Karla"},
+            "BUF": {"Karla", "Emil"},
+            "coordinator": {"Karla", "Anna"},
+        },
+    ),
+    "offer": (
+        lambda town, row: f"{town.names[row.child_id]} {row.state}",
+        {
+            "mother": {"Karla accepted"},
+            "father": {"Karla accepted"},
+            "aunt": {"Anna accepted"},
+            "stranger": {"Emil accepted", "Ole withdrawn"},
+            "Karla herself": {"Karla accepted"},
+            "coordinator": {"Karla accepted", "Anna accepted"},
+        },
+    ),
+    "assignment": (
+        lambda town, row: town.names[row.child_id] + (" before" if row.until else ""),
+        {
+            "mother": {"Karla"},
+            "father": {"Karla"},
+            "aunt": {"Anna"},
+            "stranger": {"Emil"},
+            "Karla herself": {"Karla"},
+            "coordinator": {"Karla", "Anna"},
+        },
+    ),
+    "acceptance": (
+        lambda town, row: f"{town.names[row.guardian_id]} {town.names[row.child_id]} {row.answer}",
+        {
+            "mother": {"mother Karla yes", "mother Anna yes"},
+            "stranger": {"stranger Emil yes", "stranger Ole yes", "stranger Ole withdrawn"},
+        },
+    ),
+    "case_index": (
+        lambda town, row: f"{town.names[row.child_id]} {row.administration}{'' if row.is_open else ' closed'}",
+        {
+            "mother": {"Karla SOF", "Karla BUF", "Karla BUF closed"},
+            "father": {"Karla SOF", "Karla BUF", "Karla BUF closed"},
+            "aunt": {"Anna SOF closed"},
+            "stranger": {"Emil BUF", "Emil SUF"},
+            "Karla herself": {"Karla SOF", "Karla BUF", "Karla BUF closed"},
+            "SOF": {"Karla SOF", "Anna SOF closed"},
+            "BUF": {"Karla BUF", "Karla BUF closed", "Emil BUF"},
+        },
+    ),
+    "child_source": (
+        lambda town, row: town.names[row.child_id],
+        {
+            "mother": {"Karla"},
+            "father": {"Karla"},
+            "aunt": {"Anna"},
+            "stranger": {"Emil"},
+            "Karla herself": {"Karla"},
+        },
+    ),
+    "letter": (
+        lambda town, row: town.names[row.id],
+        {
+            "mother": {"mother: Karla left"},
+            "father": {"father: Karla left"},
+            "aunt": {"aunt: Anna left"},
+            "stranger": {"stranger: Emil left", "stranger: Emil+Ole left"},
+        },
+    ),
+    "letter_child": (
+        lambda town, row: town.names[row.letter_id],
+        {
+            "mother": {"mother: Karla left"},
+            "father": {"father: Karla left"},
+            "aunt": {"aunt: Anna left"},
+            "stranger": {"stranger: Emil left", "stranger: Emil+Ole left"},
+        },
+    ),
+    "coordinator": (
+        lambda town, row: town.names[row.staff_id],
+        {
+            "mother": {"Karla's coordinator"},
+            "father": {"Karla's coordinator"},
+            "aunt": {"Karla's coordinator"},
+            "stranger": {"Emil's coordinator"},
+            "Karla herself": {"Karla's coordinator"},
+            "coordinator": {"Karla's coordinator"},
+        },
+    ),
+    "staff": (
+        lambda town, row: town.names[row.id],
+        {
+            "mother": {"Karla's coordinator", "her substitute", "Sanne of SOF", "Bo of BUF"},
+            "father": {"Karla's coordinator", "her substitute", "Sanne of SOF", "Bo of BUF"},
+            "Karla herself": {"Karla's coordinator", "her substitute", "Sanne of SOF", "Bo of BUF"},
+            "aunt": {"Karla's coordinator", "her substitute", "Sofus of SOF"},
+            "stranger": {"Emil's coordinator", "Bo of BUF", "Su of SUF"},
+            "SOF": {"Sanne of SOF", "Sofus of SOF", "clerk of SOF"},
+            "BUF": {"Bo of BUF", "clerk of BUF"},
+            "coordinator": {"Karla's coordinator", "her substitute"},
+        },
+    ),
+    "task": (
+        lambda town, row: row.kind,
+        {"SOF": {"adviser"}, "BUF": {"administration"}, "coordinator": {"coordinator"}},
+    ),
+    "person_key": (
+        lambda town, row: town.names.get(row.id, "another"),
+        {
+            "mother": {
+                "mother",
+                "Karla",
+                "Karla's coordinator",
+                "her substitute",
+                "Sanne of SOF",
+                "Bo of BUF",
+                "today",
+            },
+            "father": {
+                "father",
+                "Karla",
+                "Karla's coordinator",
+                "her substitute",
+                "Sanne of SOF",
+                "Bo of BUF",
+                "today",
+            },
+            "aunt": {"aunt", "Anna", "Karla's coordinator", "her substitute", "Sofus of SOF", "today"},
+            "stranger": {"stranger", "Emil", "Ole", "Emil's coordinator", "Bo of BUF", "Su of SUF", "today"},
+            "Karla herself": {"Karla", "Karla's coordinator", "her substitute", "Sanne of SOF", "Bo of BUF", "today"},
+            "SOF": {"Karla", "Sanne of SOF", "Sofus of SOF", "clerk of SOF", "today"},
+            "BUF": {"Karla", "Emil", "Bo of BUF", "clerk of BUF", "today"},
+            "coordinator": {"Karla", "Anna", "Karla's coordinator", "her substitute", "today"},
+            "nobody": {"today"},
+        },
+    ),
+    "rotating_key": (
+        lambda town, row: town.day(row),
+        {each: {"today"} for each in VIEWERS},
+    ),
+}
+"""By table: what its rows are called, and which of them each viewer sees. Who is not named sees none."""
+SHARED = {"source_state", "log_head"}
+"""The same for every viewer, and about nobody: how fresh the sources are, how long the log is."""
+WRITTEN = {
+    "log_entry": {"INSERT"},
+    "log_head": {"UPDATE"},
+    "person_key": {"INSERT"},
+    "rotating_key": {"INSERT"},
+    "staff": {"INSERT"},
+}
+"""What a look must write. All else that the page role may do is read."""
+
+
+def keys_of(rows: Any) -> set[Any]:
+    return {inspect(row).identity for row in rows}
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_a_viewer_sees_their_own_rows_and_no_others(town: TwoFamilies, name: str) -> None:
+    """Everything is asked for, without any condition. A table that is not in SEEN is closed to pages."""
+    table, database = TABLES[name], town.ctx.database
+    everything = town.world.rows(table)
+    for viewer, who in town.viewers().items():
+        with database.begin_as(who) as session:
+            if name not in SEEN and name not in SHARED:
+                with pytest.raises(ProgrammingError, match="permission denied"):
+                    session.execute(select(table)).scalars().all()
+                continue
+            seen = keys_of(session.execute(select(table)).scalars())
+        if name in SHARED:
+            assert seen == keys_of(everything) != set()
+            continue
+        called, visible = SEEN[name]
+        expected = visible.get(viewer, set())
+        found = {called(town, row) for row in everything if inspect(row).identity in seen}
+        assert found == expected, f"{viewer} of {name}"
+        assert seen == keys_of(row for row in everything if called(town, row) in expected), f"{viewer} of {name}"
+        assert len(seen) < len(everything), "a table where somebody sees everything shows nothing"
+
+
+def unlocked(connection: Connection) -> list[str]:
+    """Tables of ours without row-level security, or without a policy for the application: what to write for each."""
+    found = connection.execute(
+        text(
+            "SELECT c.relname, c.relrowsecurity, c.relforcerowsecurity,"
+            " EXISTS (SELECT FROM pg_policies p WHERE p.schemaname = 'public' AND p.tablename = c.relname"
+            "         AND p.roles = '{tovholder_app}') AS app"
+            " FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')"
+        )
+    )
+    locked = {row.relname for row in found if row.relrowsecurity and row.app and not row.relforcerowsecurity}
+    return [HELP.format(name=name) for name in sorted(TABLES.keys() - locked)]
+
+
+HELP = """{name} has no row-level security. Write in its migration:
+    ALTER TABLE {name} ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY app ON {name} TO tovholder_app USING (true) WITH CHECK (true);
+and, only when a page reads it, whose its rows are (page_family(), page_staff(), … of 0005_row_security.sql):
+    CREATE POLICY page ON {name} FOR SELECT TO tovholder_page USING (…);
+    GRANT SELECT ON {name} TO tovholder_page;
+and in SEEN (tests/store/test_row_security.py) which of them each viewer sees."""
+
+
+def test_every_table_has_a_policy(session: Session) -> None:
+    missing = unlocked(session.connection())
+    assert not missing, "\n\n".join(missing)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE offer DISABLE ROW LEVEL SECURITY",
+        "DROP POLICY app ON offer",
+        "ALTER TABLE offer FORCE ROW LEVEL SECURITY",
+    ],
+)
+def test_a_table_without_its_lock_is_found(database: Database, statement: str) -> None:
+    with database.owner_engine() as engine, engine.connect() as connection:
+        connection.execute(text(statement))
+        (help_,) = unlocked(connection)
+        assert help_.startswith("offer has no row-level security")
+        connection.rollback()
+
+
+def test_the_page_role_is_given_what_is_listed_and_no_more(session: Session) -> None:
+    granted: dict[str, set[str]] = {}
+    for table, right in session.execute(
+        text(
+            "SELECT c.relname, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a"
+            " WHERE a.grantee IN (0, to_regrole(:role)) AND c.relnamespace = 'public'::regnamespace"
+        ),
+        {"role": PAGE_ROLE},
+    ):
+        granted.setdefault(table, set()).add(right)
+    read = {name for name, rights in granted.items() if "SELECT" in rights}
+    assert read == SEEN.keys() | SHARED, "say in SEEN what each viewer sees of it"
+    assert {name: rights - {"SELECT"} for name, rights in granted.items() if rights - {"SELECT"}} == WRITTEN
+
+
+def test_nobody_named_sees_nothing(town: TwoFamilies) -> None:
+    with town.ctx.database.begin() as session:
+        session.execute(text(f"SET LOCAL ROLE {PAGE_ROLE}"))
+        for name in sorted(SEEN.keys() | SHARED):
+            assert session.execute(select(TABLES[name])).scalars().all() == [], name
+
+
+@pytest.mark.parametrize("setting", ["guardian", "child", "staff", "administration"])
+def test_without_a_day_custody_holds_on_none(town: TwoFamilies, setting: str) -> None:
+    """Also where custody has neither beginning nor end."""
+    value = {"guardian": "stranger", "child": "Karla", "staff": "Karla's coordinator"}.get(setting)
+    with town.ctx.database.begin() as session:
+        session.execute(
+            text("SELECT set_config(:name, :value, true), set_config('role', :role, true)"),
+            {"name": f"tovholder.{setting}", "value": str(town.ids[value]) if value else "SOF", "role": PAGE_ROLE},
+        )
+        assert session.execute(select(tables.Custody)).scalars().all() == []
+        assert session.execute(select(tables.SourceState)).scalars().all() == []
+
+
+def test_a_page_that_forgets_to_ask_whose_it_is_shows_the_own_all_the_same(town: TwoFamilies) -> None:
+    def reader(session: Session, children: Any) -> tuple[set[str], own.Shown]:
+        rows = session.execute(select(tables.Case)).scalars().all()
+        return {town.names[row.child_id] for row in rows}, dict.fromkeys(children, ("cases",))
+
+    ctx = town.ctx
+    for guardian, child in (("mother", "Karla"), ("aunt", "Anna"), ("stranger", "Emil")):
+        assert own.read(ctx.database, ctx.keys, ctx.clock, town.ids[guardian], reader).value == {child}
+
+
+def test_a_page_cannot_change_what_it_shows(town: TwoFamilies) -> None:
+    statements = (
+        update(tables.Custody).values(until=None),
+        update(tables.Offer).values(state="declined"),
+        update(tables.PersonKey).values(wrapped=None),
+        tables.Task.__table__.delete(),
+    )
+    for statement in statements:
+        with (
+            pytest.raises(ProgrammingError, match="permission denied"),
+            town.ctx.database.begin_as(town.viewers()["mother"]) as session,
+        ):
+            session.execute(statement)
+
+
+def test_what_a_look_writes_it_may_write_as_itself_alone(town: TwoFamilies) -> None:
+    """The day's key and the asker's row are made by the first who needs them; a row is never made for another."""
+    ctx, tomorrow = town.ctx, town.today + timedelta(days=1)
+    clerk = Asker(str(uuid4()), "Åse Ny", "staff", "SOF")
+    viewer = Viewer(day=tomorrow, administration="SOF")
+    with ctx.database.begin_as(viewer) as session:
+        mine, days = asker_key(session, ctx.keys, clerk), day_key(session, ctx.keys, tomorrow)
+    with ctx.database.begin_as(viewer) as session:
+        assert asker_key(session, ctx.keys, clerk) == mine
+        assert day_key(session, ctx.keys, tomorrow) == days
+    for refused in (
+        replace(clerk, id="another", administration="BUF"),
+        replace(clerk, id="another", administration=None),
+    ):
+        with (
+            pytest.raises(ProgrammingError, match="row-level security"),
+            ctx.database.begin_as(viewer) as session,
+        ):
+            asker_key(session, ctx.keys, refused)
+    with pytest.raises(ProgrammingError, match="row-level security"), ctx.database.begin_as(viewer) as session:
+        day_key(session, ctx.keys, town.today - timedelta(days=1000))
+
+
+class Oops(Exception):
+    """An error of the page's own."""
+
+
+def test_who_looked_before_on_a_connection_leaves_nothing_there(town: TwoFamilies) -> None:
+    """After a commit, after an error of the page and one of the database; also with statements prepared by another."""
+    database, viewers = town.ctx.database, town.viewers()
+    everybody = {row.id for row in town.world.rows(tables.Child)}
+    database.engine.dispose()
+    served: set[int] = set()
+
+    def children(session: Session) -> set[str]:
+        served.add(session.execute(text("SELECT pg_backend_pid()")).scalar_one())
+        return {town.names[each] for each in session.execute(select(tables.Child.id)).scalars()}
+
+    def broken(session: Session, viewer: str) -> None:
+        children(session)
+        if viewer == "mother":
+            raise Oops
+        session.execute(text("SELECT 1 / 0"))
+
+    for _time in range(4):
+        for viewer in ("mother", "stranger", "SOF"):
+            with database.begin_as(viewers[viewer]) as session:
+                for _again in range(7):  # psycopg prepares what comes a sixth time
+                    assert children(session) == SEEN["child"][1][viewer]
+            with pytest.raises((Oops, DBAPIError)), database.begin_as(viewers[viewer]) as session:
+                broken(session, viewer)
+            with database.begin() as session:
+                assert session.execute(text("SELECT current_user")).scalar_one() == "tovholder_app"
+                assert session.execute(text("SELECT current_setting('tovholder.guardian', true)")).scalar_one() == ""
+                assert set(session.execute(select(tables.Child.id)).scalars()) == everybody
+    assert len(served) == 1, "all of it went over one connection"
+
+
+@pytest.mark.slow
+def test_a_login_that_may_not_work_as_a_page_is_told_what_to_say(tmp_path) -> None:
+    """On a cluster of its own, whose roles are made by somebody who is no superuser."""
+    with embedded.start(tmp_path / "data") as cluster:
+
+        def say(user: str, *statements: str) -> None:
+            with psycopg.connect(cluster.conninfo(user, "postgres"), autocommit=True) as connection:
+                for statement in statements:
+                    connection.execute(statement)
+
+        making = "CREATE ROLE maker LOGIN CREATEROLE", "CREATE DATABASE hub OWNER maker", "CREATE ROLE ours LOGIN"
+        say(embedded.ADMIN, *making)
+        owner = cluster.url("maker", "hub")
+        database = Database(Settings(database_url=cluster.url("ours", "hub"), owner_database_url=owner))
+        try:
+            database.migrate()
+            say("maker", "GRANT tovholder_app TO ours")
+            database.check()
+            say("maker", "REVOKE tovholder_page FROM tovholder_app")
+            with pytest.raises(SettingsError, match="GRANT tovholder_page TO ours"):
+                database.check()
+            with database.owner_engine() as engine, engine.begin() as connection:
+                schema.make_roles(connection)
+            database.check()
+        finally:
+            database.close()
