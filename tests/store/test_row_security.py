@@ -102,6 +102,21 @@ SEEN: dict[str, tuple[Called, dict[str, set[str]]]] = {
             "stranger": {"stranger Emil yes", "stranger Ole yes", "stranger Ole withdrawn"},
         },
     ),
+    "consent": (
+        lambda town, row: f"{town.names[row.guardian_id]} {town.names[row.child_id]} {row.administration}",
+        {
+            "mother": {"mother Karla SUF", "mother Anna SUF"},
+            "stranger": {"stranger Emil SUF", "stranger Ole SUF"},
+        },
+    ),
+    "block": (
+        lambda town, row: f"{town.names[row.guardian_id]} {town.names[row.child_id]} {row.administration}",
+        {"mother": {"mother Karla SUF"}, "stranger": {"stranger Emil SUF"}},
+    ),
+    "rights_request": (
+        lambda town, row: f"{town.names[row.guardian_id]} {town.names[row.child_id]}",
+        {"mother": {"mother Karla"}, "stranger": {"stranger Emil"}},
+    ),
     "case_index": (
         lambda town, row: f"{town.names[row.child_id]} {row.administration}{'' if row.is_open else ' closed'}",
         {

@@ -12,15 +12,14 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from hub import Later, StaffRecord, State, TryAgain, family, jobs
+from hub import Later, StaffRecord, State, TryAgain, consents, family, jobs, rights
 from hub.access.askers import LOGIN, asker_key, day_key
 from hub.access.log import Asker
-from hub.cases import tasks
 from hub.cases.sync import sync
 from hub.clock import today
 from hub.letters import compose, delivery
 from hub.letters.templates import Templates
-from hub.store import tables
+from hub.store import tables, tasks
 from hub.store.viewer import Viewer
 
 CHILDREN = {"Karla": "0311164234", "Anna": "0205144002", "Emil": "1405134321", "Ole": "2003154444"}
@@ -65,6 +64,7 @@ class TwoFamilies:
         self._days_pass(Later("busy"), Later("busy"))
         self._name(coordinators)
         self._put_tasks()
+        self._say()
 
     def _days_pass(self, *answers: object) -> None:
         """Match, sync, letters; and entries that are about no child, on each day."""
@@ -133,6 +133,13 @@ class TwoFamilies:
         with self.ctx.database.begin() as session:
             for kind, columns in about.items():
                 tasks.put(session, self.ctx.keys, self.clock.now(), kind, {kind: columns})
+
+    def _say(self) -> None:
+        """Each family closes for an administration, and asks for something."""
+        for guardian, child in (("mother", "Karla"), ("stranger", "Emil")):
+            speaker = consents.Speaker("guardian", "page", "t1", "da", self.ids[guardian])
+            consents.close(self.ctx, self.ids[child], "SUF", speaker)
+            rights.ask(self.ctx, self.ids[guardian], "wrong", self.ids[child], "Adressen er en anden nu.")
 
     def viewers(self) -> dict[str, Viewer]:
         day, ids = self.today, self.ids

@@ -112,15 +112,20 @@ CREATE POLICY page ON letter_child FOR SELECT TO tovholder_page USING (letter_id
 CREATE POLICY page ON coordinator FOR SELECT TO tovholder_page USING (staff_id IN (SELECT page_coordinators()));
 CREATE POLICY page ON staff FOR SELECT TO tovholder_page USING (
     administration = page_administration() OR id IN (SELECT page_staff_known()));
+-- What a guardian has asked for, given and closed; never what the other has.
+CREATE POLICY page ON rights_request FOR SELECT TO tovholder_page USING (guardian_id = page_guardian());
+CREATE POLICY page ON consent FOR SELECT TO tovholder_page USING (guardian_id = page_guardian());
+CREATE POLICY page ON block FOR SELECT TO tovholder_page USING (guardian_id = page_guardian());
 CREATE POLICY page ON task FOR SELECT TO tovholder_page USING (
-    staff_id = page_staff() OR administration = page_administration());
+    staff_id = page_staff() OR administration = page_administration()
+    OR id IN (SELECT task_id FROM rights_request WHERE guardian_id = page_guardian()));
 CREATE POLICY page ON person_key FOR SELECT TO tovholder_page USING (id IN (SELECT page_keys()));
 CREATE POLICY page ON rotating_key FOR SELECT TO tovholder_page USING (day = page_day());
 -- How fresh a source is: the same for everybody who is somebody.
 CREATE POLICY page ON source_state FOR SELECT TO tovholder_page USING (page_day() IS NOT NULL);
 
-GRANT SELECT ON acceptance, assignment, case_index, child, child_source, coordinator, custody, guardian, letter,
-    letter_child, offer, person_key, rotating_key, source_state, staff, task TO tovholder_page;
+GRANT SELECT ON acceptance, assignment, block, case_index, child, child_source, consent, coordinator, custody, guardian,
+    letter, letter_child, offer, person_key, rights_request, rotating_key, source_state, staff, task TO tovholder_page;
 
 -- What a look must write: its entries, the head they move, the day's key, and the key of who looks. An entry may be
 -- about any child: custody that ends while a page is read is found once the head is held, after the entry is added.
