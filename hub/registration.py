@@ -1,7 +1,8 @@
 """A family's answer that comes by phone, on paper or in a meeting, written down by staff.
 
-Who may: staff of an administration where the child has something open or applied for, and the child's coordinator or
-their substitute. For everybody else it is as if the child were not known.
+Who may is the policy's to say (purpose `registration`): staff of an administration where the child has something open
+or applied for, and the child's coordinator or their substitute; none whose administration the family has closed for.
+For everybody else it is as if the child were not known.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session
 
 from hub import family
 from hub.access import duty
 from hub.access.askers import asker_key
 from hub.access.log import Asker, Disclosure
+from hub.access.policy import Decision, Question, Relation, decide
 from hub.cases import events
 from hub.cases.match import birthday_passed
 from hub.clock import today
@@ -67,9 +69,9 @@ def open_form(ctx: Context, asker: Asker, origin: Origin) -> Disclosure[Form | N
     """What the form needs; None where the asker may not write an answer down, for whatever reason. A look: the
     guardians' names are shown. Raises LogUnavailable."""
 
-    def opener(session: Session) -> duty.Found[Form] | None:
-        child = _child(ctx, session, asker, origin)
-        return _form(ctx, session, child) if child is not None else None
+    def opener(session: Session) -> duty.Found[Form] | str:
+        child, decision = _child(ctx, session, asker, origin)
+        return _form(ctx, session, child, decision.basis) if child is not None else decision.basis
 
     return duty.look(ctx.database, ctx.keys, ctx.clock, asker, PURPOSE, opener)
 
@@ -83,7 +85,7 @@ def register(
     if not evidence or len(evidence) > EVIDENCE_AT_MOST:
         raise NotAllowed(f"say in 1 to {EVIDENCE_AT_MOST} characters where the proof of the answer is")
     with ctx.database.begin() as session:
-        child = _child(ctx, session, asker, origin)
+        child, _decision = _child(ctx, session, asker, origin)
         if child is None:
             raise NotAllowed("there is no answer of this child's family for you to write down")
         version = _text(session, child.id, guardian_id)
@@ -92,30 +94,28 @@ def register(
     ACTS[said](ctx, child.id, by)
 
 
-def _child(ctx: Context, session: Session, asker: Asker, origin: Origin) -> tables.Child | None:
-    """The child, where it is one that the asker may write an answer down for."""
-    if asker.role not in tasklist.WORKERS:
-        return None
+def _child(ctx: Context, session: Session, asker: Asker, origin: Origin) -> tuple[tables.Child | None, Decision]:
+    """The child, where it is one that the asker may write an answer down for; and on which basis, or why not."""
     child_id = (_of_lookup if origin.kind == "lookup" else _of_task)(ctx, session, asker, origin.id)
     child = session.get(tables.Child, child_id) if child_id is not None else None
-    if child is None:
-        return None
-    offer = select(tables.Offer.id).where(
-        tables.Offer.child_id == child.id,
-        tables.Offer.coordinator_id.in_(
-            select(tables.Coordinator.staff_id).where(tasklist.coordinator_rows(ctx, asker))
-        ),
-    )
-    case = select(tables.Case.id).where(
-        tables.Case.child_id == child.id, tables.Case.is_open, tables.Case.administration == asker.administration
-    )
-    presence = select(tables.Presence.reference).where(
-        tables.Presence.token == child.token, tables.Presence.administration == asker.administration
-    )
-    known = [case.exists(), presence.exists()] if asker.administration is not None else []
-    if asker.role == "coordinator":
-        known.append(offer.exists())
-    return child if known and session.execute(select(or_(*known))).scalar_one() else None
+    relations = _relations(ctx, session, asker, child) if child is not None else frozenset()
+    shut = duty.closed(ctx.settings.administrations, asker, child_id, coordinates="offered" in relations)
+    blocked = child is not None and session.execute(select(shut)).scalar_one()
+    decision = decide(Question(frozenset(asker.role.split()), PURPOSE, relations, blocked=blocked))
+    return child if decision.see else None, decision
+
+
+def _relations(ctx: Context, session: Session, asker: Asker, child: tables.Child) -> frozenset[Relation]:
+    own = select(tables.Coordinator.staff_id).where(tasklist.coordinator_rows(ctx, asker))
+    office = asker.administration
+    case = exists().where(tables.Case.child_id == child.id, tables.Case.is_open, tables.Case.administration == office)
+    presence = exists().where(tables.Presence.token == child.token, tables.Presence.administration == office)
+    holds: dict[Relation, ColumnElement[bool]] = {
+        "known": or_(case, presence),
+        "offered": exists().where(tables.Offer.child_id == child.id, tables.Offer.coordinator_id.in_(own)),
+    }
+    found = session.execute(select(*holds.values())).one()
+    return frozenset(relation for relation, held in zip(holds, found, strict=True) if held)
 
 
 def _of_lookup(ctx: Context, session: Session, asker: Asker, entry_id: UUID) -> UUID | None:
@@ -137,16 +137,16 @@ def _of_task(ctx: Context, session: Session, asker: Asker, task_id: UUID) -> UUI
     return session.execute(found).scalar_one_or_none()
 
 
-def _form(ctx: Context, session: Session, child: tables.Child) -> duty.Found[Form] | None:
+def _form(ctx: Context, session: Session, child: tables.Child, basis: str) -> duty.Found[Form] | str:
     state = session.execute(select(tables.Offer.state).where(tables.Offer.child_id == child.id)).scalar_one_or_none()
     day, keys = today(ctx.clock), open_keys(session, ctx.keys, [child.key_id])
     if state not in CAN_SAY or child.key_id not in keys:
-        return None
+        return duty.NOTHING
     if birthday_passed(parse(unseal_json(keys[child.key_id], child.sealed, f"child:{child.id}")["cpr"]), day):
-        return None
+        return duty.NOTHING
     ids = events.guardians_of(session, {child.id}, day).get(child.id, [])
     if not ids:
-        return None
+        return duty.NOTHING
     names: list[tuple[UUID, str | None]] = []
     for guardian in session.execute(
         select(tables.Guardian).where(tables.Guardian.id.in_(ids)).order_by(tables.Guardian.id)
@@ -154,7 +154,7 @@ def _form(ctx: Context, session: Session, child: tables.Child) -> duty.Found[For
         key = open_key(session, ctx.keys, guardian.key_id)
         names.append((guardian.id, unseal_json(key, guardian.sealed, f"guardian:{guardian.id}")["name"]))
     form = Form(tuple(names), CAN_SAY[state])
-    return duty.Found(form, child.id, (child.key_id, keys[child.key_id]), ["guardians", "offer"])
+    return duty.Found(form, child.id, (child.key_id, keys[child.key_id]), ["guardians", "offer"], basis)
 
 
 def _text(session: Session, child_id: UUID, guardian_id: UUID) -> str:

@@ -1,15 +1,16 @@
 """What a member of staff sees of a child because something about it is theirs to do: a look, with its entry.
 
-Whose duty it is says whoever calls; here the look is written down before it is shown, also one that is refused.
+Whether it is theirs says the policy; here the look is written down before it is shown, also one that is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
+from sqlalchemy import ColumnElement, exists
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
@@ -19,21 +20,35 @@ from hub.access.askers import PersonKeyPair, asker_key, day_key
 from hub.access.log import Asker, Disclosure
 from hub.access.lookup import LogUnavailable
 from hub.clock import Clock, today
+from hub.store import tables
 from hub.store.database import Database
 from hub.vault import Keys
 
 KIND = "duty"
+NOTHING = "no-duty"
+"""The basis where somebody may look and there is nothing to do."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Found(Generic[T]):
-    """What is to be shown: of which child (None: of none the hub knows), under whose key that is kept, and what."""
+    """What is to be shown: of which child (None: of none the hub knows), under whose key that is kept, what, and on
+    which basis."""
 
     value: T
     child_id: UUID | None
     key: PersonKeyPair | None
     shown: Sequence[str]
+    basis: str
+
+
+def closed(administrations: Container[str], asker: Asker, child: Any, *, coordinates: bool) -> ColumnElement[bool]:
+    """Whether a family has closed for the asker, as for a lookup: for their administration; for one that is none of
+    `administrations` as soon as for any, save for whoever coordinates. `child`: a row id, or a column of them."""
+    blocked = exists().where(tables.Block.child_id == child, tables.Block.lifted_at.is_(None))
+    if coordinates or asker.administration in administrations:
+        return blocked.where(tables.Block.administration == asker.administration)
+    return blocked
 
 
 def look(
@@ -42,13 +57,14 @@ def look(
     clock: Clock,
     asker: Asker,
     purpose: str,
-    opener: Callable[[Session], Found[T] | None],
+    opener: Callable[[Session], Found[T] | str],
 ) -> Disclosure[T | None]:
-    """What `opener` reads, released only after its entry is durable; None where it finds nothing for this asker, which
-    is an entry too. Raises LogUnavailable when the log cannot be written."""
+    """What `opener` reads, released only after its entry is durable; None where it gives the basis of a no, which is an
+    entry too. Raises LogUnavailable when the log cannot be written."""
     try:
         with database.begin() as session:
-            found = opener(session)
+            said = opener(session)
+            found = None if isinstance(said, str) else said
             entry = log.seal_entry(
                 at=clock.now(),
                 kind=KIND,
@@ -58,7 +74,7 @@ def look(
                 subject={
                     "purpose": purpose,
                     "see": found is not None,
-                    "basis": KIND if found is not None else "no-duty",
+                    "basis": said if isinstance(said, str) else said.basis,
                     "shown": list(found.shown) if found is not None else [],
                 },
                 subject_key=(found.key if found is not None else None) or day_key(session, keys, today(clock)),

@@ -33,7 +33,21 @@ ROLES: dict[Role, str] = {
     "system": "the hub itself, where a rule and not a person acts",
 }
 
-Relation = Literal["case", "health-case", "elsewhere", "coordinator", "leads", "custody", "self", "source", "health"]
+Relation = Literal[
+    "case",
+    "health-case",
+    "elsewhere",
+    "coordinator",
+    "leads",
+    "custody",
+    "self",
+    "office-task",
+    "own-task",
+    "known",
+    "offered",
+    "source",
+    "health",
+]
 RELATIONS: dict[Relation, str] = {
     "case": "their administration has an open case on the child",
     "health-case": "their administration, whose cases are health data, has an open case on the child",
@@ -42,6 +56,11 @@ RELATIONS: dict[Relation, str] = {
     "leads": "leads the team of the child's coordinator, or of whoever looked",
     "custody": "has custody of the child today",
     "self": "is the child",
+    "office-task": "a task about the child is their administration's",
+    "own-task": "a task about the child is theirs as coordinator, or as the substitute of one who is away; also one of "
+    "an administration that the family has closed for, and one that is nobody's",
+    "known": "their administration has something open or applied for on the child",
+    "offered": "is the coordinator offered to the family or whom it has, or the substitute of one who is away",
     "source": "reads an administration's system",
     "health": "reads the system of an administration whose cases are health data",
 }
@@ -67,6 +86,8 @@ BASES = {
     "reason": "Skriftlig begrundelse; bliver gennemgået",
     "custody": "Forældremyndighed over barnet",
     "own": "Dine egne oplysninger",
+    "duty": "En opgave om barnet er din eller din forvaltnings",
+    "registration": "Familiens svar skal skrives ned",
     "audit": "Kontrol af loggen",
     "review": "Gennemgang af et opslag med begrundelse",
     "operations": "Drift",
@@ -89,6 +110,9 @@ LOOKUP = frozenset(PURPOSES)
 _STAFF: frozenset[Role] = frozenset({"staff", "coordinator", "leader"})
 _TASK = "databeskyttelsesforordningen art. 6(1)(e) and 9(2)*"
 _ANSWERABLE = "databeskyttelsesforordningen art. 5(2) and 32"
+_WORKERS: frozenset[Role] = frozenset({"staff", "coordinator"})
+_DUTY = f"{_TASK}; of what a family asks art. 12(3), 16 and 21; of deadlines retssikkerhedsloven § 3"
+_ANSWER = f"{_TASK}; forvaltningsloven § 7: an answer may come by phone, paper or in a meeting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +173,10 @@ RULES: tuple[Rule, ...] = (
         "databeskyttelsesforordningen art. 15; from 15 as lov om Digital Post § 3 has it",
         despite_block=True,
     ),
+    Rule(_WORKERS, "office-task", frozenset({"task"}), "duty", _DUTY),
+    Rule(frozenset({"coordinator"}), "own-task", frozenset({"task"}), "duty", _DUTY),
+    Rule(_WORKERS, "known", frozenset({"registration"}), "registration", _ANSWER),
+    Rule(frozenset({"coordinator"}), "offered", frozenset({"registration"}), "registration", _ANSWER),
     Rule(frozenset({"auditor"}), None, frozenset({"log"}), "audit", _ANSWERABLE, despite_block=True),
     Rule(frozenset({"auditor"}), None, frozenset({"review"}), "review", _ANSWERABLE, despite_block=True),
     Rule(frozenset({"leader"}), "leads", frozenset({"review"}), "review", _ANSWERABLE),

@@ -40,6 +40,8 @@ outside.
 _PURPOSES = {
     "a lookup": "who the child's coordinator is, for one of: " + "; ".join(sorted(PURPOSES)),
     "own": "the family's own page: coordinator, cases, letters",
+    "task": "a task opened: the child, who asks, what is to be done",
+    "registration": "the names of those with custody, to write down an answer by phone, paper or in a meeting",
     "log": "the access log",
     "review": "a look with a reason, after it has happened",
     "health": "whether systems answer; counts, no people",

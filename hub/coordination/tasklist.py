@@ -1,30 +1,31 @@
 """The tasks that are somebody's to do: their administration's, their own as coordinator or substitute, and nobody's.
 
-The list says what kind of thing it is and by when, and nothing of a child: opening one is a look, with its entry.
+Whose they are is found here, and whether they may see them is the policy's to say (purpose `task`). The list says what
+kind of thing it is and by when, and nothing of a child: opening one is a look, with its entry. Looks that wait for a
+review are no such tasks: they are a leader's or an auditor's (hub.reviews).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, false, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from hub.access import duty
 from hub.access.askers import COORDINATORS
 from hub.access.log import Asker, Disclosure
+from hub.access.policy import Decision, Question, Relation, decide
 from hub.context import Context
 from hub.reading import SourceSettings
 from hub.store import tables
 from hub.store.people import open_key, open_keys
 from hub.vault import unseal_json
 
-WORKERS = ("staff", "coordinator")
-"""Roles that have tasks."""
 AT_MOST = 200
 """So many tasks stand on the list."""
 PURPOSE = "task"
@@ -64,18 +65,38 @@ def coordinator_rows(ctx: Context, asker: Asker) -> ColumnElement[bool]:
     )
 
 
+def _theirs(ctx: Context, asker: Asker) -> dict[Relation, ColumnElement[bool]]:
+    """Of tables.Task: those in which the asker stands in each relation."""
+    own = select(tables.Coordinator.staff_id).where(coordinator_rows(ctx, asker))
+    task, block, assignment = tables.Task, tables.Block, tables.Assignment
+    shut = exists().where(
+        block.child_id == task.child_id, block.administration == task.administration, block.lifted_at.is_(None)
+    )
+    coordinated = exists().where(assignment.child_id == task.child_id, assignment.until.is_(None))
+    left = or_(coordinated.where(assignment.coordinator_id.in_(own)), ~coordinated)
+    nobodys = and_(task.staff_id.is_(None), task.administration.is_(None))
+    return {
+        "office-task": task.administration == asker.administration,
+        "own-task": or_(task.staff_id.in_(own), nobodys, and_(shut, left)),
+    }
+
+
 def mine(ctx: Context, asker: Asker) -> ColumnElement[bool]:
-    """Of tables.Task: those of the asker."""
-    if asker.role not in WORKERS:
-        return false()
-    owned: list[ColumnElement[bool]] = []
-    if asker.administration is not None:
-        owned.append(tables.Task.administration == asker.administration)
-    if asker.role == "coordinator":
-        own = select(tables.Coordinator.staff_id).where(coordinator_rows(ctx, asker))
-        owned.append(tables.Task.staff_id.in_(own))
-        owned.append(and_(tables.Task.staff_id.is_(None), tables.Task.administration.is_(None)))
-    return or_(false(), *owned)
+    """Of tables.Task: those of the asker, less those of a child whose family has closed for them."""
+    owned = [
+        and_(theirs, ~_closed(ctx, asker, tables.Task.child_id, relation))
+        for relation, theirs in _theirs(ctx, asker).items()
+        if _decide(asker, {relation}).see
+    ]
+    return and_(tables.Task.entry_id.is_(None), or_(false(), *owned))
+
+
+def _closed(ctx: Context, asker: Asker, child: Any, relation: Relation) -> ColumnElement[bool]:
+    return duty.closed(ctx.settings.administrations, asker, child, coordinates=relation == "own-task")
+
+
+def _decide(asker: Asker, relations: Set[Relation], *, blocked: bool = False) -> Decision:
+    return decide(Question(frozenset(asker.role.split()), PURPOSE, relations, blocked=blocked))
 
 
 def waiting(ctx: Context, session: Session, asker: Asker) -> tuple[list[Waiting], int]:
@@ -98,16 +119,29 @@ def _waiting(row: tables.Task) -> Waiting:
 def look(ctx: Context, asker: Asker, task_id: UUID) -> Disclosure[Opened | None]:
     """One task opened; None when it is not the asker's, or done. Raises LogUnavailable."""
 
-    def opener(session: Session) -> duty.Found[Opened] | None:
-        row = session.execute(
-            select(tables.Task).where(tables.Task.id == task_id, tables.Task.done_at.is_(None), mine(ctx, asker))
-        ).scalar_one_or_none()
-        return _open(ctx, session, row) if row is not None else None
+    def opener(session: Session) -> duty.Found[Opened] | str:
+        theirs = _theirs(ctx, asker)
+        found = session.execute(
+            select(tables.Task, *theirs.values()).where(
+                tables.Task.id == task_id, tables.Task.done_at.is_(None), tables.Task.entry_id.is_(None)
+            )
+        ).one_or_none()
+        if found is None:
+            return _decide(asker, frozenset()).basis
+        task: tables.Task = found[0]
+        relations = {relation for relation, holds in zip(theirs, found[1:], strict=True) if holds}
+        request, child = _about(session, task)
+        blocked = child is not None and all(
+            session.execute(select(_closed(ctx, asker, child.id, relation))).scalar_one() for relation in relations
+        )
+        decision = _decide(asker, relations, blocked=blocked)
+        return _open(ctx, session, task, request, child, decision.basis) if decision.see else decision.basis
 
     return duty.look(ctx.database, ctx.keys, ctx.clock, asker, PURPOSE, opener)
 
 
-def _open(ctx: Context, session: Session, task: tables.Task) -> duty.Found[Opened]:
+def _about(session: Session, task: tables.Task) -> tuple[tables.RightsRequest | None, tables.Child | None]:
+    """What a family asked, where it is that, and the child."""
     request = session.execute(
         select(tables.RightsRequest).where(tables.RightsRequest.task_id == task.id)
     ).scalar_one_or_none()
@@ -115,6 +149,17 @@ def _open(ctx: Context, session: Session, task: tables.Task) -> duty.Found[Opene
     child = session.get(tables.Child, child_id) if child_id is not None else None
     if child is not None and child.same_as is not None:
         child = session.get_one(tables.Child, child.same_as)  # it has another number by now
+    return request, child
+
+
+def _open(
+    ctx: Context,
+    session: Session,
+    task: tables.Task,
+    request: tables.RightsRequest | None,
+    child: tables.Child | None,
+    basis: str,
+) -> duty.Found[Opened]:
     keys = open_keys(session, ctx.keys, [child.key_id] if child is not None else [])
     fields: Mapping[str, Any] = {}
     if child is not None and child.key_id in keys:
@@ -152,7 +197,7 @@ def _open(ctx: Context, session: Session, task: tables.Task) -> duty.Found[Opene
     }
     key_pair = (child.key_id, keys[child.key_id]) if child is not None and child.key_id in keys else None
     codes = [f"task:{task.kind}", *(code for code, value in shown.items() if value)]
-    return duty.Found(opened, child.id if key_pair and child is not None else None, key_pair, codes)
+    return duty.Found(opened, child.id if key_pair and child is not None else None, key_pair, codes, basis)
 
 
 def _guardian(ctx: Context, session: Session, guardian_id: UUID) -> str | None:

@@ -183,7 +183,13 @@ SEEN: dict[str, tuple[Called, dict[str, set[str]]]] = {
     ),
     "task": (
         lambda town, row: row.kind,
-        {"SOF": {"adviser"}, "BUF": {"administration"}, "coordinator": {"coordinator"}},
+        {
+            "mother": {"wrong"},
+            "stranger": {"wrong"},
+            "SOF": {"adviser"},
+            "BUF": {"administration"},
+            "coordinator": {"coordinator", "wrong"},
+        },
     ),
     "person_key": (
         lambda town, row: town.names.get(row.id, "another"),
