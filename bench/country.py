@@ -136,7 +136,7 @@ def _log(driver: psycopg.Connection[Any], count: int, entries: int, tell: Callab
         driver.execute(
             f"""
             INSERT INTO log_entry (seq, id, version, at, kind, child_id, asker_key, asker, subject_key, subject)
-            SELECT {first} + row_number() OVER () - 1, {_ENTRY_ID}, 1, now(), 'lookup', id, key_id, {_SEALED}, key_id,
+            SELECT {first} + row_number() OVER () - 1, uuidv7(), 1, now(), 'lookup', id, key_id, {_SEALED}, key_id,
                    {_SEALED}
             FROM child LIMIT {min(count, entries - first)}
             """
@@ -150,9 +150,6 @@ def _log(driver: psycopg.Connection[Any], count: int, entries: int, tell: Callab
         if not any(f" {name} " in definition for name in constraints):
             tell("index by child")
             driver.execute(definition)
-
-
-_ENTRY_ID = "gen_random_uuid()"
 
 
 def _read_already(ctx: Context, session: Session) -> None:

@@ -185,7 +185,7 @@ def _believed(run: Run, session: Session, children: set[UUID], started: datetime
     unseen = session.execute(select(func.count()).where(*_unseen(children, started))).scalar_one()
     state.known_rows = run.known
     section = run.ctx.plugins.sections.get(run.source)
-    believed = guard.believe(state, 0 if run.unreadable else unseen, section, run.ctx.clock.now())
+    believed = guard.believe(state, 0 if run.unreadable else unseen, section, run.ctx.clock.now(), lambda: run.known)
     run.result.held = sources.held(state)
     return believed
 

@@ -8,6 +8,7 @@ thing: the source says it of one record, it may mean that the record must no lon
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -23,9 +24,12 @@ TOO_FEW_TO_TELL = 5
 HOLD_BELOW = 0.7
 
 
-def believe(row: SourceState, unseen: int, section: Any, now: datetime) -> bool:
+def believe(row: SourceState, unseen: int, section: Any, now: datetime, count: Callable[[], int]) -> bool:
     """Whether a whole read that did not show `unseen` of the known rows is believed; call it after its last page, with
-    the state's row. If not, the source is held: the next read is whole again, and compares again."""
+    the state's row. If not, the source is held: the next read is whole again, and compares again. `count` counts the
+    rows there are now: a source that gives its changes, and calls them all it has, is not believed for that."""
+    if row.known_rows == sources.NOT_COUNTED:
+        row.known_rows = count()
     known = row.known_rows
     if known is not None:
         shown = max(known - unseen, 0)

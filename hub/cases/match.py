@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, exists, func, select, text, update
 from sqlalchemy.orm import Session
 
 from hub import faults
@@ -61,7 +62,6 @@ def _read(ctx: Context, adapter: Adapter, result: Read, alone: readers.Alone) ->
     if not health.presence_may_be_read(ctx, adapter):
         return
     with ctx.database.begin() as session:
-        of_source = select(func.count()).select_from(tables.Presence).where(tables.Presence.source == source)
         start = sources.begin(
             session,
             source,
@@ -69,7 +69,7 @@ def _read(ctx: Context, adapter: Adapter, result: Read, alone: readers.Alone) ->
             now,
             sources.FULL_READ_EVERY,
             kinds=sources.listed(ctx.plugins.sections, source),
-            known=session.execute(of_source).scalar_one(),
+            known=partial(_count, session, source),
         )
     whole = False
     for page in sources.pages(source, lambda: adapter.presence(start.cursor), ahead=True):
@@ -196,12 +196,18 @@ def _take(
         log.append(session, changes.entries)
 
 
+def _count(session: Session, source: str) -> int:
+    of_source = select(func.count()).select_from(tables.Presence).where(tables.Presence.source == source)
+    return session.execute(of_source).scalar_one()
+
+
 def _end_unseen(ctx: Context, session: Session, state: tables.SourceState, result: Read) -> None:
     """All that the source has was in this read: what was not is gone, if that can be believed."""
     assert state.began_at is not None  # noqa: S101 - a run that ends has begun
     unseen = [tables.Presence.source == state.source, tables.Presence.last_seen < state.began_at]
     count = session.execute(select(func.count()).select_from(tables.Presence).where(*unseen)).scalar_one()
-    if not guard.believe(state, count, ctx.plugins.sections.get(state.source), ctx.clock.now()):
+    section = ctx.plugins.sections.get(state.source)
+    if not guard.believe(state, count, section, ctx.clock.now(), partial(_count, session, state.source)):
         return
     if state.blind_at is not None:
         unseen.append(tables.Presence.last_seen >= state.blind_at)
@@ -252,10 +258,8 @@ def _keep_numbers(ctx: Context, session: Session, numbers: dict[bytes, Cpr]) -> 
 
 def _purge(session: Session, now: datetime) -> None:
     """Forget tokens outside the target group that no source has shown for a month."""
-    kept = select(tables.Child.token).where(tables.Child.eligible)
-    session.execute(
-        delete(tables.Presence).where(tables.Presence.last_seen < now - KEEP_UNSEEN, tables.Presence.token.not_in(kept))
-    )
+    kept = exists().where(tables.Child.token == tables.Presence.token, tables.Child.eligible)
+    session.execute(delete(tables.Presence).where(tables.Presence.last_seen < now - KEEP_UNSEEN, ~kept))
 
 
 def why(session: Session, token: bytes) -> dict[str, tuple[str, datetime]]:

@@ -28,6 +28,8 @@ PRESENCE, CASES, CUSTODY, STATUSES = "presence", "cases", "custody", "statuses"
 NAME, UNKNOWN, MOVED = "name", "unknown", "moved"
 """In `child_source`, beside CUSTODY: that a child's name has been asked for; that custody has, and could not be read;
 that a source has moved a record of the child to another number, and nobody has asked about it yet."""
+NOT_COUNTED = -1
+"""In `known_rows`: a run of changes alone."""
 FULL_READ_EVERY = timedelta(days=7)
 """So often a source is read in full again, whatever its cursor says."""
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=5), timedelta(hours=4)
@@ -107,12 +109,13 @@ def begin(
     *,
     anew: bool = False,
     kinds: Set[str] | None = None,
-    known: int | None = None,
+    known: Callable[[], int] | None = None,
 ) -> Start:
     """Where a run goes on: after the last stored page of one that was cut off; else a new run, from the start when the
     last full read is longer ago than `full_every`, or when the list of `kinds` is another than it was.
 
-    `anew`: from the start whatever there was. `known`: how many rows the hub has, for `hub.cases.guard`."""
+    `anew`: from the start whatever there was. `known` counts the rows that the hub has, for `hub.cases.guard`; asked
+    only where the run begins at the start: changes alone end nothing, and counting takes long where there are many."""
     row = state(session, source, purpose, lock=True)
     relisted = _relist(row, kinds)
     too_old = row.began_at is None or now - row.began_at >= full_every
@@ -120,11 +123,14 @@ def begin(
         return Start(row.cursor, resumed=True, at=row.began_at)
     row.began_at = now if row.began_at is None else max(now, row.began_at + timedelta(microseconds=1))
     row.under_way, row.blind_at = True, None
-    # Presences do not say of which kind they are. Where one has left the list, fewer of them is what was asked for.
-    row.known_rows = None if relisted and purpose == PRESENCE else known
     # As long ahead as behind: the clock was wrong when it was written down.
     if anew or relisted or row.full_at is None or abs(now - row.full_at) >= full_every:
         row.cursor = None
+    # Presences do not say of which kind they are. Where one has left the list, fewer of them is what was asked for.
+    if known is None or (relisted and purpose == PRESENCE):
+        row.known_rows = None
+    else:
+        row.known_rows = known() if row.cursor is None else NOT_COUNTED
     return Start(row.cursor, resumed=False, at=row.began_at)
 
 

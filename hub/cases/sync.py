@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -109,7 +110,6 @@ def _read_through(run: Run, alone: readers.Alone) -> None:
 
 
 def _begin(ctx: Context, session: Session, source: str, children: _Children) -> sources.Start:
-    of_source = select(func.count()).select_from(tables.Case).where(tables.Case.source == source)
     under_way = sources.state(session, source, sources.CASES).under_way
     return sources.begin(
         session,
@@ -119,8 +119,13 @@ def _begin(ctx: Context, session: Session, source: str, children: _Children) -> 
         sources.FULL_READ_EVERY,
         anew=not (children.known or under_way),  # all are new: one read serves them all
         kinds=sources.listed(ctx.plugins.sections, source),
-        known=session.execute(of_source).scalar_one(),
+        known=partial(_count, session, source),
     )
+
+
+def _count(session: Session, source: str) -> int:
+    of_source = select(func.count()).select_from(tables.Case).where(tables.Case.source == source)
+    return session.execute(of_source).scalar_one()
 
 
 def _forget_unlisted(ctx: Context, session: Session, source: str, children: _Children) -> int:
@@ -175,7 +180,7 @@ def _end_unseen(run: Run, session: Session, state: tables.SourceState, children:
     ]
     references = dict(session.execute(select(tables.Case.reference, tables.Case.seen_at).where(*unseen)).tuples().all())
     section, now = run.ctx.plugins.sections.get(state.source), run.ctx.clock.now()
-    if not guard.believe(state, len(references), section, now):
+    if not guard.believe(state, len(references), section, now, partial(_count, session, state.source)):
         return
     # A record that could not be read, and does not say which it is, may be one of those last seen before it came up.
     gone = {ref for ref, seen_at in references.items() if state.blind_at is None or seen_at >= state.blind_at}

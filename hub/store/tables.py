@@ -156,6 +156,8 @@ class Child(Base):
     """A child in the target group. Sealed: the number; after acceptance also the name and name protection."""
 
     __tablename__ = "child"
+    # What each match counts.
+    __table_args__ = (Index("ix_child_eligible", "id", postgresql_where="eligible"),)
     id: Mapped[UUID] = _id()
     token: Mapped[bytes] = mapped_column(unique=True)
     key_id: Mapped[UUID] = mapped_column(ForeignKey("person_key.id"))

@@ -15,7 +15,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, get_type_hints
-from uuid import UUID, uuid4
+from uuid import RFC_4122, UUID, uuid4
 
 import psycopg
 import pytest
@@ -356,3 +356,13 @@ def test_an_append_that_fails_takes_nothing(ctx: Context, town: Any, as_owner: C
         assert session.query(tables.Assignment).count() == 0
         assert session.query(tables.Acceptance).count() == 0
         assert session.get_one(tables.LogHead, 1).size == 0
+
+
+@given(st.integers(0, 250_000_000_000_000), st.integers(1, 10**6))
+def test_ids_stand_in_the_order_of_their_times_and_are_of_version_7(milliseconds: int, later: int) -> None:
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
+    first = log.new_id(at)
+    assert (first.version, first.variant) == (7, RFC_4122)
+    assert abs((first.int >> 80) - milliseconds) <= 1
+    assert first < log.new_id(at + timedelta(milliseconds=later + 1))
+    assert log.new_id(at) != first

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from hub import CaseRecord, Kind, NotAllowed, Presence, SourceSettings, State, Unreadable
+from hub import CaseRecord, Kind, NotAllowed, Page, Presence, SourceSettings, State, Unreadable
 from hub.cases import guard, sources
 from hub.cases.match import match
 from hub.cases.sync import sync
@@ -94,6 +94,13 @@ class TestPresence:
         cut(world, 0, 10)
         assert match(world.ctx).reads[0].held is not None
         assert known(world) == 20
+
+    def test_changes_that_call_themselves_all_there_is_are_not_believed(self, world):
+        """A plugin with that fault, against the contract, would have everything forgotten."""
+        fill(world, 10)
+        world.sof.presence = lambda since: iter([Page((), "new/10", complete=True)])
+        assert match(world.ctx).reads[0].held is not None
+        assert known(world) == 10
 
     def test_tombstones_are_obeyed_however_many(self, world):
         """One may say that a record must no longer be told."""
