@@ -108,7 +108,7 @@ class _Place:
         key = make_key()
         jwks = ground.files / f"jwks-{children}.json"
         jwks.write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="ascii")
-        settings = ground.settings(api={"jwks": jwks}, access={"children_an_hour": 1_000_000})
+        settings = ground.settings(api={"jwks": jwks}, access={"children_an_hour": 100_000})
         self._ctx = stack.enter_context(ground.context(settings, SystemClock()))
         self._children, self._sizes = children, sizes
         country.load(self._ctx, children, entries, tell)
