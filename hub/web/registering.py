@@ -129,9 +129,9 @@ def _not_here(request: Request) -> Response:
         ("Der er ikke et svar at registrere", "There is no answer to register"),
         (
             "Det svarer vi både, når der ikke er et tilbud, når tilbuddet er besvaret, når nummeret ikke er kendt her, "
-            "og når din forvaltning ikke har en sag om barnet.",
-            "We say the same when there is no offer, when it has been answered, when the number is not known here, and "
-            "when your administration has no case about the child.",
+            "når din forvaltning ikke har en sag om barnet, og når familien har lukket for forvaltningen.",
+            "We say the same when there is no offer, when it has been answered, when the number is not known here, "
+            "when your administration has no case about the child, and when the family has closed to it.",
         ),
         back="/personale",
     )
