@@ -83,7 +83,7 @@ class Sessions:
         now, row = self._clock.now(), tables.SignedIn
         ended = or_(row.expires_at <= now, row.used_at <= now - self._idle)
         with self._database.begin() as session:
-            return len(session.execute(delete(row).where(ended).returning(row.id_hash)).all())
+            return len(session.execute(delete(tables.SignedIn).where(ended).returning(row.id_hash)).all())
 
 
 def _hash(secret: str) -> bytes:
