@@ -17,14 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from hub import Gone, GuardianRecord, PersonRecord, Presence, StaffRecord, State, family, rights
+from hub import Gone, GuardianRecord, PersonRecord, Presence, StaffRecord, State, consents, family, rights
 from hub.access import own
+from hub.access.log import Asker
 from hub.cases import ages, custody, transition
 from hub.cases.sync import sync
 from hub.errors import NotAllowed
+from hub.identity import parse
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
 from hub.letters.templates import Templates
+from hub.signin.family import find
 from hub.store import tables
 from hub.store.people import open_key
 from hub.vault import unseal_json
@@ -139,6 +142,71 @@ def fifteen_own_say(world: Any) -> bool:
     return not refused(lambda: family.accept(world.ctx, world.child(FIFTEEN), by))
 
 
+@probe
+def fifteen_sign_in(world: Any) -> bool:
+    child = "0311114003"
+    offered(world, child)
+
+    def known() -> bool:
+        with world.session() as session:
+            return find(session, world.ctx.keys, world.clock, parse(child)).young_id == world.child(child)
+
+    found = []
+    for day in ((2026, 11, 2), (2026, 11, 3), (2029, 11, 2), (2029, 11, 3)):
+        world.clock.set(datetime(*day, 12, tzinfo=UTC))
+        found.append(known())
+    return found == [False, True, True, False]
+
+
+def speaks(world: Any, child: str, guardian: str | None = None) -> consents.Speaker:
+    if guardian is None:
+        return consents.Speaker("young", "page", "test", "da")
+    return consents.Speaker("guardian", "page", "test", "da", world.guardian(guardian))
+
+
+def consented(world: Any, child: str) -> bool:
+    return bool(world.rows(tables.Consent, tables.Consent.holds(world.clock.now()),
+                           tables.Consent.child_id == world.child(child)))  # fmt: skip
+
+
+@probe
+def fifteen_health_consent(world: Any) -> bool:
+    world.accepted(FIFTEEN)
+    world.accepted(KARLA)
+    ctx, old, young = world.ctx, world.child(FIFTEEN), world.child(KARLA)
+    no_guardian = refused(lambda: consents.give(ctx, old, "SUF", speaks(world, FIFTEEN, MOTHER)))
+    too_young = refused(lambda: consents.give(ctx, young, "SUF", speaks(world, KARLA)))
+    consents.give(ctx, old, "SUF", speaks(world, FIFTEEN))
+    given = consented(world, FIFTEEN)
+    consents.take_back(ctx, old, "SUF", speaks(world, FIFTEEN, MOTHER))
+    consents.close(ctx, old, "SOF", speaks(world, FIFTEEN))
+    return no_guardian and too_young and given and not consented(world, FIFTEEN) and bool(world.rows(tables.Block))
+
+
+@probe
+def joint_health_consent(world: Any) -> bool:
+    world.accepted(KARLA, guardians=(MOTHER, FATHER))
+    child = world.child(KARLA)
+    consents.give(world.ctx, child, "SUF", speaks(world, KARLA, MOTHER))
+    world.case(world.suf, "h", KARLA)
+    sync(world.ctx)
+    read = bool(world.rows(tables.Case)) and consented(world, KARLA)
+    consents.take_back(world.ctx, child, "SUF", speaks(world, KARLA, FATHER))
+    return read and not world.rows(tables.Case) and not consented(world, KARLA)
+
+
+@probe
+def joint_closed(world: Any) -> bool:
+    world.accepted(KARLA, guardians=(MOTHER, FATHER))
+    child, shut = world.child(KARLA), []
+    for who in (MOTHER, FATHER):
+        consents.close(world.ctx, child, "SOF", speaks(world, KARLA, who))
+    for who in (MOTHER, FATHER):
+        shut.append(bool(world.rows(tables.Block, tables.Block.lifted_at.is_(None))))
+        consents.open_again(world.ctx, child, "SOF", speaks(world, KARLA, who))
+    return shut == [True, True] and not world.rows(tables.Block, tables.Block.lifted_at.is_(None))
+
+
 def steps(world: Any, child: str) -> list[tuple[str, date | None]]:
     world.accepted(child)
     transition.remind(world.ctx)
@@ -214,11 +282,14 @@ def eighteen_scheme(world: Any) -> bool:
 
 @probe
 def eighteen_mandate(world: Any) -> bool:
-    """Nothing that is stored can hold a mandate."""
-    stored = {
-        f"{table.name}.{column.name}" for table in tables.Base.metadata.tables.values() for column in table.columns
-    }
-    return any("mandate" in name for name in stored)
+    """The day before somebody with a mandate is registered; on the birthday nobody is."""
+    world.accepted(TOMORROW_18)
+    staff = Asker("s-1", "Sanne Toft", "staff", "SOF")
+    by = consents.Speaker("representative", "paper", "test", "da", None, "Rita Repræsentant", "J-1: mandate", staff)
+    consents.close(world.ctx, world.child(TOMORROW_18), "BUF", by)
+    assert [row.capacity for row in world.rows(tables.Block)] == ["representative"]
+    world.clock.set(datetime(2026, 11, 2, 23, 0, tzinfo=UTC))
+    return not refused(lambda: consents.close(world.ctx, world.child(TOMORROW_18), "SOF", by))
 
 
 @probe
