@@ -13,7 +13,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from starlette.routing import Route
 from typer.testing import CliRunner
 
 from hub import PersonRecord, StaffRecord, State, contract, hookspecs, jobs, rights
+from hub.access import pace
 from hub.access.log import Asker
 from hub.api.tokens import issue, make_key
 from hub.cases import reminders, transition
@@ -37,14 +38,17 @@ from hub.letters.delivery import deliver
 from hub.letters.statuses import overdue, take_statuses
 from hub.letters.templates import Templates
 from hub.settings import Api, Demo
+from hub.signin.sessions import Sessions
 from hub.store import tables
 from hub.vault import Keys
 from hub.web.app import build
 from hub.web.pages import STYLE_PATH
+from tests.oidc_provider import OidcProvider, provider
 from tests.test_promises import owners_dump, readable
+from tests.web.at_provider import HOME, browsing, guardian_claims, sanne, signin_settings
 from tests.web.conftest import Browser
 
-KARLA, MOTHER, FATHER = "0311164234", "0101804001", "0101804002"
+KARLA, MOTHER, FATHER, NOBODY = "0311164234", "0101804001", "0101804002", "0101804999"
 SOF = Asker("s-sof", "Sanne Toft", "staff", "SOF", "Handicap")
 COORDINATOR = Asker("k0", "Koordinator 0", "coordinator", None, None)
 LISTED = ("merudgifter", "Åse Rådgiver")
@@ -72,6 +76,9 @@ class Hub:
     bearer: str
     folder: Path
     signing: Any
+    looks: list[Any]
+    """What the municipality's own rules (`narrow_access`) were told."""
+    signed_in: dict[str, list[Any]] = field(default_factory=dict)
 
 
 def key_files(keys: Keys, folder: Path) -> None:
@@ -94,7 +101,9 @@ def hub(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     FileClock(demo / "clock").set(world.clock.now())
     api = Api(issuer="https://login.kommune.example", audience="tovholder", jwks=tmp_path / "jwks.json")
     settings = world.ctx.settings.model_copy(update={"demo": Demo(folder=demo), "api": api})
-    world.ctx = replace(world.ctx, settings=settings)
+    looks: list[Any] = []
+    own_rules = replace(world.ctx.plugins, narrowers={"own-rules": lambda look: bool(looks.append(look))})
+    world.ctx = replace(world.ctx, settings=settings, plugins=own_rules)
     world.accepted(KARLA, guardians=(MOTHER, FATHER))
     world.cpr.put(PersonRecord(KARLA, KARLA, name="Karla Testbarn", protected=True))
     world.night()
@@ -140,7 +149,7 @@ def hub(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         monkeypatch.setenv(name, value)
     with Browser(build(world.ctx)) as browser:
         bearer = issue(signing, api, world.ctx.clock, SOF)
-        yield Hub(world, browser, bearer, tmp_path, signing)
+        yield Hub(world, browser, bearer, tmp_path, signing, looks)
 
 
 def owner_url(database: Any) -> str:
@@ -208,6 +217,54 @@ def lookup(hub: Hub) -> list[Any]:
     return [hub.browser.post("/api/v1/lookups", json=body, headers={"Authorization": f"Bearer {hub.bearer}"})]
 
 
+def batch(hub: Hub) -> list[Any]:
+    body = {"cprs": [KARLA, MOTHER, "0000000000"], "purpose": "case"}
+    return [hub.browser.post("/api/v1/lookups/batch", json=body, headers={"Authorization": f"Bearer {hub.bearer}"})]
+
+
+def worklist(hub: Hub, browser: Browser) -> list[Any]:
+    fields = {"cprs": f"{KARLA}\n{MOTHER}", "purpose": "case", "reason": "Listen over dem, der skal have svar."}
+    return [browser.submit("/personale/liste", "/personale/liste", **fields)]
+
+
+BEGIN, BACK, LEFT = "GET /log-ind/{door}", "GET /log-ind/{door}/svar", "GET /logget-ud/{door}"
+OWN_PAGE = "the page they come to"
+
+
+def sign_ins(way: str) -> Try:
+    """Outside the demo, at a provider over HTTP: Karla's mother, somebody of staff, and each door's nobody."""
+
+    def tried(hub: Hub) -> list[Any]:
+        if not hub.signed_in:
+            with provider(hub.world.clock) as at:
+                at.redirect_uris = {f"{HOME}/log-ind/{door}/svar" for door in ("personale", "familie")}
+                sign_everybody_in(hub, at)
+        return hub.signed_in[way]
+
+    return tried
+
+
+def sign_everybody_in(hub: Hub, at: OidcProvider) -> None:
+    settings = hub.world.ctx.settings.model_copy(update={"demo": None, "signin": signin_settings(at)})
+    with browsing(replace(hub.world.ctx, settings=settings)) as person:
+        for door, claims in (
+            ("familie", guardian_claims(MOTHER)),
+            ("familie", guardian_claims(NOBODY)),
+            ("personale", sanne()),
+            ("personale", sanne("urn:another:program")),
+        ):
+            at.claims = claims
+            begun = person.get(f"/log-ind/{door}?next=/{door}", follow_redirects=False)
+            back = person.back(begun.headers["location"]).removeprefix(HOME)
+            for way, answer in (
+                (BEGIN, begun),
+                (BACK, person.get(back, follow_redirects=False)),
+                (OWN_PAGE, person.get(f"/{door}", follow_redirects=False)),
+                (LEFT, person.get(f"/logget-ud/{door}")),
+            ):
+                hub.signed_in.setdefault(way, []).append(answer)
+
+
 def get(path: str) -> Try:
     return lambda hub: [hub.browser.get(path)]
 
@@ -218,10 +275,14 @@ ROUTES: dict[str, Try] = {
     "GET /hub.css": lambda hub: [hub.browser.get(STYLE_PATH)],
     "GET /api/v1/openapi.json": get("/api/v1/openapi.json"),
     "POST /api/v1/lookups": lookup,
+    "POST /api/v1/lookups/batch": batch,
+    BEGIN: sign_ins(BEGIN),
+    BACK: sign_ins(BACK),
+    LEFT: sign_ins(LEFT),
     "GET /demo/login": get("/demo/login"),
     "POST /demo/login": lambda hub: [hub.browser.submit("/demo/login", "/demo/login", who="nobody")],
     "POST /log-ud": lambda hub: [hub.browser.submit("/demo/login", "/log-ud")],
-    "GET /familie": as_guardians(lambda browser: [browser.get("/familie"), browser.get("/familie?sprog=en")]),
+    "GET /familie": as_guardians(lambda browser: [browser.get("/familie?sprog=en"), browser.get("/familie?sprog=da")]),
     "POST /familie/svar": as_guardians(lambda browser: [browser.submit("/familie", "/familie/svar", answer="ja")]),
     "POST /familie/spoerg": as_guardians(lambda browser: [browser.submit("/familie", "/familie/spoerg", kind="x")]),
     "GET /familie/hoerer-til": as_guardians(lambda browser: [browser.get("/familie/hoerer-til")]),
@@ -232,6 +293,8 @@ ROUTES: dict[str, Try] = {
     "GET /familie/breve/{letter_id:uuid}/brev.pdf": as_guardians(lambda browser: letters_of(browser, "/brev.pdf")),
     "GET /personale": as_staff(lambda hub, browser: [browser.get("/personale")]),
     "POST /personale": as_staff(lambda hub, browser: [browser.look_up(KARLA, reason="Jeg har fået en henvendelse.")]),
+    "GET /personale/liste": as_staff(lambda hub, browser: [browser.get("/personale/liste")]),
+    "POST /personale/liste": as_staff(worklist),
     "GET /personale/opgaver": as_staff(lambda hub, browser: [browser.get("/personale/opgaver")]),
     "GET /personale/opgaver/{task_id:uuid}": as_staff(
         lambda hub, browser: [browser.get(f"/personale/opgaver/{one}") for one in open_tasks(hub)]
@@ -314,9 +377,14 @@ JOBS: dict[str, Callable[[Any], object]] = {
     "remind": lambda world: (reminders.remind(world.ctx), transition.remind(world.ctx)),
     "match": lambda world: world.night(),
     "sync": lambda world: sync(world.ctx),
+    "forget": lambda world: (
+        pace.purge(world.ctx.database, world.ctx.clock),
+        Sessions(world.ctx.database, world.ctx.clock, world.ctx.settings.signin).purge(),
+    ),
 }
-HOOKS = {"settings_model", "register_adapters", "register_channels"}
-"""They are called at start with the plugin's own settings: before anything of a child is known."""
+HOOKS = {"settings_model", "register_adapters", "register_channels", "narrow_access"}
+"""But for the last they are called at start with the plugin's own settings: before anything of a child is known. What
+the last is told of each look is looked through."""
 CALLS = {
     "Adapter": {"presence", "read", "health"},
     "KnowsPersons": {"persons"},
@@ -373,6 +441,8 @@ def everything(hub: Hub, capfd: pytest.CaptureFixture[str]) -> Out:
     told = [world.sof.asked, world.buf.asked, world.suf.asked, world.cpr.asked, world.cpr.looked_up]
     said["what sources are told"] = repr(told)
     said |= pages(hub)
+    assert hub.looks, "the municipality's own rules were asked"
+    said["what narrow_access is told"] = repr(hub.looks)
     capfd.readouterr()
     for name, arguments in COMMANDS.items():
         if isinstance(arguments, list):
@@ -400,7 +470,10 @@ def test_no_way_out_tells_what_must_not_be_told(hub: Hub, capfd: pytest.CaptureF
     assert {way.split()[0] for way in out.where("merudgifter")} >= {"letter", "PDF", "GET"}
     read = "GET /familie/breve/{letter_id:uuid}"
     assert {read, f"{read}/brev.pdf"} <= out.where("merudgifter")
-    assert out.where("Koordinator 0") >= {"POST /api/v1/lookups", "tovholder lookup", "POST /personale"}
+    assert out.where("Koordinator 0") >= {
+        "POST /api/v1/lookups", "POST /api/v1/lookups/batch", "tovholder lookup", "POST /personale",
+        "POST /personale/liste",
+    }  # fmt: skip
     commands = {f"tovholder {name}" for name, tried in COMMANDS.items() if isinstance(tried, list)}
     assert {way for way in commands if "Traceback" in out.said[way]} == set()
 
@@ -410,6 +483,24 @@ def test_no_way_out_tells_a_protected_persons_place(hub: Hub, capfd: pytest.Capt
     out = everything(hub, capfd)
     assert {word: out.where(word) for word in PLACE if out.where(word)} == {}
     assert out.where("Hemmelig Adviser")
+
+
+@pytest.mark.parametrize("word", [KARLA, MOTHER, NOBODY, "Karla", "Testvoksen", "merudgifter", "Koordinator 0"])
+def test_signing_in_and_out_tells_nothing_of_anybody(hub: Hub, word: str) -> None:
+    """Not in an address, a header, a page: neither to somebody known nor to somebody who is not."""
+    said = {way: "\n".join(f"{a.url} {a.headers} {a.text}" for a in sign_ins(way)(hub)) for way in (BEGIN, BACK, LEFT)}
+    assert Out(said).where(word) == set()
+    codes = [answer.status_code for answer in hub.signed_in[BACK]]
+    assert codes == [303, 403, 303, 403], "who is known comes in, and nobody else"
+    assert "merudgifter" in hub.signed_in[OWN_PAGE][0].text
+
+
+def test_the_municipalitys_own_rules_are_told_nothing_of_the_child(hub: Hub) -> None:
+    for way in ("POST /api/v1/lookups", "POST /api/v1/lookups/batch", "POST /personale", "POST /personale/liste"):
+        before = len(hub.looks)
+        ROUTES[way](hub)
+        assert len(hub.looks) > before, way
+    assert not {word for word in (KARLA, "Karla", str(hub.world.child(KARLA))) if word in repr(hub.looks)}
 
 
 def test_a_letter_that_was_ready_is_held_back(hub: Hub) -> None:
