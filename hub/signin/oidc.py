@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -252,20 +252,6 @@ class OpenId:
         if claims.get("sub") != sub:  # section 5.3.2
             raise Failed("userinfo is about another")
         return claims
-
-
-def own_path(path: str | None) -> str | None:
-    """A path of these pages, to go on to after sign-in; None for anything that may lead elsewhere."""
-    if not path or len(path) > _LONGEST_PATH or not path.isprintable() or not path.startswith("/"):
-        return None
-    parts = urlsplit(path)
-    # A browser takes a backslash for a slash, and two slashes for another host.
-    if "\\" in path or path.startswith("//") or parts.scheme or parts.netloc or parts.query or parts.fragment:
-        return None
-    return path
-
-
-_LONGEST_PATH = 200
 
 
 def _client_key(settings: Provider) -> RSAKey | ECKey | OKPKey | None:
