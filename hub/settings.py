@@ -36,6 +36,8 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 def safe_address(url: str) -> str:
     """An https address; http on this machine alone."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("must be an address of ASCII letters, without spaces")
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
         raise ValueError("must be an https address (http only for this machine itself)")

@@ -95,7 +95,8 @@ class OidcProvider:
                 "token_endpoint": evil or f"{self.issuer}/token",
                 "jwks_uri": f"{self.issuer}/jwks",
                 "userinfo_endpoint": f"{self.issuer}/userinfo",
-                "end_session_endpoint": f"{self.issuer}/logout",
+                "end_session_endpoint": f"{self.issuer}/logout"
+                + ("?x=\nSet-Cookie: a=b" * (self.wrong == "line break")),
                 "authorization_response_iss_parameter_supported": True,
                 "id_token_signing_alg_values_supported": ["RS256", "HS256", "none"],
             }

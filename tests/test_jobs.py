@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from hub.cases.sync import sync
 from hub.letters import delivery, statuses
 from hub.letters.compose import compose_due
 from hub.letters.templates import Templates
+from hub.signin.sessions import Sessions
 from hub.store import queue, tables
 
 KARLA = "0311164234"
@@ -114,6 +115,23 @@ class TestTasks:
         statuses.take_statuses(ctx)
         statuses.overdue(ctx)
         reminders.remind(ctx)
+
+    def test_what_has_ended_is_forgotten(self, app, world, clock):
+        kept = Sessions(world.ctx.database, clock, world.ctx.settings.signin)
+        kept.begin({})
+        clock.move(timedelta(minutes=20))
+        kept.begin({})
+        with world.ctx.database.begin() as session:
+            for n, minutes in enumerate((50, 30)):
+                at = clock.now() - timedelta(minutes=minutes)
+                session.add(tables.AskerHour(asker=b"a", child=bytes([n]), at=at))
+        clock.move(timedelta(minutes=20))
+        app.tasks["forget"].func(0)
+        assert len(world.rows(tables.SignedIn)) == 1
+        assert [row.child for row in world.rows(tables.AskerHour)] == [b"\x01"]
+        clock.move(timedelta(minutes=20))
+        app.tasks["forget"].func(0)
+        assert world.rows(tables.SignedIn) == []
 
     def test_what_is_deferred_is_an_id(self, world):
         world.accepted(KARLA, guardians=(MOTHER, FATHER))

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -160,7 +160,8 @@ class OpenId:
             found.end_session_endpoint,
         ):
             try:
-                safe_address(address.partition("?")[0] if address else self.settings.issuer)
+                plain, _, query = (address or self.settings.issuer).partition("?")  # an endpoint may have a query
+                safe_address(plain + query)
             except ValueError as error:
                 raise Failed("discovery names an address that is not safe") from error
         return found
@@ -253,38 +254,27 @@ class OpenId:
         return claims
 
 
-def own_path(path: str | None) -> str | None:
-    """A path of these pages, to go on to after sign-in; None for anything that may lead elsewhere."""
-    if not path or len(path) > _LONGEST_PATH or not path.isprintable() or not path.startswith("/"):
-        return None
-    parts = urlsplit(path)
-    # A browser takes a backslash for a slash, and two slashes for another host.
-    if "\\" in path or path.startswith("//") or parts.scheme or parts.netloc or parts.query or parts.fragment:
-        return None
-    return path
-
-
-_LONGEST_PATH = 200
-
-
 def _client_key(settings: Provider) -> RSAKey | ECKey | OKPKey | None:
     if settings.client_key is None:
         return None
     try:
-        text = settings.client_key.read_text(encoding="ascii")
-        if text.lstrip().startswith("{"):
-            found = import_key(json.loads(text))
-            if isinstance(found, RSAKey | ECKey | OKPKey) and found.is_private:
-                return found
-        else:
-            for kind in (RSAKey, ECKey, OKPKey):
-                try:
-                    return kind.import_key(text)
-                except (ValueError, TypeError, JoseError):
-                    continue
+        found = _key_in(settings.client_key.read_text(encoding="ascii"))
     except (OSError, ValueError, TypeError, JoseError) as error:
         raise SettingsError(f"signin: the key {settings.client_key} cannot be read: {type(error).__name__}") from error
+    if isinstance(found, RSAKey | ECKey | OKPKey) and found.is_private:
+        return found
     raise SettingsError(f"signin: {settings.client_key} holds no private key (JWK or PEM)")
+
+
+def _key_in(text: str) -> object:
+    if text.lstrip().startswith("{"):
+        return import_key(json.loads(text))
+    for kind in (RSAKey, ECKey, OKPKey):
+        try:
+            return kind.import_key(text)
+        except (ValueError, TypeError, JoseError):  # a key of another kind, or none
+            continue
+    return None
 
 
 def _half_hash(algorithm: str, token: str) -> str:

@@ -23,6 +23,7 @@ HEADERS: Mapping[str, str] = {
 }
 FORM_AT_MOST = 16 * 1024
 """Bytes in the body of a form."""
+_LONGEST_PATH = 200
 TOO_LARGE, NOT_A_FORM, FOREIGN = 413, 415, 403
 
 
@@ -69,3 +70,14 @@ async def form(request: Request) -> dict[str, str]:
     if not known or not secrets.compare_digest(known.encode(), fields.pop("csrf", "").encode()):
         raise HTTPException(FOREIGN)
     return fields
+
+
+def own_path(path: str | None) -> str | None:
+    """A path of these pages, to go on to after sign-in; None for anything that may lead elsewhere."""
+    if not path or len(path) > _LONGEST_PATH or not path.isprintable() or not path.startswith("/"):
+        return None
+    parts = urlsplit(path)
+    # A browser takes a backslash for a slash, and two slashes for another host.
+    if "\\" in path or path.startswith("//") or parts.scheme or parts.netloc or parts.query or parts.fragment:
+        return None
+    return path

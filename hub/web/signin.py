@@ -23,11 +23,11 @@ from hub.context import Context
 from hub.errors import NotAllowed, TryAgain
 from hub.settings import Role
 from hub.signin import family
-from hub.signin.oidc import Attempt, BrokenOff, OpenId, own_path
+from hub.signin.oidc import Attempt, BrokenOff, OpenId
 from hub.signin.person import Person, person
 from hub.web import demo_signin, sessions
 from hub.web.pages import context, message, page, speak_as
-from hub.web.security import form
+from hub.web.security import form, own_path
 from hub.web.words import Text
 
 log = structlog.get_logger()

@@ -70,7 +70,7 @@ def test_a_bad_answer_of_the_provider_lets_nobody_in(browser: Person, at: OidcPr
 
 
 @pytest.mark.parametrize(
-    "wrong", ["discovery issuer", "discovery html", "discovery without keys", "endpoint without https"]
+    "wrong", ["discovery issuer", "discovery html", "discovery without keys", "endpoint without https", "line break"]
 )
 def test_a_bad_discovery_sends_nobody_away(browser: Person, at: OidcProvider, wrong: str) -> None:
     at.wrong = wrong
