@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, inspect, select, text, update
+from sqlalchemy import Connection, create_engine, inspect, select, text, update
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.orm import Session
 
@@ -19,10 +20,11 @@ from hub.access.askers import asker_key, day_key
 from hub.access.log import Asker
 from hub.clock import SetClock
 from hub.context import Context
-from hub.errors import SettingsError
+from hub.errors import GaveUp, SettingsError
 from hub.plugins import Plugins
+from hub.recovery import read_log
 from hub.settings import Settings
-from hub.store import embedded, schema, tables
+from hub.store import backup, embedded, schema, tables
 from hub.store.database import Database
 from hub.store.viewer import PAGE_ROLE, Viewer
 from tests.conftest import START, World
@@ -428,10 +430,13 @@ def test_who_looked_before_on_a_connection_leaves_nothing_there(town: TwoFamilie
     assert len(served) == 1, "all of it went over one connection"
 
 
-@pytest.mark.slow
-def test_a_login_that_may_not_work_as_a_page_is_told_what_to_say(tmp_path) -> None:
-    """On a cluster of its own, whose roles are made by somebody who is no superuser."""
-    with embedded.start(tmp_path / "data") as cluster:
+Say = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def logins(tmp_path_factory) -> Iterator[tuple[Say, Database]]:
+    """A cluster of its own, whose roles are made by somebody who is no superuser, and a login that may work there."""
+    with embedded.start(tmp_path_factory.mktemp("cluster") / "data") as cluster:
 
         def say(user: str, *statements: str) -> None:
             with psycopg.connect(cluster.conninfo(user, "postgres"), autocommit=True) as connection:
@@ -446,11 +451,37 @@ def test_a_login_that_may_not_work_as_a_page_is_told_what_to_say(tmp_path) -> No
             database.migrate()
             say("maker", "GRANT tovholder_app TO ours")
             database.check()
-            say("maker", "REVOKE tovholder_page FROM tovholder_app")
-            with pytest.raises(SettingsError, match="GRANT tovholder_page TO ours"):
-                database.check()
-            with database.owner_engine() as engine, engine.begin() as connection:
-                schema.make_roles(connection)
-            database.check()
+            yield say, database
         finally:
             database.close()
+
+
+@pytest.mark.slow
+def test_a_login_that_may_not_work_as_a_page_is_told_what_to_say(logins: tuple[Say, Database]) -> None:
+    say, database = logins
+    say("maker", "REVOKE tovholder_page FROM tovholder_app")
+    with pytest.raises(SettingsError, match="GRANT tovholder_page TO ours"):
+        database.check()
+    say("maker", "GRANT tovholder_page TO ours")
+    database.check()
+    say("maker", "REVOKE tovholder_page FROM ours")
+    with database.owner_engine() as engine, engine.begin() as connection:
+        schema.make_roles(connection)  # as a restore into another cluster does
+    database.check()
+
+
+@pytest.mark.slow
+def test_a_backup_is_whole_or_none(logins: tuple[Say, Database], tmp_path: Path) -> None:
+    """Whoever might not see all rows gets no dump; the owner's has them all."""
+    _say, database = logins
+    engine = create_engine(database.app_url)
+    try:
+        with pytest.raises(GaveUp, match="row-level security"):
+            backup.make(engine, tmp_path, START, read_log, {})
+    finally:
+        engine.dispose()
+    assert list(tmp_path.iterdir()) == []
+    with database.owner_engine() as owner:
+        _folder, manifest = backup.make(owner, tmp_path, START, read_log, {})
+    assert manifest.tables["program_fit"] > 0
+    assert manifest.tables["log_head"] == 1
