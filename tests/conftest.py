@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID, uuid4
 
+import hypothesis
 import pytest
 from sqlalchemy import ColumnElement, create_engine, make_url, select, text
 from sqlalchemy.orm import Session
@@ -40,6 +41,12 @@ from hub.store import embedded, tables
 from hub.store.database import Database
 from hub.testing.fakes import FakeChannel, FakeSource
 from tests.databases import Own, settings_of
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 Row = TypeVar("Row", bound=tables.Base)
 ADMINS = ("SOF", "BUF", "SUF")
