@@ -339,7 +339,8 @@ class Crew:
     def _of_the_database(self, kind: str) -> list[int]:
         """The processes of this town's own PostgreSQL: its keeper, its postmaster, its backends."""
         keepers = [pid for pid, words in _processes() if "keeper.py" in words and str(self.folder) in words]
-        postmasters = [pid for pid, words in _processes() if "postgres" in words and f"-D {self.folder}" in words]
+        # By who started it: of a closed folder it is told by a number, not by its name.
+        postmasters = [pid for keeper in keepers for pid in _children(keeper)]
         if kind == "keeper":
             return keepers
         if kind == "postgres":
