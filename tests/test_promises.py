@@ -88,6 +88,7 @@ BEFORE_YES = {
     "log_head": {"id", "size"},
     "sender": {"id", "place", "since"},  # which database letters leave from
     "alembic_version": {"version_num"},
+    "program_fit": {"revision"},
 }  # fmt: skip
 QUEUE = "procrastinate_"
 """The job queue's own tables: arguments are ids only (tests/test_jobs.py), and looked at below."""
