@@ -69,7 +69,7 @@ class TestSync:
         with database.begin() as session:
             row = sources.state(session, "sof_case", sources.PRESENCE)
             row.known_rows = 10
-            assert not guard.believe(row, 9, None, now)
+            assert not guard.believe(row, 9, None, now, lambda: 10)
         result = run("sync", "--json", **at)
         assert result.returncode == 3
         assert "shows 1 of 10 known" in said(result)["sources"][0]["held"]

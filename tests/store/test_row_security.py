@@ -184,13 +184,13 @@ SEEN: dict[str, tuple[Called, dict[str, set[str]]]] = {
         },
     ),
     "task": (
-        lambda town, row: row.kind,
+        lambda town, row: row.kind + (f" about {town.names[row.child_id]}" if row.kind == "wrong" else ""),
         {
-            "mother": {"wrong"},
-            "stranger": {"wrong"},
+            "mother": {"wrong about Karla"},
+            "stranger": {"wrong about Emil"},
             "SOF": {"adviser"},
             "BUF": {"administration"},
-            "coordinator": {"coordinator", "wrong"},
+            "coordinator": {"coordinator", "wrong about Karla"},
         },
     ),
     "person_key": (
