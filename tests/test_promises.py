@@ -89,7 +89,6 @@ BEFORE_YES = {
     "sender": {"id", "place", "since"},  # which database letters leave from
     "program_fit": {"revision"},  # which programs may work on it
     "alembic_version": {"version_num"},
-    "program_fit": {"revision"},
 }  # fmt: skip
 QUEUE = "procrastinate_"
 """The job queue's own tables: arguments are ids only (tests/test_jobs.py), and looked at below."""
