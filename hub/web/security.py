@@ -20,6 +20,8 @@ HEADERS: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
+    # Over plain http a browser passes over it, so the demo on this machine goes on as it is.
+    "Strict-Transport-Security": "max-age=31536000",
 }
 FORM_AT_MOST = 16 * 1024
 """Bytes in the body of a form."""
