@@ -89,6 +89,8 @@ class TestWhereItGoes:
     def test_an_objection_goes_to_the_childs_coordinator_and_to_no_other(self, told):
         ask(told)
         assert [tasks_of(told, one) for one in (SOF, MINE, OTHER)] == [[], ["rights_objection"], []]
+        assert tasks_of(told, replace(SOF, administration=None)) == [], "of staff of nowhere it is none"
+        assert tasklist.look(told.ctx, OTHER, task(told).id).value is None
 
     def test_a_coordinators_substitute_has_the_tasks_while_they_are_away(self, told):
         ask(told)

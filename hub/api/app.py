@@ -6,14 +6,16 @@ answer. When the log cannot be written, the answer is 503 and nothing is shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, FastAPI, Header, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
 from hub.access import lookup, pace
@@ -24,9 +26,33 @@ from hub.context import Context
 from hub.errors import BadRecord, NotAllowed, TryAgain
 from hub.identity import Cpr, parse
 
-router = APIRouter(prefix="/api/v1")
 AT_ONCE = 100
 """Children in one batch."""
+BODY_AT_MOST = 64 * 1024
+"""Bytes in a body. A hundred numbers and a reason are a fifth of it."""
+LENGTH_MISSING, TOO_LARGE = 411, 413
+
+
+class _Bounded(APIRoute):
+    """Before anything of a body is read it is known to be small: nobody fills the memory, least of all unnamed."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def bounded(request: Request) -> Response:
+            length = request.headers.get("content-length", "")
+            if not (length.isascii() and length.isdecimal()):
+                return _error(LENGTH_MISSING, "Send Content-Length.")
+            if int(length) > BODY_AT_MOST:
+                return _error(TOO_LARGE, f"En forespørgsel er højst på {BODY_AT_MOST} bytes.")
+            return await handle(request)
+
+        return bounded
+
+
+BEARER = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token of the municipality's own issuer.")
+"""Says in the description of the API how to sign in; what a token is worth is asked of Tokens."""
+router = APIRouter(prefix="/api/v1", route_class=_Bounded, dependencies=[Security(BEARER)])
 
 
 class LookupRequest(BaseModel):
@@ -34,7 +60,7 @@ class LookupRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     cpr: str = Field(min_length=10, max_length=12)
-    purpose: str = Field(max_length=40, examples=sorted(PURPOSES))
+    purpose: str = Field(max_length=40, json_schema_extra={"enum": [*sorted(PURPOSES)]})
     reason: str | None = Field(default=None, max_length=1000)
     case: str | None = Field(default=None, max_length=100)
 
@@ -44,7 +70,7 @@ class BatchRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     cprs: list[Annotated[str, Field(max_length=100)]] = Field(min_length=1, max_length=AT_ONCE)
-    purpose: str = Field(max_length=40, examples=sorted(PURPOSES))
+    purpose: str = Field(max_length=40, json_schema_extra={"enum": [*sorted(PURPOSES)]})
     reason: str | None = Field(default=None, max_length=1000)
     case: str | None = Field(default=None, max_length=100)
 
@@ -117,6 +143,8 @@ class Problem(BaseModel):
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The body cannot be read."},
     401: {"model": Problem, "description": "No good bearer token."},
+    411: {"model": Problem, "description": "The body's length is not said (Content-Length)."},
+    413: {"model": Problem, "description": "The body is larger than any question."},
     422: {"model": Problem, "description": "Something is wrong with the body; it is not repeated."},
     429: {
         "model": Problem,
@@ -124,13 +152,12 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     },
     503: {"model": Problem, "description": "The access log cannot be written, or too many wait: try again."},
 }
-Authorization = Annotated[str | None, Header()]
 
 
 @router.post("/lookups", response_model=LookupAnswer, responses=_PROBLEMS)
-async def look_up(body: LookupRequest, request: Request, authorization: Authorization = None) -> Response:
+async def look_up(body: LookupRequest, request: Request) -> Response:
     """Look up a child's coordinator."""
-    asked = await _asked(request, body, authorization)
+    asked = await _asked(request, body)
     if isinstance(asked, Response):
         return asked
     try:
@@ -141,9 +168,9 @@ async def look_up(body: LookupRequest, request: Request, authorization: Authoriz
 
 
 @router.post("/lookups/batch", response_model=BatchAnswer, responses=_PROBLEMS)
-async def look_up_all(body: BatchRequest, request: Request, authorization: Authorization = None) -> Response:
+async def look_up_all(body: BatchRequest, request: Request) -> Response:
     """Look up the coordinators of up to 100 children: each is a lookup of its own, with its own entry."""
-    asked = await _asked(request, body, authorization)
+    asked = await _asked(request, body)
     if isinstance(asked, Response):
         return asked
     questions: dict[int, lookup.Request] = {}
@@ -161,10 +188,10 @@ async def look_up_all(body: BatchRequest, request: Request, authorization: Autho
     return await _answers(request, list(questions.values()), in_order)
 
 
-async def _asked(request: Request, body: LookupRequest | BatchRequest, authorization: str | None) -> Asker | Response:
+async def _asked(request: Request, body: LookupRequest | BatchRequest) -> Asker | Response:
     """Who asks, or why they get no answer."""
     try:
-        asker: Asker = await request.app.state.tokens.asked(authorization)
+        asker: Asker = await request.app.state.tokens.asked(request.headers.get("authorization"))
     except NotAllowed:
         return _error(401, "Send en gyldig bearer-token.", {"WWW-Authenticate": "Bearer"})
     if body.purpose not in PURPOSES:

@@ -1,8 +1,8 @@
 """Bearer tokens: who a system says is asking. Signed JWTs, checked by the issuer's key set (JWKS).
 
 Claims: `iss`, `aud`, `exp`, and `nbf` where it is there; and by the settings' names who it is: `sub` (the person's id,
-never a mail address), `name`, `role`, `administration`, `unit`. A verified token is remembered by its hash until it
-expires.
+never a mail address), `name`, `role`, `administration`, `unit`. A verified token is remembered by its hash for a
+minute.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ ALGORITHMS = ["Ed25519", "EdDSA", "RS256"]
 SKEW = 30
 """How much the issuer's clock may differ from ours (seconds)."""
 _REMEMBER = 10_000
+_SECONDS = 60
+"""So long a token is not verified again: one whose key has been withdrawn must not count until it expires."""
 _LONGEST = 64 * 1024
 
 
@@ -89,7 +91,7 @@ class Tokens:
         asker = found.asker() or Asker(found.id, found.name, NO_ROLE, found.administration, found.unit)
         if len(self._known) >= _REMEMBER:
             self._known.clear()
-        self._known[_digest(token)] = (float(claims["exp"]), asker)
+        self._known[_digest(token)] = (min(float(claims["exp"]), self._clock.now().timestamp() + _SECONDS), asker)
         return asker
 
     def _remembered(self, token: str) -> Asker | None:

@@ -76,7 +76,8 @@ def _theirs(ctx: Context, asker: Asker) -> dict[Relation, ColumnElement[bool]]:
     left = or_(coordinated.where(assignment.coordinator_id.in_(own)), ~coordinated)
     nobodys = and_(task.staff_id.is_(None), task.administration.is_(None))
     return {
-        "office-task": false() if asker.administration is None else task.administration == asker.administration,
+        # Whoever is of no administration has no office: no task that merely names none is theirs.
+        "office-task": task.administration == asker.administration if asker.administration else false(),
         "own-task": or_(task.staff_id.in_(own), nobodys, and_(shut, left)),
     }
 

@@ -33,6 +33,8 @@ SKEW = 60
 PATIENCE = timedelta(minutes=15)
 """How long a sign-in may take from its beginning."""
 METADATA_AGE = timedelta(hours=1)
+AGAIN = timedelta(seconds=5)
+"""A provider that did not answer is asked again at most so often: whoever waits for it takes a thread of the pages."""
 _LONGEST_TOKEN = 128 * 1024
 _DISCOVERY = "/.well-known/openid-configuration"
 
@@ -78,6 +80,7 @@ class OpenId:
     def __init__(self, settings: Provider, redirect_uri: str, clock: Clock) -> None:
         self.settings, self._redirect_uri, self._clock = settings, redirect_uri, clock
         self._found: tuple[datetime, Metadata] | None = None
+        self._silent_at: datetime | None = None
         self._lock = threading.Lock()
         self._keys = KeySource(lambda: http.get(self._metadata().jwks_uri), clock)
         self._client_key = _client_key(settings)
@@ -136,14 +139,17 @@ class OpenId:
             now = self._clock.now()
             if self._found is not None and abs(now - self._found[0]) < METADATA_AGE:
                 return self._found[1]
-            try:
-                found = self._discover()
-            except TryAgain:
-                if self._found is None:
-                    raise
-                return self._found[1]
-            self._found = (now, found)
-            return found
+            if self._silent_at is None or abs(now - self._silent_at) >= AGAIN:
+                try:
+                    self._found, self._silent_at = (now, self._discover()), None
+                    return self._found[1]
+                except TryAgain:
+                    self._silent_at = self._clock.now()  # it may have been waited for
+                    if self._found is None:
+                        raise
+            if self._found is None:
+                raise TryAgain("the provider did not answer a moment ago")
+            return self._found[1]
 
     def _discover(self) -> Metadata:
         try:

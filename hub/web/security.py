@@ -20,6 +20,8 @@ HEADERS: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
+    # Over plain http a browser passes over it, so the demo on this machine goes on as it is.
+    "Strict-Transport-Security": "max-age=31536000",
 }
 FORM_AT_MOST = 16 * 1024
 """Bytes in the body of a form."""
@@ -74,7 +76,7 @@ async def form(request: Request) -> dict[str, str]:
 
 def own_path(path: str | None) -> str | None:
     """A path of these pages, to go on to after sign-in; None for anything that may lead elsewhere."""
-    if not path or len(path) > _LONGEST_PATH or not path.isprintable() or not path.startswith("/"):
+    if not path or len(path) > _LONGEST_PATH or not (path.isascii() and path.isprintable() and path.startswith("/")):
         return None
     parts = urlsplit(path)
     # A browser takes a backslash for a slash, and two slashes for another host.

@@ -89,7 +89,7 @@ def test_a_hundred_are_served_and_share_few_commits(
     client: TestClient, ctx: Context, ida: UUID, bearer: Bearer
 ) -> None:
     numbers = [f"{day:02}{month:02}164{100 + day}" for month in (1, 2, 3, 4) for day in range(1, 26)]
-    answer = ask(client, bearer(), *numbers)
+    answer = ask(client, bearer(), *numbers, reason="Vi gennemgår holdets børn")
     assert len(answer.json()["answers"]) == len(entries(ctx)) == 100
     with psycopg.connect(ctx.database.conninfo) as connection:
         [[transactions]] = connection.execute("SELECT count(DISTINCT xmin::text) FROM log_entry WHERE kind = 'lookup'")

@@ -109,11 +109,12 @@ def test_while_the_issuer_is_away_the_known_keys_go_on(
 
 
 def test_a_withdrawn_key_ends_within_the_hour(ask: Callable[..., int], issuer: Issuer, clock: SetClock) -> None:
-    old = issuer.key
-    ask()
+    old, long = issuer.key, issuer.bearer(exp=int(clock.now().timestamp()) + 8 * 3600)
+    assert ask(long) == 200
     issuer.rotate()
     clock.move(timedelta(minutes=61))
     assert ask(issuer.bearer(old)) == 401
+    assert ask(long) == 401, "also a token that was good before"
 
 
 def test_an_issuer_that_was_never_there_lets_nobody_in_and_is_asked_gently(

@@ -20,6 +20,7 @@ from fastapi.testclient import TestClient
 
 from hub.access import lookup
 from hub.access.log import Asker
+from hub.api.app import BODY_AT_MOST
 from hub.api.tokens import issue
 from hub.cases import sources
 from hub.context import Context
@@ -200,6 +201,13 @@ def test_a_number_in_the_address_is_not_accepted(
     assert entries(ctx) == 0
 
 
+@pytest.mark.parametrize("url", [URL, f"{URL}/batch"])
+def test_a_body_larger_than_any_question_is_not_read_whoever_sends_it(client: TestClient, url: str) -> None:
+    assert client.post(url, content=b"{" * (BODY_AT_MOST + 1)).status_code == 413
+    assert client.post(url, content=b"{" * BODY_AT_MOST).status_code == 422, "this one is read"
+    assert client.post(url, content=iter([b"{}"])).status_code == 411, "in pieces, of which nobody knows how many"
+
+
 def test_a_log_that_cannot_be_written_is_503_and_comes_back_by_itself(
     client: TestClient, ctx: Context, ida: UUID, bearer: Bearer
 ) -> None:
@@ -282,4 +290,5 @@ def test_the_description_of_the_api_says_that_the_number_goes_in_the_body(client
     described = client.get("/openapi.json").json()
     assert list(described["paths"]) == [URL, f"{URL}/batch"]
     assert list(described["paths"][URL]) == ["post"]
-    assert [p["in"] for p in described["paths"][URL]["post"].get("parameters", [])] == ["header"]
+    assert "parameters" not in described["paths"][URL]["post"]
+    assert described["paths"][URL]["post"]["security"] == [{"HTTPBearer": []}]

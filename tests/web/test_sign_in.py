@@ -140,6 +140,7 @@ def test_every_page_keeps_the_browser_strict(family: SimpleNamespace, browser: A
             "base-uri 'none'",
         ]
         assert headers["x-content-type-options"] == "nosniff"
+        assert headers["strict-transport-security"] == "max-age=31536000"
         assert headers["referrer-policy"] == "same-origin"
         assert headers["cache-control"] == "no-store"
 

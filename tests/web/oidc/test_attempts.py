@@ -90,7 +90,8 @@ def test_an_answer_out_of_nothing_is_refused(browser: Person, back: str) -> None
 @pytest.mark.parametrize(
     "next_",
     ["https://evil.example/", "//evil.example", "/\\evil.example", "\\\\evil.example", "/%5C%5Cevil.example/..//x?y=1",
-     "javascript:alert(1)", "", "evil", "/%0d%0aSet-Cookie:x=1", "/%09/evil.example", "/" + "x" * 300],
+     "javascript:alert(1)", "", "evil", "/%0d%0aSet-Cookie:x=1", "/%09/evil.example", "/" + "x" * 300,
+     "/" + "\N{SNOWMAN}" * 150],
 )  # fmt: skip
 def test_one_is_sent_on_to_our_own_pages_only(browser: Person, next_: str) -> None:
     answer = browser.come_in(next_=next_)
@@ -112,3 +113,12 @@ def test_a_door_without_a_provider_is_not_there(hub: Context) -> None:
         assert browser.get("/log-ind/familie").status_code == 404
         assert browser.get("/log-ind/andre").status_code == 404
         assert browser.get("/familie", follow_redirects=False).status_code == 401
+
+
+def test_what_a_browser_remembers_fits_its_cookie_whatever_it_is_sent_to(browser: Person) -> None:
+    for _tab in range(4):
+        assert (
+            browser.get("/log-ind/personale?next=/" + "\N{GRINNING FACE}" * 199, follow_redirects=False).status_code
+            == 303
+        )
+        assert browser.get("/log-ind/personale?next=/" + "x" * 199, follow_redirects=False).status_code == 303

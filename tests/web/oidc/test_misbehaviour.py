@@ -96,6 +96,23 @@ def test_a_provider_that_is_slow_is_given_up(browser: Person, at: OidcProvider, 
     assert_says(answer, 503, "Man kan ikke logge ind lige nu")
 
 
+def test_a_silent_provider_is_asked_again_after_a_moment_and_not_by_everybody(
+    browser: Person, at: OidcProvider, clock: SetClock
+) -> None:
+    at.wrong = "discovery 500"
+    for _who in range(3):
+        assert browser.get("/log-ind/personale", follow_redirects=False).status_code == 503
+    assert at.asked("/.well-known/openid-configuration") == 1
+    clock.move(timedelta(seconds=6))
+    at.wrong = None
+    assert browser.come_in().status_code == 303
+    at.wrong = "discovery 500"
+    clock.move(timedelta(minutes=61))
+    for _who in range(3):
+        assert browser.get("/log-ind/personale", follow_redirects=False).status_code == 303, "what was found goes on"
+    assert at.asked("/.well-known/openid-configuration") == 3
+
+
 def test_a_broken_off_sign_in_says_so_and_nothing_the_provider_said(browser: Person, at: OidcProvider) -> None:
     at.answers = {"error": "access_denied", "error_description": "<b>Sanne said no</b>"}
     answer = browser.come_in()
