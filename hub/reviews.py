@@ -3,12 +3,13 @@ is told of it. The tasks are made with the looks themselves (hub.access.marked).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import BigInteger, ColumnElement, DateTime, LargeBinary, Uuid, column, func, or_, select
 from sqlalchemy.orm import Session
 
 from hub.access import log, marked, records
@@ -21,18 +22,27 @@ from hub.context import Context
 from hub.errors import NotAllowed
 from hub.store import tables, tasks
 from hub.store.people import open_keys
-from hub.vault import Keys, unseal_json
+from hub.vault import unseal_json
 
 Verdict = Literal["right", "wrong"]
 WRONG = "look_wrong"
-"""The kind of task of a look that a leader finds wrong: the auditor's."""
+"""The kind of task of a look that a leader finds wrong: the auditor's, whose verdict counts."""
 AT_ONCE = 200
 """So many looks are listed at a time, the oldest first."""
+_OF_FAMILY = func.page_reviews().table_valued(
+    column("id", Uuid()),
+    column("child_id", Uuid()),
+    column("at", DateTime(timezone=True)),
+    column("seq", BigInteger()),
+    column("subject", LargeBinary()),
+)
+"""The verdicts on looks at the children of whoever reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A look that waits: who looked, when, for what and why. Nothing of the child."""
+    """A look that waits: who looked, when, for what and why. Nothing of the child. `found_wrong`: a leader has said so,
+    and it waits for the auditor."""
 
     task: UUID
     entry: UUID
@@ -43,12 +53,14 @@ class Review:
     purpose: str
     reason: str
     case: str | None
+    found_wrong: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
     """What a family is told of such a look after its review: no name, and not the reason's own words, which may tell of
-    a concern that the family is not to hear of from here."""
+    a concern that the family is not to hear of from here. No unit where somebody is under name and address protection:
+    it may be the child's school. No role where whoever looked has been forgotten."""
 
     at: datetime
     role: str
@@ -72,7 +84,7 @@ def waiting(ctx: Context, leader: Asker) -> Disclosure[list[Review]]:
                 who = unseal_json(keys[entry.asker_key], entry.asker, f"log-asker:{entry.id}")
                 what = unseal_json(keys[entry.subject_key], entry.subject, f"log-subject:{entry.id}")
                 if who["id"] != leader.id:
-                    found.append(_review(task.id, entry, who, what))
+                    found.append(_review(task, entry, who, what))
         return found, [str(one.entry) for one in found]
 
     return records.show(ctx.database, ctx.keys, ctx.clock, leader, marked.KIND, _may(leader), read)
@@ -99,18 +111,19 @@ def settle(ctx: Context, leader: Asker, task_id: UUID, verdict: Verdict, note: s
         if task.done_at is not None:
             return
         task.done_at = now = ctx.clock.now()
-        if verdict == "wrong":
+        if verdict == "wrong" and task.kind != WRONG:
             about = {str(entry.id): {"child_id": entry.child_id, "entry_id": entry.id}}
             tasks.put(session, ctx.keys, now, WRONG, about)
         known = entry.subject_key in keys  # else the child has been forgotten: the verdict is kept all the same
         subject = {"purpose": marked.KIND, "of": str(entry.id), "verdict": verdict, "basis": decision.basis}
+        told = _told(ctx, session, entry, keys) if known else None
         made = log.seal_entry(
             at=now,
             kind=marked.KIND,
             child_id=entry.child_id if known else None,
             asker=leader,
             asker_key=asker_key(session, ctx.keys, leader),
-            subject=subject | {"note": note.strip() or None},
+            subject=subject | {"note": note.strip() or None, "look": told},
             subject_key=(entry.subject_key, keys[entry.subject_key])
             if known
             else day_key(session, ctx.keys, today(ctx.clock)),
@@ -118,44 +131,69 @@ def settle(ctx: Context, leader: Asker, task_id: UUID, verdict: Verdict, note: s
         log.append(session, [made])
 
 
-def of_child(session: Session, keys: Keys, child: OwnChild) -> list[Reviewed]:
-    """The reviewed looks at a child, newest first: for a reader of hub.access.own, which writes the entry."""
+def of_child(session: Session, child: OwnChild) -> list[Reviewed]:
+    """The reviewed looks at a child, newest verdict first: for a reader of hub.access.own, which writes the entry. Read
+    from the verdicts, which the child's own key opens; the looks themselves are closed to pages."""
     verdicts = session.execute(
-        select(tables.LogEntry)
-        .where(tables.LogEntry.child_id == child.id, tables.LogEntry.kind == marked.KIND)
-        .order_by(tables.LogEntry.seq.desc())
-    ).scalars()
-    said = {}
+        select(_OF_FAMILY.c.id, _OF_FAMILY.c.at, _OF_FAMILY.c.subject)
+        .where(_OF_FAMILY.c.child_id == child.id)
+        .order_by(_OF_FAMILY.c.seq.desc())
+    )
+    found: dict[str, Reviewed] = {}
     for row in verdicts:
-        subject = unseal_json(child.key, row.subject, f"log-subject:{row.id}")
-        said[UUID(subject["of"])] = (subject["verdict"], row.at)
-    looks = session.execute(select(tables.LogEntry).where(tables.LogEntry.id.in_(said))).scalars().all()
-    askers = open_keys(session, keys, [look.asker_key for look in looks])
-    by_id = {look.id: look for look in looks}
-    found = []
-    for entry, (verdict, reviewed) in said.items():
-        look = by_id[entry]
-        what = unseal_json(child.key, look.subject, f"log-subject:{look.id}")
-        who: dict[str, Any] = {}
-        if look.asker_key in askers:
-            who = unseal_json(askers[look.asker_key], look.asker, f"log-asker:{look.id}")
-        found.append(
-            Reviewed(
-                look.at,
-                who.get("role", ""),
-                who.get("administration"),
-                who.get("unit"),
-                what["purpose"],
-                verdict,
-                reviewed,
-            )
+        said = unseal_json(child.key, row.subject, f"log-subject:{row.id}")
+        look = said["look"]
+        told = Reviewed(
+            datetime.fromisoformat(look["at"]),
+            look["role"],
+            look["administration"],
+            None if child.fields.get("protected") else look["unit"],
+            look["purpose"],
+            said["verdict"],
+            row.at,
         )
-    return found
+        found.setdefault(said["of"], told)  # the newest of a look counts
+    return list(found.values())
 
 
-def _review(task: UUID, entry: tables.LogEntry, who: dict[str, Any], what: dict[str, Any]) -> Review:
+def _told(ctx: Context, session: Session, look: tables.LogEntry, keys: Mapping[UUID, bytes]) -> dict[str, str | None]:
+    """What the family is told of a look."""
+    what = unseal_json(keys[look.subject_key], look.subject, f"log-subject:{look.id}")
+    who: dict[str, Any] = {}
+    if look.asker_key in keys:
+        who = unseal_json(keys[look.asker_key], look.asker, f"log-asker:{look.id}")
+    return {
+        "at": look.at.isoformat(),
+        "role": who.get("role"),
+        "administration": who.get("administration"),
+        "unit": None if _protected(ctx, session, look.child_id) else who.get("unit"),
+        "purpose": what["purpose"],
+    }
+
+
+def _protected(ctx: Context, session: Session, child_id: UUID | None) -> bool:
+    """Whether the child, or anybody with custody of it today, is under name and address protection."""
+    custody = select(tables.Custody.guardian_id).where(
+        tables.Custody.child_id == child_id, tables.Custody.holds(today(ctx.clock))
+    )
+    rows: list[tuple[str, tables.Child | tables.Guardian]] = [
+        *(("child", row) for row in session.execute(select(tables.Child).where(tables.Child.id == child_id)).scalars()),
+        *(
+            ("guardian", row)
+            for row in session.execute(select(tables.Guardian).where(tables.Guardian.id.in_(custody))).scalars()
+        ),
+    ]
+    keys = open_keys(session, ctx.keys, [row.key_id for _kind, row in rows])
+    return any(
+        unseal_json(keys[row.key_id], row.sealed, f"{kind}:{row.id}").get("protected", False)
+        for kind, row in rows
+        if row.key_id in keys
+    )
+
+
+def _review(task: tables.Task, entry: tables.LogEntry, who: dict[str, Any], what: dict[str, Any]) -> Review:
     return Review(
-        task,
+        task.id,
         entry.id,
         entry.at,
         who["name"],
@@ -164,6 +202,7 @@ def _review(task: UUID, entry: tables.LogEntry, who: dict[str, Any], what: dict[
         what["purpose"],
         what["reason"],
         what["case"],
+        task.kind == WRONG,
     )
 
 
@@ -174,9 +213,10 @@ def _may(leader: Asker) -> Decision:
 
 def _open(ctx: Context, leader: Asker, *, done: bool = False) -> Any:
     """The tasks of the leader's own unit, and of those in the administration whose unit is not known, with the entries
-    they are about; of an auditor all. `done`: those that are settled too."""
-    mine: list[ColumnElement[bool]] = [tables.Task.kind == marked.KIND]
-    if "auditor" not in leader.role.split():
+    they are about; of an auditor all, and those that a leader has found wrong. `done`: those that are settled too."""
+    auditor = "auditor" in leader.role.split()
+    mine: list[ColumnElement[bool]] = [tables.Task.kind.in_((marked.KIND, WRONG) if auditor else (marked.KIND,))]
+    if not auditor:
         unit = marked.team(ctx.keys, leader.administration, leader.unit)
         mine += [
             tables.Task.administration == (leader.administration or ""),  # of none, nobody's

@@ -1,9 +1,11 @@
-"""What a guardian sees of their own: read, written in the access log and committed in one transaction, then shown.
+"""What a guardian, or a young person from 15, sees of their own: read, written in the access log and committed in one
+transaction, then shown.
 
-Only children the guardian has custody of today, and only until they turn 18. Whatever could take a child out of sight
-(lost custody, an answer, a withdrawal) is looked at again once the log's head is held: had it changed meanwhile, the
-page is read again. So nothing is shown that an earlier entry of the log has taken away. All of it is read as this
-guardian (Database.begin_as): the database itself has no other rows for a page that forgets to ask whose they are.
+Of a guardian only children they have custody of today, and only until these turn 18. Whatever could take something out
+of sight (lost custody, an answer, a withdrawal, a consent taken back) is looked at again once the log's head is held:
+had it changed meanwhile, the page is read again. So nothing is shown that an earlier entry of the log has taken away.
+All of it is read as this person (Database.begin_as): the database itself has no other rows for a page that forgets to
+ask whose they are.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from sqlalchemy import select
@@ -23,7 +25,7 @@ from hub.access import log
 from hub.access.askers import PersonKeyPair, day_key
 from hub.access.log import Asker, Disclosure, SealedEntry
 from hub.access.lookup import LogUnavailable
-from hub.access.policy import Question, decide
+from hub.access.policy import Question, Relation, decide
 from hub.clock import Clock, today
 from hub.errors import NotAllowed
 from hub.identity import parse
@@ -35,7 +37,7 @@ from hub.vault import Keys, unseal_json
 
 KIND = "own"
 _TRIES = 3
-_ADULT = 18
+_YOUNG, _ADULT = 15, 18
 
 T = TypeVar("T")
 Shown = Mapping[UUID, Sequence[str]]
@@ -44,7 +46,8 @@ Shown = Mapping[UUID, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class OwnChild:
-    """A child the guardian has custody of today. `fields` is what is sealed of it: cpr, and after acceptance name."""
+    """A child the guardian has custody of today, or the young person themselves. `fields` is what is sealed of it: cpr,
+    and after acceptance name."""
 
     id: UUID
     key_id: UUID
@@ -57,6 +60,26 @@ Reader = Callable[[Session, Mapping[UUID, OwnChild]], tuple[T, Shown]]
 only reads, and may be called again."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Self:
+    """Who reads."""
+
+    role: Literal["guardian", "young"]
+    id: UUID
+
+    def viewer(self, day: date) -> Viewer:
+        return Viewer(day=day, guardian=self.id) if self.role == "guardian" else Viewer(day=day, child=self.id)
+
+    def row(self, session: Session) -> tables.Guardian | tables.Child | None:
+        if self.role == "guardian":
+            return session.get(tables.Guardian, self.id)
+        return session.get(tables.Child, self.id)
+
+    def asks(self) -> Question:
+        relation: Relation = "custody" if self.role == "guardian" else "self"
+        return Question(frozenset({self.role}), KIND, frozenset({relation}))
+
+
 class _Changed(Exception):
     """What may be seen changed while the page was read."""
 
@@ -67,10 +90,20 @@ def read(database: Database, keys: Keys, clock: Clock, guardian_id: UUID, reader
 
     Raises LogUnavailable when the log cannot be written, so that nothing is shown; NotAllowed when the guardian is not
     known, or `reader` shows a child that is not among those it was given."""
+    return _read_again(database, keys, clock, _Self("guardian", guardian_id), reader)
+
+
+def read_young(database: Database, keys: Keys, clock: Clock, child_id: UUID, reader: Reader[T]) -> Disclosure[T]:
+    """As `read`, for a young person from 15 who reads of themselves: of no other child. Raises NotAllowed before that
+    age too; at 18 there is nothing to show."""
+    return _read_again(database, keys, clock, _Self("young", child_id), reader)
+
+
+def _read_again(database: Database, keys: Keys, clock: Clock, who: _Self, reader: Reader[T]) -> Disclosure[T]:
     try:
         for _try in range(_TRIES):
             try:
-                return _read(database, keys, clock, guardian_id, reader)
+                return _read(database, keys, clock, who, reader)
             except _Changed:
                 continue
     except (DBAPIError, NoConnection) as error:
@@ -78,25 +111,27 @@ def read(database: Database, keys: Keys, clock: Clock, guardian_id: UUID, reader
     raise LogUnavailable("what may be shown changed while it was read; try again in a moment")
 
 
-def _read(database: Database, keys: Keys, clock: Clock, guardian_id: UUID, reader: Reader[T]) -> Disclosure[T]:
+def _read(database: Database, keys: Keys, clock: Clock, who: _Self, reader: Reader[T]) -> Disclosure[T]:
     day = today(clock)
-    with database.begin_as(Viewer(day=day, guardian=guardian_id)) as session:
-        guardian = session.get(tables.Guardian, guardian_id)
-        if guardian is None:
-            raise NotAllowed("this guardian is not known")
-        before = _visible(session, guardian_id, day)
+    with database.begin_as(who.viewer(day)) as session:
+        person = who.row(session)
+        if person is None:
+            raise NotAllowed("whoever reads is not known")
+        before, cases = _visible(session, who, day)
         children = _children(session, keys, [row[0] for row in before], day)
+        if who.role == "young" and any(_age(child.fields, day) < _YOUNG for child in children.values()):
+            raise NotAllowed(f"a young person has a page of their own from {_YOUNG}")
         value, shown = reader(session, children)
         if not shown.keys() <= children.keys():
-            raise NotAllowed("a page for a guardian may only show children the guardian has custody of today")
-        decision = decide(Question(frozenset({"guardian"}), KIND, frozenset({"custody"})))
+            raise NotAllowed("a page may only show children the guardian has custody of today, or the young person")
+        decision = decide(who.asks())
         if not decision.see:
-            raise NotAllowed("the policy gives guardians no page")
-        asker_key = (guardian.key_id, open_key(session, keys, guardian.key_id))
+            raise NotAllowed("the policy gives no page")
+        asker_key = (person.key_id, open_key(session, keys, person.key_id))
         entries = [
             _entry(
                 clock,
-                guardian_id,
+                who,
                 asker_key,
                 child,
                 (children[child].key_id, children[child].key),
@@ -104,26 +139,31 @@ def _read(database: Database, keys: Keys, clock: Clock, guardian_id: UUID, reade
                 decision.basis,
             )
             for child in sorted(shown)
-        ] or [_entry(clock, guardian_id, asker_key, None, day_key(session, keys, day), (), decision.basis)]
+        ] or [_entry(clock, who, asker_key, None, day_key(session, keys, day), (), decision.basis)]
         log.append(session, entries)
         # The head is ours now: whoever changes what may be seen has done so before, or comes after this commit.
-        if _visible(session, guardian_id, day) != before:
+        if _visible(session, who, day) != (before, cases):
             raise _Changed
     return Disclosure(value, entries[0].id)
 
 
-def _visible(session: Session, guardian_id: UUID, day: date) -> list[tuple[Any, ...]]:
-    """Which children the guardian has custody of, and where their offers stand."""
-    rows = session.execute(
-        select(tables.Custody.child_id, tables.Offer.state, tables.Offer.coordinator_id)
-        .outerjoin(tables.Offer, tables.Offer.child_id == tables.Custody.child_id)
-        .where(
-            tables.Custody.guardian_id == guardian_id,
-            tables.Custody.holds(day),
+def _visible(session: Session, who: _Self, day: date) -> tuple[list[tuple[Any, ...]], list[UUID]]:
+    """Which children the guardian has custody of (or the young person), and where their offers stand; and the cases."""
+    of = tables.Child.id == who.id
+    if who.role == "guardian":
+        of = tables.Child.id.in_(
+            select(tables.Custody.child_id).where(tables.Custody.guardian_id == who.id, tables.Custody.holds(day))
         )
-        .order_by(tables.Custody.child_id)
+    rows = session.execute(
+        select(tables.Child.id, tables.Offer.state, tables.Offer.coordinator_id)
+        .outerjoin(tables.Offer, tables.Offer.child_id == tables.Child.id)
+        .where(of)
+        .order_by(tables.Child.id)
     )
-    return [tuple(row) for row in rows]
+    found = [tuple(row) for row in rows]
+    children = [row[0] for row in found]
+    cases = select(tables.Case.id).where(tables.Case.child_id.in_(children)).order_by(tables.Case.id)
+    return found, list(session.execute(cases).scalars())
 
 
 def _children(session: Session, keys: Keys, ids: Sequence[UUID], day: date) -> dict[UUID, OwnChild]:
@@ -134,14 +174,18 @@ def _children(session: Session, keys: Keys, ids: Sequence[UUID], day: date) -> d
     for row in rows:
         if row.key_id in opened:
             fields = unseal_json(opened[row.key_id], row.sealed, f"child:{row.id}")
-            if parse(fields["cpr"]).age(day) < _ADULT:
+            if _age(fields, day) < _ADULT:
                 found[row.id] = OwnChild(row.id, row.key_id, opened[row.key_id], fields)
     return found
 
 
+def _age(fields: Mapping[str, Any], day: date) -> int:
+    return parse(fields["cpr"]).age(day)
+
+
 def _entry(
     clock: Clock,
-    guardian_id: UUID,
+    who: _Self,
     asker_key: PersonKeyPair,
     child_id: UUID | None,
     subject_key: PersonKeyPair,
@@ -152,7 +196,7 @@ def _entry(
         at=clock.now(),
         kind=KIND,
         child_id=child_id,
-        asker=Asker(str(guardian_id), "", "guardian"),
+        asker=Asker(str(who.id), "", who.role),
         asker_key=asker_key,
         subject={"purpose": KIND, "see": child_id is not None, "basis": basis, "shown": list(shown)},
         subject_key=subject_key,

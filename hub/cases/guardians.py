@@ -76,7 +76,15 @@ def renumber(ctx: Context, session: Session, guardian_id: UUID, new: Cpr) -> boo
     if other is not None:
         used = [
             select(exists().where(table.guardian_id == other.id)).scalar_subquery()
-            for table in (tables.Acceptance, tables.Bundle, tables.Event, tables.Letter, tables.RightsRequest)
+            for table in (
+                tables.Acceptance,
+                tables.Block,
+                tables.Bundle,
+                tables.Consent,
+                tables.Event,
+                tables.Letter,
+                tables.RightsRequest,
+            )
         ]
         if session.execute(select(or_(*used))).scalar_one():
             return False

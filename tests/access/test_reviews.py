@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select
@@ -11,8 +12,10 @@ from hub import NotAllowed, reviews
 from hub.access import own
 from hub.access.log import Asker
 from hub.access.lookup import LogUnavailable
+from hub.coordination import tasklist
 from hub.store import tables
-from hub.store.people import open_key
+from hub.store.people import make_key, open_key
+from hub.vault import seal_json, unseal_json
 from tests.access.lookups import BUF_STAFF, REASON, SOF_STAFF
 
 BO = Asker("s-2", "Bo Falk", "staff", "BUF", "Kystskolen")
@@ -27,6 +30,32 @@ def rows(ctx: Any, kind: str = "review") -> list[tables.Task]:
 
 def names(ctx: Any, leader: Asker) -> list[str]:
     return [one.name for one in reviews.waiting(ctx, leader).value]
+
+
+def told(ctx: Any, child_id: UUID) -> list[reviews.Reviewed]:
+    """What the family is told, read as the family's page reads."""
+
+    def reader(session: Any, children: Any) -> Any:
+        return reviews.of_child(session, children[child_id]), {child_id: ["reviews"]}
+
+    guardian = guardian_of(ctx, child_id)
+    return own.read(ctx.database, ctx.keys, ctx.clock, guardian, reader).value
+
+
+def guardian_of(ctx: Any, child_id: UUID) -> UUID:
+    """A guardian of the child; made the first time."""
+    with ctx.database.begin() as session:
+        found = session.execute(select(tables.Custody.guardian_id).where(tables.Custody.child_id == child_id))
+        if (known := found.scalar_one_or_none()) is not None:
+            return known
+        key_id, key = make_key(session, ctx.keys)
+        session.flush()
+        row = tables.Guardian(id=uuid4(), token=child_id.bytes, key_id=key_id, sealed=b"", language="da")
+        row.sealed = seal_json(key, {"cpr": "", "name": "", "protected": False}, f"guardian:{row.id}")
+        session.add(row)
+        session.flush()
+        session.add(tables.Custody(child_id=child_id, guardian_id=row.id, seen_at=ctx.clock.now()))
+        return row.id
 
 
 def test_a_look_with_a_reason_is_a_task_and_no_other_is(ctx: Any, town: Any) -> None:
@@ -92,26 +121,27 @@ def test_the_list_tells_what_is_needed_and_is_itself_logged(ctx: Any, town: Any)
 
 def test_the_verdict_is_logged_and_the_family_is_told_without_name_or_reason(ctx: Any, town: Any) -> None:
     child = town.child()
+    assert told(ctx, child.id) == []
     [looked] = town.ask(town.request(child, BO, reason=REASON))
-
-    def told() -> list[reviews.Reviewed]:
-        with ctx.database.begin() as session:
-            row = session.get_one(tables.Child, child.id)
-            seen = own.OwnChild(row.id, row.key_id, open_key(session, ctx.keys, row.key_id), {})
-            return reviews.of_child(session, ctx.keys, seen)
-
-    assert told() == []
+    assert told(ctx, child.id) == [], "before the review"
     for _time in range(2):
         reviews.settle(ctx, LEADER, rows(ctx)[0].id, "right", "Skolestart")
-    assert [entry.kind for entry in town.log()][-2:] == ["lookup", "review"]
-    assert town.open(town.log()[-1], "subject") == {
+    [settled] = [entry for entry in town.log() if entry.kind == "review"]
+    [one] = told(ctx, child.id)
+    assert town.open(settled, "subject") == {
         "purpose": "review",
         "of": str(looked.entry),
         "verdict": "right",
         "basis": "review",
         "note": "Skolestart",
+        "look": {
+            "at": one.at.isoformat(),
+            "role": "staff",
+            "administration": "BUF",
+            "unit": "Kystskolen",
+            "purpose": "case",
+        },
     }
-    [one] = told()
     assert (one.role, one.unit, one.purpose, one.verdict) == ("staff", "Kystskolen", "case", "right")
     assert not {"Bo Falk", REASON, "Skolestart"} & {str(getattr(one, name)) for name in one.__slots__}
     assert names(ctx, LEADER) == []
@@ -122,6 +152,51 @@ def test_a_look_found_wrong_is_the_auditors_task(ctx: Any, town: Any) -> None:
     [looked] = town.ask(town.request(town.child(), BO, reason=REASON))
     reviews.settle(ctx, LEADER, rows(ctx)[0].id, "wrong")
     assert [task.entry_id for task in rows(ctx, reviews.WRONG)] == [looked.entry]
+
+
+def test_the_auditors_verdict_on_a_look_found_wrong_is_the_last(ctx: Any, town: Any) -> None:
+    child = town.child()
+    town.ask(town.request(child, BO, reason=REASON))
+    reviews.settle(ctx, LEADER, rows(ctx)[0].id, "wrong", "Ikke hans opgave")
+    assert names(ctx, LEADER) == []
+    [wrong] = reviews.waiting(ctx, AUDITOR).value
+    assert wrong.found_wrong
+    with pytest.raises(NotAllowed):
+        reviews.settle(ctx, LEADER, wrong.task, "right")
+    assert [one.verdict for one in told(ctx, child.id)] == ["wrong"]
+    reviews.settle(ctx, AUDITOR, wrong.task, "right", "Stedfortræder")
+    assert reviews.waiting(ctx, AUDITOR).value == []
+    assert [one.verdict for one in told(ctx, child.id)] == ["right"]
+
+
+def test_whoever_looked_does_not_have_the_review_among_their_own_tasks(ctx: Any, town: Any) -> None:
+    nobody = Asker("s-9", "Ny Mand", "staff")
+    town.ask(town.request(town.child(), BO, reason=REASON), town.request(town.child(), nobody, reason=REASON))
+    with ctx.database.begin() as session:
+        for asker in (BO, nobody, Asker("k-1", "Mette Holm", "coordinator")):
+            assert tasklist.waiting(ctx, session, asker) == ([], 0)
+    assert len(rows(ctx)) == 2
+
+
+@pytest.mark.parametrize("when", ["before the verdict", "after it"])
+def test_of_a_protected_child_the_family_is_not_told_the_unit(ctx: Any, town: Any, when: str) -> None:
+    child = town.child()
+
+    def protect() -> None:
+        with ctx.database.begin() as session:
+            row = session.get_one(tables.Child, child.id)
+            key = open_key(session, ctx.keys, row.key_id)
+            fields = unseal_json(key, row.sealed, f"child:{row.id}") | {"protected": True}
+            row.sealed = seal_json(key, fields, f"child:{row.id}")
+
+    town.ask(town.request(child, BO, reason=REASON))
+    if when == "before the verdict":
+        protect()
+    reviews.settle(ctx, LEADER, rows(ctx)[0].id, "right")
+    if when == "after it":
+        protect()
+    [one] = told(ctx, child.id)
+    assert (one.administration, one.unit) == ("BUF", None)
 
 
 def test_of_a_forgotten_child_the_verdict_is_kept_all_the_same(ctx: Any, town: Any) -> None:
