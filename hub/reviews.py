@@ -63,7 +63,7 @@ class Reviewed:
     it may be the child's school. No role where whoever looked has been forgotten."""
 
     at: datetime
-    role: str
+    role: str | None
     administration: str | None
     unit: str | None
     purpose: str

@@ -20,7 +20,17 @@ from hub.clock import SystemClock
 from hub.context import Context
 from hub.signin.sessions import Sessions
 from hub.store import schema
-from hub.web import demo_signin, family, family_rights, registering, signin, staff, staff_list, tasks
+from hub.web import (
+    demo_signin,
+    family,
+    family_choices,
+    family_rights,
+    registering,
+    signin,
+    staff,
+    staff_list,
+    tasks,
+)
 from hub.web.pages import STYLE, STYLE_PATH, message, page
 from hub.web.security import HEADERS, Headers
 from hub.web.sessions import Remembering
@@ -68,6 +78,7 @@ def build(ctx: Context) -> FastAPI:
     app.include_router(staff.router)
     app.include_router(staff_list.router)
     app.include_router(family.router)
+    app.include_router(family_choices.router)
     app.include_router(family_rights.router)
     app.include_router(tasks.router)
     app.include_router(registering.router)

@@ -22,10 +22,11 @@ LOGIN = "/demo/login"
 
 @dataclass(frozen=True, slots=True)
 class Personas:
-    """Whom the demo lets one be: staff by id, guardians' labels by row id."""
+    """Whom the demo lets one be: staff by id, labels of guardians and of young persons by row id."""
 
     staff: dict[str, Asker] = field(default_factory=dict)
     guardians: dict[UUID, str] = field(default_factory=dict)
+    young: dict[UUID, str] = field(default_factory=dict)
 
 
 def personas(folder: Path) -> Personas:
@@ -38,7 +39,8 @@ def personas(folder: Path) -> Personas:
         each["id"]: Asker(each["id"], each["name"], each["role"], each.get("administration"), each.get("unit"))
         for each in stored["staff"]
     }
-    return Personas(staff, {UUID(each["guardian_id"]): each["label"] for each in stored["guardians"]})
+    guardians = {UUID(each["guardian_id"]): each["label"] for each in stored["guardians"]}
+    return Personas(staff, guardians, {UUID(each["child_id"]): each["label"] for each in stored.get("young", ())})
 
 
 def _known(request: Request) -> Personas:
@@ -55,6 +57,12 @@ def guardian(request: Request) -> UUID | None:
     """The guardian who was chosen (row id)."""
     chosen = request.session.get("guardian")
     return next((found for found in _known(request).guardians if str(found) == chosen), None)
+
+
+def young(request: Request) -> UUID | None:
+    """The young person who was chosen (row id of the child)."""
+    chosen = request.session.get("young")
+    return next((found for found in _known(request).young if str(found) == chosen), None)
 
 
 @router.get(LOGIN)
@@ -74,4 +82,7 @@ async def chosen(request: Request) -> Response:
         sessions.of(request).begin({"guardian": chosen_id})
         await run_in_threadpool(pages.speak_as, request, UUID(chosen_id))
         return RedirectResponse("/familie", 303)
+    if kind == "young" and chosen_id in {str(each) for each in known.young}:
+        sessions.of(request).begin({"young": chosen_id})
+        return RedirectResponse("/familie/mig", 303)
     return pages.page(request, "login.html", status=422, known=known, missing=True)

@@ -1,4 +1,5 @@
-"""The family page: a guardian's own children, coordinator, cases and letters, and the answer to an offer.
+"""The family page: a guardian's own children, coordinator, cases and letters, and the answer to an offer; and the page
+of a young person from 15.
 
 Reading it is an entry in the access log (hub.access.own); the page shows what a Disclosure hands over.
 """
@@ -20,6 +21,7 @@ from hub.access import own
 from hub.access.log import Disclosure
 from hub.errors import NotAllowed, TryAgain
 from hub.web import signin
+from hub.web.family_choices import chosen
 from hub.web.family_letters import OneLetter, read_letter
 from hub.web.family_page import FamilyPage, read_page
 from hub.web.pages import FOLDER, context, message, page, speak
@@ -29,13 +31,14 @@ log = structlog.get_logger()
 router = APIRouter(include_in_schema=False)
 _OFFER_TEXT = hashlib.sha256((FOLDER / "templates" / "offer.html").read_bytes()).hexdigest()[:16]
 """Which text of the offer a family answered, kept with the answer."""
+MINE = "/familie/mig"
 
 
 @router.get("/familie")
 def overview(request: Request) -> Response:
     guardian_id = signin.guardian(request)
     if guardian_id is None:
-        return signin.sign_in_first(request)
+        return RedirectResponse(MINE, 303) if signin.young(request) else signin.sign_in_first(request)
     ctx, t = context(request), speak(request)
     try:
         disclosure = own.read(ctx.database, ctx.keys, ctx.clock, guardian_id, partial(read_page, ctx, t, guardian_id))
@@ -46,7 +49,43 @@ def overview(request: Request) -> Response:
 
 def _overview(request: Request, disclosure: Disclosure[FamilyPage]) -> Response:
     said = request.session.pop("said", None)
-    return page(request, "family.html", family=disclosure.value, said=said, text_at_most=rights.TEXT_AT_MOST)
+    return page(
+        request,
+        "family.html",
+        family=disclosure.value,
+        said=said,
+        chosen=chosen(request),
+        young=signin.young(request) is not None,
+        text_at_most=rights.TEXT_AT_MOST,
+    )
+
+
+@router.get(MINE)
+def mine(request: Request) -> Response:
+    """A young person's own page."""
+    young_id = signin.young(request)
+    if young_id is None:
+        return signin.sign_in_first(request)
+    ctx, t = context(request), speak(request)
+    try:
+        disclosure = own.read_young(ctx.database, ctx.keys, ctx.clock, young_id, partial(read_page, ctx, t, None))
+    except TryAgain as error:
+        return _nothing_shown(request, error)
+    except NotAllowed:
+        return message(
+            request,
+            403,
+            ("Vi kan ikke vise dig en side", "We have no page to show you"),
+            (
+                "Ring til kommunen, hvis du mener, at her skulle være noget om dig.",
+                "Call the municipality if you think that there should be something about you here.",
+            ),
+        )
+    return _mine(request, disclosure)
+
+
+def _mine(request: Request, disclosure: Disclosure[FamilyPage]) -> Response:
+    return page(request, "young.html", family=disclosure.value, chosen=chosen(request))
 
 
 @router.post("/familie/svar")

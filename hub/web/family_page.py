@@ -1,4 +1,5 @@
-"""What a guardian's page shows, read from the database: children, coordinator, cases, letters, silent sources.
+"""What a guardian's page shows, read from the database: children, coordinator, cases, letters, choices, silent sources;
+and a young person's own page, which has no letters.
 
 Nothing about the other guardian: not the answer, not the name. An answer is shown only to whoever gave it.
 """
@@ -25,7 +26,9 @@ from hub.identity import parse
 from hub.reading import SourceSettings
 from hub.store import tables
 from hub.vault import unseal_json
+from hub.web.family_choices import PageChoices, read_choices
 from hub.web.family_letters import PageLetter, read_letters
+from hub.web.family_looks import PageLook, read_looks
 from hub.web.family_rights import PageRequest, read_requests
 from hub.web.words import Words, capital
 
@@ -81,17 +84,20 @@ class FamilyPage:
     more_letters: bool
     sources: tuple[PageSource, ...]
     requests: tuple[PageRequest, ...]
+    choices: Mapping[UUID, PageChoices]
+    looks: tuple[PageLook, ...]
 
 
 def read_page(
-    ctx: Context, t: Words, guardian_id: UUID, session: Session, children: Mapping[UUID, OwnChild]
+    ctx: Context, t: Words, guardian_id: UUID | None, session: Session, children: Mapping[UUID, OwnChild]
 ) -> tuple[FamilyPage, Shown]:
-    """Everything on the family page, and what it shows of whom."""
-    labels = _labels(t, children)
+    """Everything on the family page, and what it shows of whom. `guardian_id` is None for a young person, who reads of
+    themselves."""
+    labels = _labels(t, children) if guardian_id is not None else dict.fromkeys(children, t("dig", "you"))
     found = _children(ctx, t, session, guardian_id, children, labels)
     accepted = {child.id for child in found if child.offer == "accepted"}
     cases = _cases(ctx, t, session, {child: children[child] for child in accepted}, labels)
-    letters, more, about = read_letters(ctx, session, guardian_id, children)
+    letters, more, about = read_letters(ctx, session, guardian_id, children) if guardian_id else ((), False, set())
     shown: dict[UUID, list[str]] = {child.id: ["offer"] for child in found}
     for child in found:
         if child.coordinator is not None:
@@ -100,10 +106,16 @@ def read_page(
             shown[child.id].append("cases")
     for child_id in sorted(about):
         shown.setdefault(child_id, []).append("letters")
-    requests, asked = read_requests(ctx, t, session, guardian_id, children, labels)
+    requests, asked = read_requests(ctx, t, session, guardian_id, children, labels) if guardian_id else ((), set())
     for child_id in sorted(asked):
         shown.setdefault(child_id, []).append("requests")
-    page = FamilyPage(tuple(found), tuple(cases), letters, more, _sources(ctx, t, session), requests)
+    choices = read_choices(ctx, t, session, guardian_id, children, accepted)
+    for child_id in sorted(choices):
+        shown.setdefault(child_id, []).append("choices")
+    looks, looked_at = read_looks(ctx, t, session, children, labels)
+    for child_id in sorted(looked_at):
+        shown.setdefault(child_id, []).append("reviews")
+    page = FamilyPage(tuple(found), tuple(cases), letters, more, _sources(ctx, t, session), requests, choices, looks)
     return page, shown
 
 
@@ -128,7 +140,7 @@ def _children(
     ctx: Context,
     t: Words,
     session: Session,
-    guardian_id: UUID,
+    guardian_id: UUID | None,
     children: Mapping[UUID, OwnChild],
     labels: Mapping[UUID, str],
 ) -> list[PageChild]:
@@ -142,7 +154,7 @@ def _children(
         .tuples()
         .all()
     )
-    said = _said(session, guardian_id, children)
+    said = _said(session, guardian_id, children) if guardian_id is not None else {}
     named = {offer.coordinator_id for offer in offers if offer.coordinator_id is not None}
     away = dict(
         session.execute(

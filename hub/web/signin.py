@@ -68,6 +68,8 @@ def guardian(request: Request) -> UUID | None:
 
 def young(request: Request) -> UUID | None:
     """The young person from 15 who is signed in (row id of the child), until the day they turn 18."""
+    if context(request).settings.demo is not None:
+        return demo_signin.young(request)
     stored = _of(request, FAMILY)
     if not stored.get("young") or today(context(request).clock) >= date.fromisoformat(stored["adult_on"]):
         return None

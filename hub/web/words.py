@@ -36,8 +36,9 @@ RIGHTS: dict[str, Text] = {
 ROLES: dict[str, Text] = {
     "staff": ("En medarbejder", "A member of staff"),
     "coordinator": ("En koordinator", "A coordinator"),
+    "leader": ("En leder", "A leader"),
 }
-"""How families read who answered: by role, never by name."""
+"""How families read who answered or looked: by role, never by name."""
 
 ANSWERS: dict[str, Text] = {
     "yes": ("Ja tak til en koordinator", "Yes to a coordinator"),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,12 +128,16 @@ def fifteen_own_letter(world: Any) -> bool:
 @probe
 def fifteen_own_page(world: Any) -> bool:
     world.accepted(FIFTEEN)
-    ctx = world.ctx
+    ctx, child = world.ctx, world.child(FIFTEEN)
+    words = Words("da", ctx.clock.now())
 
-    def reader(_session: Any, children: Any) -> tuple[bool, Any]:
-        return bool(children), dict.fromkeys(children, ("offer",))
+    def read() -> FamilyPage:
+        reader = partial(read_page, ctx, words, None)
+        return own.read_young(ctx.database, ctx.keys, ctx.clock, child, reader).value
 
-    return not refused(lambda: own.read(ctx.database, ctx.keys, ctx.clock, world.child(FIFTEEN), reader))
+    on_the_birthday = [one.coordinator is not None for one in read().children] == [True]
+    world.clock.move(timedelta(days=-1))
+    return on_the_birthday and refused(read)
 
 
 @probe

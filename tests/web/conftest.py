@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -33,6 +33,8 @@ MOTHER, FATHER = "1201881112", "0502861113"
 STAFF = [
     {"id": "s-1", "name": "Sanne Toft", "role": "staff", "administration": "SOF", "unit": "Handicap, team Nord"},
     {"id": "s-2", "name": "Bo Falk", "role": "staff", "administration": "BUF", "unit": "Rebslagerskolen"},
+    {"id": "l-2", "name": "Lis Bro", "role": "leader", "administration": "BUF", "unit": "Rebslagerskolen"},
+    {"id": "a-1", "name": "Eva Lund", "role": "auditor"},
 ]
 
 
@@ -225,11 +227,18 @@ def family(ctx: Context, town: Town) -> SimpleNamespace:
     return SimpleNamespace(coordinator=coordinator, ida=ida, mother=mother, father=father)
 
 
-def write_personas(ctx: Context, *guardians: UUID) -> None:
+def write_personas(ctx: Context, *guardians: UUID, young: Sequence[UUID] = ()) -> None:
     assert ctx.settings.demo is not None
     known = [{"guardian_id": str(each), "label": f"Forælder {n}"} for n, each in enumerate(guardians, 1)]
     (ctx.settings.demo.folder / "personas.json").write_text(
-        json.dumps({"staff": STAFF, "guardians": known}), encoding="utf-8"
+        json.dumps(
+            {
+                "staff": STAFF,
+                "guardians": known,
+                "young": [{"child_id": str(each), "label": "En ung"} for each in young],
+            }
+        ),
+        encoding="utf-8",
     )
 
 

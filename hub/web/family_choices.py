@@ -1,0 +1,186 @@
+"""Your choices on the family page: take the yes back, close for an administration and open it again, consent to health
+data and take it back. Shown is what whoever reads gave and closed themselves: never what anybody else has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse, Response
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from hub import consents, family
+from hub.access.own import OwnChild
+from hub.clock import today
+from hub.context import Context
+from hub.errors import NotAllowed
+from hub.identity import parse
+from hub.store import tables
+from hub.vault import CannotOpen
+from hub.web import signin
+from hub.web.pages import FOLDER, context, message, speak
+from hub.web.security import form
+from hub.web.words import Words
+
+router = APIRouter(include_in_schema=False)
+_TEXT = hashlib.sha256((FOLDER / "templates" / "choices.html").read_bytes()).hexdigest()[:16]
+"""Which text of the choices a family had before them, kept with what they chose."""
+ACTS: dict[str, Callable[[Context, UUID, str, consents.Speaker], None]] = {
+    "luk": consents.close,
+    "aabn": consents.open_again,
+    "samtykke": consents.give,
+    "intet-samtykke": consents.take_back,
+}
+"""What is said of one administration."""
+_HEALTH = ("samtykke", "intet-samtykke")
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """An administration by its code, and what it is called."""
+
+    code: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageChoices:
+    """What may be chosen for a child, and what holds: of `closed`, `open_`, `given` and `not_given` only whoever reads.
+    `may_give`: whether they can consent to health data (from 15 the young person does, and no guardian)."""
+
+    child: UUID
+    accepted: bool
+    closed: tuple[Office, ...]
+    open_: tuple[Office, ...]
+    given: tuple[Office, ...]
+    not_given: tuple[Office, ...]
+    may_give: bool
+
+
+def read_choices(
+    ctx: Context,
+    t: Words,
+    session: Session,
+    guardian_id: UUID | None,
+    children: Mapping[UUID, OwnChild],
+    accepted: set[UUID],
+) -> dict[UUID, PageChoices]:
+    """By child. `guardian_id` is None for a young person, who reads of themselves. Consent is asked of those who have
+    said yes."""
+
+    def mine(table: type[tables.Consent] | type[tables.Block]) -> tuple[ColumnElement[bool], ...]:
+        capacity = "young" if guardian_id is None else "guardian"
+        return (
+            table.child_id.in_(children),
+            table.capacity == capacity,
+            table.guardian_id.is_not_distinct_from(guardian_id),
+        )
+
+    closed = set(
+        session.execute(
+            select(tables.Block.child_id, tables.Block.administration).where(
+                *mine(tables.Block), tables.Block.lifted_at.is_(None)
+            )
+        ).tuples()
+    )
+    given = set(
+        session.execute(
+            select(tables.Consent.child_id, tables.Consent.administration).where(
+                *mine(tables.Consent), tables.Consent.holds(ctx.clock.now())
+            )
+        ).tuples()
+    )
+    offices = [
+        Office(code, ctx.settings.administration_name(code, t.language)) for code in ctx.settings.administrations
+    ]
+    found = {}
+    for child in children.values():
+        age = parse(child.fields["cpr"]).age(today(ctx.clock))
+        asked = [each for each in offices if each.code in ctx.settings.access.health and child.id in accepted]
+        found[child.id] = PageChoices(
+            child.id,
+            child.id in accepted,
+            tuple(each for each in offices if (child.id, each.code) in closed),
+            tuple(each for each in offices if (child.id, each.code) not in closed),
+            tuple(each for each in asked if (child.id, each.code) in given),
+            tuple(each for each in asked if (child.id, each.code) not in given),
+            guardian_id is None or age < consents.YOUNG,
+        )
+    return found
+
+
+@router.post("/familie/valg")
+async def choose(request: Request) -> Response:
+    """A guardian's choice for an own child."""
+    guardian_id = signin.guardian(request)
+    if guardian_id is None:
+        return signin.sign_in_first(request)
+    fields = await form(request)
+    try:
+        child_id = UUID(fields.get("child", ""))
+    except ValueError:
+        return _not_taken(request, "/familie")
+    return await _choose(request, fields, child_id, guardian_id)
+
+
+@router.post("/familie/mig/valg")
+async def choose_young(request: Request) -> Response:
+    """A young person's choice for themselves."""
+    young_id = signin.young(request)
+    if young_id is None:
+        return signin.sign_in_first(request)
+    return await _choose(request, await form(request), young_id, None)
+
+
+async def _choose(request: Request, fields: Mapping[str, str], child_id: UUID, guardian_id: UUID | None) -> Response:
+    ctx, language = context(request), speak(request).language
+    back = "/familie" if guardian_id is not None else "/familie/mig"
+    choice, office = fields.get("choice", ""), fields.get("administration", "")
+    version = f"page:{language}:{_TEXT}"
+    try:
+        if choice == "tilbage" and guardian_id is not None:
+            answerer = family.Answerer(guardian_id, "page", version, language=language)
+            await run_in_threadpool(family.withdraw, ctx, child_id, answerer)
+        elif choice in ACTS and office in ctx.settings.administrations:
+            if choice in _HEALTH and office not in ctx.settings.access.health:
+                raise NotAllowed(f"access.health of the settings does not name {office}")
+            capacity: consents.Capacity = "guardian" if guardian_id is not None else "young"
+            speaker = consents.Speaker(capacity, "page", version, language, guardian_id)
+            await run_in_threadpool(ACTS[choice], ctx, child_id, office, speaker)
+        else:
+            return _not_taken(request, back)
+    except (NotAllowed, CannotOpen):
+        return _not_taken(request, back)
+    request.session["chosen"] = {"choice": choice, "administration": office}
+    return RedirectResponse(back, 303)
+
+
+def chosen(request: Request) -> dict[str, str] | None:
+    """What has just been chosen, for the page to say once: the choice, and the administration by its name."""
+    said = request.session.pop("chosen", None)
+    if said is None:
+        return None
+    code, ctx = said["administration"], context(request)
+    name = ctx.settings.administration_name(code, speak(request).language) if code else ""
+    return {"choice": said["choice"], "name": name}
+
+
+def _not_taken(request: Request, back: str) -> Response:
+    return message(
+        request,
+        409,
+        ("Dit valg er ikke gemt", "Your choice has not been saved"),
+        (
+            "Vi kunne ikke tage imod det her. Måske gælder det allerede, eller siden er gammel. Gå tilbage, og se, "
+            "hvad der gælder nu. Er du i tvivl, så ring til kommunen.",
+            "We could not take this. It may hold already, or the page is old. Go back and see what holds now. If you "
+            "are in doubt, call the municipality.",
+        ),
+        back=back,
+    )
