@@ -26,6 +26,7 @@ from hub.web import (
     family_choices,
     family_rights,
     registering,
+    reviewing,
     signin,
     staff,
     staff_list,
@@ -82,6 +83,7 @@ def build(ctx: Context) -> FastAPI:
     app.include_router(family_rights.router)
     app.include_router(tasks.router)
     app.include_router(registering.router)
+    app.include_router(reviewing.router)
     app.include_router(signin.router)
     if demo is not None:
         app.include_router(demo_signin.router)

@@ -48,6 +48,7 @@ def listed(request: Request) -> Response:
         words=_words,
         name=ctx.settings.administration_name,
         day=today(ctx.clock),
+        reviews=(signin.staff(request, "leader") or signin.staff(request, "auditor")) is not None,
         said=request.session.pop("said", None),
     )
 
