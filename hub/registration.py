@@ -1,4 +1,5 @@
-"""A family's answer that comes by phone, on paper or in a meeting, written down by staff.
+"""A family's answer that comes by phone, on paper or in a meeting, written down by staff; and what it closes for, opens
+again, consents to or takes back.
 
 Who may is the policy's to say (purpose `registration`): staff of an administration where the child has something open
 or applied for, and the child's coordinator or their substitute; none whose administration the family has closed for.
@@ -16,7 +17,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session
 
-from hub import family
+from hub import consents, family
 from hub.access import duty
 from hub.access.askers import asker_key
 from hub.access.log import Asker, Disclosure
@@ -38,12 +39,20 @@ EVIDENCE_AT_MOST = 200
 LOOKUP_LASTS = timedelta(hours=8)
 """So long an answer can be written down from the lookup that found the child."""
 Said = Literal["yes", "no", "withdrawn"]
+Chosen = Literal["close", "open", "consent", "no_consent"]
 How = Literal["phone", "paper", "meeting"]
 ACTS: dict[Said, Callable[[Context, UUID, family.Answerer], None]] = {
     "yes": family.accept,
     "no": family.decline,
     "withdrawn": family.withdraw,
 }
+CHOICES: dict[Chosen, Callable[[Context, UUID, str, consents.Speaker], None]] = {
+    "close": consents.close,
+    "open": consents.open_again,
+    "consent": consents.give,
+    "no_consent": consents.take_back,
+}
+"""What is said of one administration."""
 HOW: tuple[How, ...] = ("phone", "paper", "meeting")
 CAN_SAY: dict[str, tuple[Said, ...]] = {"offered": ("yes", "no"), "accepted": ("withdrawn",)}
 """By the state of the offer."""
@@ -59,10 +68,14 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Whose answer it can be (name by row id; those with custody today), and what they can say now."""
+    """Whose answer it can be (name by row id; those with custody today), and what they can say now; `choices` with the
+    code of an administration, the same whatever is closed or consented to already. `young`: the child is 15, and can
+    choose too, though not answer the offer."""
 
     guardians: tuple[tuple[UUID, str | None], ...]
     answers: tuple[Said, ...]
+    choices: tuple[tuple[Chosen, str], ...]
+    young: bool
 
 
 def open_form(ctx: Context, asker: Asker, origin: Origin) -> Disclosure[Form | None]:
@@ -81,17 +94,72 @@ def register(
 ) -> None:
     """Write an answer down: it holds as if the guardian had given it on the page. `evidence`: where its proof is found,
     such as a journal number. Raises NotAllowed: see `open_form`; no custody, no evidence, nothing to answer."""
+    evidence = _proof(evidence)
+    with ctx.database.begin() as session:
+        child = _whose(ctx, session, asker, origin)
+        version = _text(session, child.id, guardian_id)
+    by = family.Answerer(guardian_id, how, f"{how}:{version}", registered_by=asker, evidence=evidence)
+    ACTS[said](ctx, child.id, by)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who chose (a guardian, or None for the young person), how it came, and the version and language of the text that
+    was read to them."""
+
+    guardian_id: UUID | None
+    how: How
+    text: str
+    language: str
+
+
+def choose(
+    ctx: Context, asker: Asker, origin: Origin, chosen: Chosen, administration: str, told: Told, evidence: str
+) -> None:
+    """Write down what is chosen of an administration: it holds as if it were chosen on the page. Raises NotAllowed: see
+    `open_form` and hub.consents; no evidence, or nothing that can be chosen now."""
+    evidence = _proof(evidence)
+    with ctx.database.begin() as session:
+        child = _whose(ctx, session, asker, origin)
+        state = session.execute(select(tables.Offer.state).where(tables.Offer.child_id == child.id)).scalar_one()
+    if (chosen, administration) not in _choices(ctx, state):
+        raise NotAllowed("this cannot be chosen now")
+    capacity: consents.Capacity = "guardian" if told.guardian_id is not None else "young"
+    version = f"{told.how}:{told.text}"
+    by = consents.Speaker(
+        capacity, told.how, version, told.language, told.guardian_id, evidence=evidence, registered_by=asker
+    )
+    CHOICES[chosen](ctx, child.id, administration, by)
+
+
+def _proof(evidence: str) -> str:
     evidence = evidence.strip()
     if not evidence or len(evidence) > EVIDENCE_AT_MOST:
         raise NotAllowed(f"say in 1 to {EVIDENCE_AT_MOST} characters where the proof of the answer is")
-    with ctx.database.begin() as session:
-        child, _decision = _child(ctx, session, asker, origin)
-        if child is None:
-            raise NotAllowed("there is no answer of this child's family for you to write down")
-        version = _text(session, child.id, guardian_id)
-        asker_key(session, ctx.keys, asker)
-    by = family.Answerer(guardian_id, how, f"{how}:{version}", registered_by=asker, evidence=evidence)
-    ACTS[said](ctx, child.id, by)
+    return evidence
+
+
+def _whose(ctx: Context, session: Session, asker: Asker, origin: Origin) -> tables.Child:
+    """The child whose family's answer the asker writes down; the asker has a row from here on."""
+    child, _decision = _child(ctx, session, asker, origin)
+    if child is None:
+        raise NotAllowed("there is no answer of this child's family for you to write down")
+    asker_key(session, ctx.keys, asker)
+    return child
+
+
+def _choices(ctx: Context, state: str) -> tuple[tuple[Chosen, str], ...]:
+    """What can be chosen by the state of the offer: consent only after the yes."""
+    if state not in CAN_SAY:
+        return ()
+    names = tuple(ctx.settings.administrations)
+    health = [name for name in names if state == "accepted" and name in ctx.settings.access.health]
+    return (
+        *(("close", name) for name in names),
+        *(("open", name) for name in names),
+        *(("consent", name) for name in health),
+        *(("no_consent", name) for name in health),
+    )
 
 
 def _child(ctx: Context, session: Session, asker: Asker, origin: Origin) -> tuple[tables.Child | None, Decision]:
@@ -142,7 +210,8 @@ def _form(ctx: Context, session: Session, child: tables.Child, basis: str) -> du
     day, keys = today(ctx.clock), open_keys(session, ctx.keys, [child.key_id])
     if state not in CAN_SAY or child.key_id not in keys:
         return duty.NOTHING
-    if birthday_passed(parse(unseal_json(keys[child.key_id], child.sealed, f"child:{child.id}")["cpr"]), day):
+    number = parse(unseal_json(keys[child.key_id], child.sealed, f"child:{child.id}")["cpr"])
+    if birthday_passed(number, day):
         return duty.NOTHING
     ids = events.guardians_of(session, {child.id}, day).get(child.id, [])
     if not ids:
@@ -153,7 +222,7 @@ def _form(ctx: Context, session: Session, child: tables.Child, basis: str) -> du
     ).scalars():
         key = open_key(session, ctx.keys, guardian.key_id)
         names.append((guardian.id, unseal_json(key, guardian.sealed, f"guardian:{guardian.id}")["name"]))
-    form = Form(tuple(names), CAN_SAY[state])
+    form = Form(tuple(names), CAN_SAY[state], _choices(ctx, state), number.age(day) >= consents.YOUNG)
     return duty.Found(form, child.id, (child.key_id, keys[child.key_id]), ["guardians", "offer"], basis)
 
 

@@ -1,8 +1,9 @@
-"""Staff write down a family's answer that came by phone, on paper or in a meeting: from a lookup or a task, in three
-clicks. What the page says to whoever may not is always the same."""
+"""Staff write down a family's answer that came by phone, on paper or in a meeting, and what it closes for or consents
+to: from a lookup or a task, in three clicks. What the page says to whoever may not is always the same."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import cast
 from uuid import UUID
 
@@ -14,12 +15,16 @@ from hub import registration
 from hub.access.log import Asker, Disclosure
 from hub.errors import NotAllowed, TryAgain
 from hub.web import signin
-from hub.web.pages import context, message, page
+from hub.web.pages import FOLDER, context, message, page, speak
 from hub.web.security import form
 from hub.web.tasks import LIST, nothing_shown
-from hub.web.words import ANSWERS, HOW, Text
+from hub.web.words import ANSWERS, CHOICES, HOW, Text
 
 router = APIRouter(include_in_schema=False)
+YOUNG = "young"
+"""Who has answered, where it is nobody's guardian."""
+_TEXT = hashlib.sha256((FOLDER / "templates" / "register_told.html").read_bytes()).hexdigest()[:16]
+"""Which text is read to a family before it chooses, kept with what it chose."""
 
 
 @router.post("/personale/registrer")
@@ -45,20 +50,23 @@ async def keep(request: Request) -> Response:
     if problems:
         return await _show(request, asker, origin, fields, problems)
     try:
-        await run_in_threadpool(
-            registration.register,
-            context(request),
-            asker,
-            origin,
-            UUID(fields["guardian"]),
-            cast(registration.Said, fields["said"]),
-            cast(registration.How, fields["how"]),
-            fields["evidence"],
-        )
+        await run_in_threadpool(_write_down, request, asker, origin, fields)
     except NotAllowed:
         return _not_here(request)
     request.session["said"] = "registreret"
     return RedirectResponse(LIST, 303)
+
+
+def _write_down(request: Request, asker: Asker, origin: registration.Origin, fields: dict[str, str]) -> None:
+    """Raises NotAllowed."""
+    ctx, how, evidence = context(request), cast(registration.How, fields["how"]), fields["evidence"]
+    guardian_id = None if fields["guardian"] == YOUNG else UUID(fields["guardian"])
+    said, _, administration = fields["said"].partition(":")
+    if said in registration.CHOICES:
+        told = registration.Told(guardian_id, how, _TEXT, speak(request).language)
+        registration.choose(ctx, asker, origin, said, administration, told, evidence)
+    elif guardian_id is not None:
+        registration.register(ctx, asker, origin, guardian_id, cast(registration.Said, said), how, evidence)
 
 
 def _origin(fields: dict[str, str]) -> registration.Origin | None:
@@ -72,11 +80,19 @@ def _origin(fields: dict[str, str]) -> registration.Origin | None:
 def _problems(fields: dict[str, str]) -> dict[str, Text]:
     """What must be put right, by field."""
     problems: dict[str, Text] = {}
+    who, said = fields.get("guardian", ""), fields.get("said", "")
     try:
-        UUID(fields.get("guardian", ""))
+        if who != YOUNG:
+            UUID(who)
     except ValueError:
         problems["guardian"] = ("Vælg, hvem der har svaret.", "Choose who has answered.")
-    if fields.get("said") not in registration.ACTS:
+    if said in registration.ACTS:
+        if who == YOUNG:
+            problems["said"] = (
+                "Den unge kan lukke, åbne og give samtykke, men ikke selv svare på tilbuddet.",
+                "The young person can close, open and consent, but not answer the offer themselves.",
+            )
+    elif said.partition(":")[0] not in registration.CHOICES:
         problems["said"] = ("Vælg, hvad der er svaret.", "Choose what the answer is.")
     if fields.get("how") not in registration.HOW:
         problems["how"] = ("Vælg, hvordan svaret kom.", "Choose how the answer came.")
@@ -114,12 +130,22 @@ def _form(
         here="/personale",
         origin=origin,
         guardians=disclosure.value.guardians,
-        answers={code: ANSWERS[code] for code in disclosure.value.answers},
+        young=YOUNG if disclosure.value.young else None,
+        answers=_answers(request, disclosure.value),
         ways={code: HOW[code] for code in registration.HOW},
         fields=fields,
         problems=problems,
         evidence_at_most=registration.EVIDENCE_AT_MOST,
     )
+
+
+def _answers(request: Request, offered: registration.Form) -> dict[str, str]:
+    """What can be said, by the code that the form sends, in plain words."""
+    ctx, t = context(request), speak(request)
+    found: dict[str, str] = {code: t.of(ANSWERS[code]) for code in offered.answers}
+    for chosen, code in offered.choices:
+        found[f"{chosen}:{code}"] = f"{t.of(CHOICES[chosen])} {ctx.settings.administration_name(code, t.language)}"
+    return found
 
 
 def _not_here(request: Request) -> Response:

@@ -45,6 +45,13 @@ ANSWERS: dict[str, Text] = {
     "no": ("Nej tak til en koordinator", "No to a coordinator"),
     "withdrawn": ("Vil ikke have en koordinator længere", "No longer wants a coordinator"),
 }
+CHOICES: dict[str, Text] = {
+    "close": ("Luk for", "Close for"),
+    "open": ("Åbn igen for", "Open again for"),
+    "consent": ("Ja til, at vi læser om sager hos", "Yes to our reading about cases at"),
+    "no_consent": ("Nej til, at vi læser om sager hos", "No to our reading about cases at"),
+}
+"""What is chosen of an administration, before its name."""
 HOW: dict[str, Text] = {
     "phone": ("På telefon", "By phone"),
     "paper": ("På papir", "On paper"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from hub import consents
 from hub import family as acts
 from hub.context import Context
 from hub.store import tables
@@ -201,6 +202,79 @@ class TestThreeClicks:
         (answer,) = rows(ctx, tables.Acceptance)
         assert (answer.answer, answer.how, answer.guardian_id) == ("yes", "phone", family.mother)
         assert b"2026-17" not in (answer.evidence or b"")
+
+    def test_from_the_lookups_answer_to_an_administration_that_is_closed_and_a_consent_in_three_clicks(
+        self, sanne: Any, family: SimpleNamespace, ctx: Context
+    ) -> None:
+        acts.accept(ctx, family.ida, acts.Answerer(family.mother, "page", "test"))
+        entry, form = self.begin(sanne)
+        said = {"guardian": str(family.father), "how": "meeting", "evidence": "2026-18"}
+        assert "Luk for Børne- og Ungdomsforvaltningen" in text(form)
+        assert "Den unge selv" not in text(form)
+        for choice in ("close:BUF", "no_consent:SUF"):
+            done = sanne.submit("/personale", "/personale/registrer/gem", lookup=entry, said=choice, **said)
+            assert "Familiens svar er registreret" in text(done)
+        (block,) = rows(ctx, tables.Block)
+        assert (block.administration, block.how, block.guardian_id, block.language) == (
+            "BUF", "meeting", family.father, "da",
+        )  # fmt: skip
+        assert re.fullmatch(r"meeting:[0-9a-f]{16}", block.text_version)
+        assert block.registered_by is not None
+        assert b"2026-18" not in block.sealed
+        assert [row.withdrawn_at for row in rows(ctx, tables.Consent)] == [ctx.clock.now()]
+        sanne.submit("/personale", "/personale/registrer/gem", lookup=entry, said="open:BUF", **said)
+        sanne.submit("/personale", "/personale/registrer/gem", lookup=entry, said="consent:SUF", **said)
+        assert [row.lifted_at for row in rows(ctx, tables.Block)] == [ctx.clock.now()]
+        assert [row.guardian_id for row in rows(ctx, tables.Consent) if row.withdrawn_at is None] == [family.father]
+
+    def test_the_form_is_the_same_whatever_has_been_closed_or_given(
+        self, sanne: Any, family: SimpleNamespace, ctx: Context
+    ) -> None:
+        acts.accept(ctx, family.ida, acts.Answerer(family.mother, "page", "test"))
+        entry, before = self.begin(sanne)
+        speaker = consents.Speaker("guardian", "page", "test", "da", family.mother)
+        consents.close(ctx, family.ida, "BUF", speaker)
+        consents.take_back(ctx, family.ida, "SUF", speaker)
+        after = sanne.submit("/personale", "/personale/registrer", lookup=entry)
+        tokens = re.compile(r'name="csrf" value="[^"]+"')
+        assert tokens.sub("", after.text) == tokens.sub("", before.text)
+
+    def test_once_closed_for_their_own_administration_they_write_nothing_more_down(
+        self, sanne: Any, family: SimpleNamespace, ctx: Context
+    ) -> None:
+        entry, _form = self.begin(sanne)
+        fields = {"guardian": str(family.mother), "said": "close:SOF", "how": "phone", "evidence": "J-1"}
+        assert sanne.submit("/personale", "/personale/registrer/gem", lookup=entry, **fields).status_code == 200
+        again = sanne.submit("/personale", "/personale/registrer/gem", lookup=entry, **(fields | {"said": "open:SOF"}))
+        assert again.status_code == 409
+        assert "Anne" not in again.text
+
+    @pytest.mark.parametrize("said", ["close:XYZ", "close:", "consent:SOF", "no_consent:SUF", "open"])
+    def test_what_cannot_be_chosen_is_not_written_down(
+        self, sanne: Any, family: SimpleNamespace, ctx: Context, said: str
+    ) -> None:
+        """Also not consent before there is a yes."""
+        entry, _form = self.begin(sanne)
+        fields = {"guardian": str(family.mother), "said": said, "how": "phone", "evidence": "J-1"}
+        assert sanne.submit("/personale", "/personale/registrer/gem", lookup=entry, **fields).status_code == 409
+        assert rows(ctx, tables.Block) == rows(ctx, tables.Consent) == []
+
+    def test_a_young_person_chooses_by_phone_but_does_not_answer_the_offer(
+        self, sanne: Any, family: SimpleNamespace, town: Any, ctx: Context
+    ) -> None:
+        noor = town.child("0210104321")
+        town.guardian("0808804444", "Pia Dam", noor)
+        town.offer(noor, family.coordinator)
+        town.case(noor, "sof_case", "32.18.04")
+        entry, form = self.begin(sanne, "0210104321")
+        assert "Den unge selv (kun om forvaltninger)" in text(form)
+        fields = {"guardian": "young", "how": "phone", "evidence": "J-1"}
+        refused = sanne.submit("/personale", "/personale/registrer/gem", lookup=entry, said="yes", **fields)
+        assert refused.status_code == 422
+        assert "ikke selv svare på tilbuddet" in refused.text
+        sanne.submit("/personale", "/personale/registrer/gem", lookup=entry, said="close:BUF", **fields)
+        assert [(row.capacity, row.child_id) for row in rows(ctx, tables.Block)] == [("young", noor)]
+        assert rows(ctx, tables.Acceptance) == []
 
     def test_what_is_missing_is_said_and_the_rest_kept(self, sanne: Any) -> None:
         entry, _form = self.begin(sanne)
