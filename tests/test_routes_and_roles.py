@@ -108,7 +108,15 @@ TABLE: dict[str, Row] = {
     "POST /personale/opgaver/{task_id:uuid}/faerdig": everybody(SIGN_IN, staff=NOT_FOUND, staff_with_a_case=DONE),
     "POST /personale/registrer": REGISTERS,
     "POST /personale/registrer/gem": REGISTERS,
-    "GET /familie": everybody(SIGN_IN, guardians=PAGE, a_guardian=SHOWN, the_other_guardian=SHOWN),
+    "GET /personale/gennemgang": everybody(
+        SIGN_IN, staff=REFUSED, the_leader=PAGE, another_leader=PAGE, an_auditor=PAGE
+    ),
+    # The task is no look to be reviewed: refused to who reviews as well.
+    "POST /personale/gennemgang/{task_id:uuid}": everybody(SIGN_IN, staff=REFUSED),
+    "GET /familie": everybody(SIGN_IN, guardians=PAGE, a_guardian=SHOWN, the_other_guardian=SHOWN, a_young_person=DONE),
+    "POST /familie/valg": everybody(SIGN_IN, guardians=REFUSED),
+    "GET /familie/mig": everybody(SIGN_IN, a_young_person=PAGE),
+    "POST /familie/mig/valg": everybody(SIGN_IN, a_young_person=REFUSED),
     "POST /familie/svar": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
     "POST /familie/spoerg": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
     "GET /familie/hoerer-til": everybody(SIGN_IN, guardians=PAGE),
@@ -128,6 +136,9 @@ DEMO: dict[str, Row] = {
     "POST /demo/login": everybody(REFUSED),
     # Nobody can be a young person there: whoever would be one is nobody, who has a form to sign out by all the same.
     "POST /log-ud": everybody(DONE),
+    "GET /familie": TABLE["GET /familie"] | {"a young person": SIGN_IN},
+    "GET /familie/mig": everybody(SIGN_IN),
+    "POST /familie/mig/valg": everybody(SIGN_IN),
 }
 """Where the demo differs."""
 
@@ -232,6 +243,12 @@ TRIES: dict[str, Try] = {
         "/personale/registrer/gem",
         guardian=str(who.hub.world.guardian(MOTHER)), said="withdrawn", how="phone", evidence="", **who.look(),
     ),
+    "POST /personale/gennemgang/{task_id:uuid}": lambda who: who.post(
+        f"/personale/gennemgang/{who.hub.office_task}", verdict="", note=""
+    ),
+    # Of a choice that is none, nothing is taken: the world stays as it is for the next who tries.
+    "POST /familie/valg": lambda who: who.post("/familie/valg", child=str(who.hub.child), choice=""),
+    "POST /familie/mig/valg": lambda who: who.post("/familie/mig/valg", choice=""),
     "POST /familie/svar": lambda who: who.post("/familie/svar", child=str(who.hub.child), answer="ja"),
     "POST /familie/spoerg": lambda who: who.post(
         "/familie/spoerg", child=str(who.hub.child), kind=rights.OBJECTION, text="Ikke uden mig."

@@ -283,6 +283,9 @@ ROUTES: dict[str, Try] = {
     "POST /demo/login": lambda hub: [hub.browser.submit("/demo/login", "/demo/login", who="nobody")],
     "POST /log-ud": lambda hub: [hub.browser.submit("/demo/login", "/log-ud")],
     "GET /familie": as_guardians(lambda browser: [browser.get("/familie?sprog=en"), browser.get("/familie?sprog=da")]),
+    "POST /familie/valg": as_guardians(lambda browser: [browser.submit("/familie", "/familie/valg", choice="x")]),
+    "GET /familie/mig": as_guardians(lambda browser: [browser.get("/familie/mig")]),
+    "POST /familie/mig/valg": as_guardians(lambda browser: [browser.submit("/familie", "/familie/mig/valg")]),
     "POST /familie/svar": as_guardians(lambda browser: [browser.submit("/familie", "/familie/svar", answer="ja")]),
     "POST /familie/spoerg": as_guardians(lambda browser: [browser.submit("/familie", "/familie/spoerg", kind="x")]),
     "GET /familie/hoerer-til": as_guardians(lambda browser: [browser.get("/familie/hoerer-til")]),
@@ -295,6 +298,10 @@ ROUTES: dict[str, Try] = {
     "POST /personale": as_staff(lambda hub, browser: [browser.look_up(KARLA, reason="Jeg har fået en henvendelse.")]),
     "GET /personale/liste": as_staff(lambda hub, browser: [browser.get("/personale/liste")]),
     "POST /personale/liste": as_staff(worklist),
+    "GET /personale/gennemgang": as_staff(lambda hub, browser: [browser.get("/personale/gennemgang")]),
+    "POST /personale/gennemgang/{task_id:uuid}": as_staff(
+        lambda hub, browser: [browser.submit("/personale", "/personale/gennemgang/" + NOBODYS, verdict="i-orden")]
+    ),
     "GET /personale/opgaver": as_staff(lambda hub, browser: [browser.get("/personale/opgaver")]),
     "GET /personale/opgaver/{task_id:uuid}": as_staff(
         lambda hub, browser: [browser.get(f"/personale/opgaver/{one}") for one in open_tasks(hub)]
