@@ -33,6 +33,7 @@ MOTHER, FATHER = "1201881112", "0502861113"
 STAFF = [
     {"id": "s-1", "name": "Sanne Toft", "role": "staff", "administration": "SOF", "unit": "Handicap, team Nord"},
     {"id": "s-2", "name": "Bo Falk", "role": "staff", "administration": "BUF", "unit": "Rebslagerskolen"},
+    {"id": "s-3", "name": "Sara Friis", "role": "staff", "administration": "SUF", "unit": "Træning Syd"},
     {"id": "l-2", "name": "Lis Bro", "role": "leader", "administration": "BUF", "unit": "Rebslagerskolen"},
     {"id": "a-1", "name": "Eva Lund", "role": "auditor"},
 ]

@@ -23,6 +23,7 @@ from hub.letters.compose import compose_due
 from hub.letters.templates import Templates
 from hub.store import tables
 from hub.web.app import build
+from tests.web.conftest import write_personas
 
 NAME = "Mette Holm Østergård"
 IDA, NOBODY = "0311164234", "0311164250"
@@ -281,6 +282,92 @@ def test_what_a_family_asks_and_who_answers_is_readable_for_everybody(
     check("register, with errors")
     assert page.evaluate("document.documentElement.lang") == language
     assert wrong == []
+
+
+@pytest.mark.parametrize(("width", "language"), [("phone", "da"), ("desktop", "en")])
+def test_choices_reviews_and_a_young_persons_page_are_readable_for_everybody(
+    chromium: Browser, site: SimpleNamespace, town: Any, ctx: Context, width: str, language: str
+) -> None:
+    noor = town.child("0210104321", name="Noor Dam")
+    guardian = town.guardian("0808804444", "Pia Dam", noor)
+    town.offer(noor, site.coordinator)
+    acts.accept(ctx, noor, acts.Answerer(guardian, "page", "test"))
+    town.case(noor, "sof_case", "32.18.04")
+    write_personas(ctx, site.mother, site.father, guardian, young=[noor])
+    page = open_page(chromium, width)
+    wrong: list[str] = []
+
+    def check(name: str) -> None:
+        page.wait_for_load_state()
+        page.locator("main").wait_for()
+        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        wrong.extend(f"{name}: {each}" for each in page.evaluate(CHECKS))
+
+    def press(button: str) -> None:
+        with page.expect_navigation():
+            page.click(button)
+
+    page.goto(f"{site.url}/?sprog={language}")
+    sign_in(page, site, "staff:s-3")
+    page.goto(f"{site.url}/personale")
+    page.fill("#cpr", IDA)
+    page.check("input[value='contact']")
+    page.fill("#reason", "Skolen kan ikke få fat i forældrene")
+    press("main button")
+    assert NAME in page.inner_text("h1")
+    sign_in(page, site, "staff:a-1")
+    page.goto(f"{site.url}/personale/gennemgang")
+    check("reviews")
+    page.check("input[value='ikke-i-orden']")
+    press(".cases button")
+    check("reviews, with an error")
+    page.fill("textarea", "Ikke hendes opgave")
+    press(".cases button")
+    check("reviews, one settled")
+    sign_in(page, site, f"guardian:{site.mother}")
+    check("family, choices and looks")
+    ida = page.locator(f"form:has(input[value='{site.ida}'])")
+    closing = ida.filter(has=page.locator("input[value='luk']"))
+    closing.locator("input[value='BUF']").check()
+    with page.expect_navigation():
+        closing.locator("button").click()
+    check("family, has closed")
+    assert page.locator(".done").is_visible()
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    with page.expect_navigation():
+        ida.filter(has=page.locator("input[value='tilbage']")).locator("button").click()
+    check("family, has taken the yes back")
+    sign_in(page, site, f"young:{noor}")
+    assert NAME in page.inner_text("main")
+    check("a young person's page")
+    sign_in(page, site, "staff:s-1")
+    look_up(page, site, "0210104321")
+    press("main form[action='/personale/registrer'] button")
+    check("register, a young person")
+    assert page.evaluate("document.documentElement.lang") == language
+    assert wrong == []
+
+
+def test_a_yes_is_taken_back_and_an_administration_closed_without_scripts(
+    chromium: Browser, site: SimpleNamespace, ctx: Context
+) -> None:
+    """What is to happen is said before the button that does it can be seen."""
+    page = chromium.new_context(java_script_enabled=False).new_page()
+    sign_in(page, site, f"guardian:{site.mother}")
+    assert not page.get_by_text("Ja, stop koordinatoren").is_visible()
+    page.get_by_text("Luk for en forvaltning (Ida)").click()
+    page.locator("details[open]").get_by_text("Socialforvaltningen").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Ja, luk (Ida)").click()
+    assert "Du har lukket for Socialforvaltningen" in page.inner_text(".done")
+    page.get_by_text("Jeg vil ikke have en koordinator længere").click()
+    assert page.get_by_text("De breve fra os, der ikke er sendt endnu").is_visible()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Ja, stop koordinatoren").click()
+    assert "Du har taget dit ja tilbage" in page.inner_text(".done")
+    with ctx.database.begin() as session:
+        assert session.execute(select(tables.Block.administration)).scalars().all() == ["SOF"]
+        assert session.execute(select(tables.Assignment).where(tables.Assignment.until.is_(None))).all() == []
 
 
 @pytest.mark.parametrize("width", WIDTHS)
