@@ -48,7 +48,7 @@ def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result
         jwks = ground.files / "jwks.json"
         jwks.write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="ascii")
         named = {code: {"name": code} for code in ("SOF", "BUF", "SUF")}
-        settings = ground.settings(api={"jwks": jwks}, administrations=named)
+        settings = ground.settings(api={"jwks": jwks}, administrations=named, access={"children_an_hour": 100_000})
         with ground.context(settings, SystemClock()) as ctx, server(ground, settings) as port:
             asked = _Asked(port, _numbers(ctx, sizes["children"]), _tokens(ctx, key))
             asked.once(10)

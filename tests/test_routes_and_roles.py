@@ -21,6 +21,8 @@ from sqlalchemy import text
 from starlette.routing import Route
 
 from hub import StaffRecord, State, rights
+from hub.access import log
+from hub.access.askers import asker_key, day_key
 from hub.access.log import Asker
 from hub.api.tokens import issue, make_key
 from hub.cases.sync import sync
@@ -86,6 +88,7 @@ def everybody(what: str, **but: str) -> Row:
 WORKERS_OWN = {"staff": NOT_FOUND, "staff_with_a_case": SHOWN}
 LETTER = everybody(SIGN_IN, guardians=NOT_FOUND, a_guardian=SHOWN)
 LOOKED_UP = {"staff": NOTHING, "staff_with_a_case": SHOWN, "the_coordinator": SHOWN, "the_leader": SHOWN}
+REVIEWERS = {"the_leader": PAGE, "another_leader": PAGE, "an_auditor": PAGE}
 REGISTERS = everybody(SIGN_IN, staff=REFUSED, staff_with_a_case=SHOWN, the_coordinator=SHOWN)
 
 TABLE: dict[str, Row] = {
@@ -108,15 +111,15 @@ TABLE: dict[str, Row] = {
     "POST /personale/opgaver/{task_id:uuid}/faerdig": everybody(SIGN_IN, staff=NOT_FOUND, staff_with_a_case=DONE),
     "POST /personale/registrer": REGISTERS,
     "POST /personale/registrer/gem": REGISTERS,
-    "GET /personale/gennemgang": everybody(
-        SIGN_IN, staff=REFUSED, the_leader=PAGE, another_leader=PAGE, an_auditor=PAGE
+    "GET /personale/gennemgang": everybody(SIGN_IN, staff=REFUSED, **REVIEWERS),
+    "POST /personale/gennemgang/{task_id:uuid}": everybody(
+        SIGN_IN, staff=REFUSED, another_leader=DONE, an_auditor=DONE
     ),
-    # The task is no look to be reviewed: refused to who reviews as well.
-    "POST /personale/gennemgang/{task_id:uuid}": everybody(SIGN_IN, staff=REFUSED),
+    # A young person is sent on to their own page.
     "GET /familie": everybody(SIGN_IN, guardians=PAGE, a_guardian=SHOWN, the_other_guardian=SHOWN, a_young_person=DONE),
-    "POST /familie/valg": everybody(SIGN_IN, guardians=REFUSED),
     "GET /familie/mig": everybody(SIGN_IN, a_young_person=PAGE),
-    "POST /familie/mig/valg": everybody(SIGN_IN, a_young_person=REFUSED),
+    "POST /familie/mig/valg": everybody(SIGN_IN, a_young_person=DONE),
+    "POST /familie/valg": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
     "POST /familie/svar": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
     "POST /familie/spoerg": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
     "GET /familie/hoerer-til": everybody(SIGN_IN, guardians=PAGE),
@@ -134,7 +137,7 @@ DEMO: dict[str, Row] = {
     "GET /logget-ud/{door}": everybody(NOT_FOUND),
     "GET /demo/login": everybody(PAGE),
     "POST /demo/login": everybody(REFUSED),
-    # Nobody can be a young person there: whoever would be one is nobody, who has a form to sign out by all the same.
+    # Nobody is a young person in this one: whoever would be one is nobody, who has a form to sign out by all the same.
     "POST /log-ud": everybody(DONE),
     "GET /familie": TABLE["GET /familie"] | {"a young person": SIGN_IN},
     "GET /familie/mig": everybody(SIGN_IN),
@@ -217,6 +220,23 @@ class Somebody:
             session.add(tables.Task(id=task, once=task.bytes, **values))
         return task
 
+    def new_review(self) -> UUID:
+        """A look with a reason by staff of SUF, whose leader is the other one."""
+        ctx, task = self.hub.ctx, uuid4()
+        id_, role, administration, unit = STAFF["staff without a case"]
+        asker = Asker(id_, "Sara Friis", role, administration, unit)
+        with ctx.database.begin() as session:
+            look = log.seal_entry(
+                at=ctx.clock.now(), kind="lookup", child_id=None, asker=asker,
+                asker_key=asker_key(session, ctx.keys, asker),
+                subject={"purpose": "case", "reason": "Skolen har ringet", "case": None},
+                subject_key=day_key(session, ctx.keys, ctx.clock.now().date()),
+            )  # fmt: skip
+            values = {"kind": "review", "administration": administration, "entry_id": look.id, "made_at": look.at}
+            session.add(tables.Task(id=task, once=task.bytes, **values))
+            log.append(session, [look])
+        return task
+
 
 Try = Callable[[Somebody], Any]
 LOOKUP = {"cpr": KARLA, "purpose": "case"}
@@ -244,11 +264,13 @@ TRIES: dict[str, Try] = {
         guardian=str(who.hub.world.guardian(MOTHER)), said="withdrawn", how="phone", evidence="", **who.look(),
     ),
     "POST /personale/gennemgang/{task_id:uuid}": lambda who: who.post(
-        f"/personale/gennemgang/{who.hub.office_task}", verdict="", note=""
+        f"/personale/gennemgang/{who.new_review()}", verdict="i-orden"
     ),
-    # Of a choice that is none, nothing is taken: the world stays as it is for the next who tries.
-    "POST /familie/valg": lambda who: who.post("/familie/valg", child=str(who.hub.child), choice=""),
-    "POST /familie/mig/valg": lambda who: who.post("/familie/mig/valg", choice=""),
+    # What is open is opened again: nothing changes for the next who tries.
+    "POST /familie/valg": lambda who: who.post(
+        "/familie/valg", child=str(who.hub.child), choice="aabn", administration="SOF"
+    ),
+    "POST /familie/mig/valg": lambda who: who.post("/familie/mig/valg", choice="aabn", administration="SOF"),
     "POST /familie/svar": lambda who: who.post("/familie/svar", child=str(who.hub.child), answer="ja"),
     "POST /familie/spoerg": lambda who: who.post(
         "/familie/spoerg", child=str(who.hub.child), kind=rights.OBJECTION, text="Ikke uden mig."

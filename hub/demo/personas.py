@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from uuid import UUID
 
 from sqlalchemy import select
 
 from hub.access.log import Asker
+from hub.clock import today
 from hub.context import Context
 from hub.demo.model import Town
 from hub.demo.setup import private
+from hub.identity import parse
+from hub.signin.family import ADULT, YOUNG
 from hub.store import tables
 
 FILE = "personas.json"
@@ -46,7 +50,7 @@ def introduce(ctx: Context, town: Town) -> None:
     tokens = {ctx.keys.lookup_token(cpr): cpr for cpr in town.custody}
     with ctx.database.session() as session:
         rows = session.execute(
-            select(tables.Child.token, tables.Custody.guardian_id)
+            select(tables.Child.id, tables.Child.token, tables.Custody.guardian_id)
             .join(tables.Assignment, tables.Assignment.child_id == tables.Child.id)
             .join(tables.Custody, tables.Custody.child_id == tables.Child.id)
             .where(tables.Assignment.until.is_(None), tables.Custody.until.is_(None))
@@ -71,14 +75,27 @@ def introduce(ctx: Context, town: Town) -> None:
     without = next((cpr for cpr in sorted(town.custody) if cpr not in {tokens[row.token] for row in rows}), None)
     if without:
         numbers.append({"cpr": without, "label": "har ingen koordinator"})
-    write(ctx.settings.demo.folder, askers, guardians, numbers)
+    write(ctx.settings.demo.folder, askers, guardians, numbers, young(ctx, {tokens[row.token]: row.id for row in rows}))
+
+
+def young(ctx: Context, children: dict[str, UUID]) -> list[dict[str, str]]:
+    """One young person, the youngest from 15, where there is one. `children`: row ids by number."""
+    ages = {number: parse(number).age(today(ctx.clock)) for number in children}
+    found = sorted((age, number) for number, age in ages.items() if YOUNG <= age < ADULT)[:1]
+    return [{"child_id": str(children[number]), "label": f"{age} år"} for age, number in found]
 
 
 def _children(count: int) -> str:
     return f"{count} {'barn' if count == 1 else 'børn'} i ordningen"
 
 
-def write(folder: Path, askers: list[Asker], guardians: list[dict[str, str]], numbers: list[dict[str, str]]) -> None:
+def write(
+    folder: Path,
+    askers: list[Asker],
+    guardians: list[dict[str, str]],
+    numbers: list[dict[str, str]],
+    young: list[dict[str, str]],
+) -> None:
     """Write `personas.json`: who can sign in, and numbers to try."""
     people = {
         "staff": [
@@ -86,6 +103,7 @@ def write(folder: Path, askers: list[Asker], guardians: list[dict[str, str]], nu
             for a in askers
         ],
         "guardians": guardians,
+        "young": young,
         "examples": numbers,
     }
     private(folder / f"{FILE}.new", json.dumps(people, ensure_ascii=False))

@@ -13,6 +13,7 @@ import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -228,7 +229,7 @@ class TestSetup:
 
     def test_who_can_sign_in_is_written_whole_or_not_at_all(self, tmp_path):
         asker = Asker("u-1", "Sanne Toft", "staff", "SOF", "Handicap")
-        personas.write(tmp_path, [asker], [{"guardian_id": "g", "label": "Anne (1 barn)"}], [])
+        personas.write(tmp_path, [asker], [{"guardian_id": "g", "label": "Anne (1 barn)"}], [], [])
         assert personas.staff(tmp_path) == {"u-1": asker}
         assert not list(tmp_path.glob("*.new"))
         assert stat.S_IMODE((tmp_path / "personas.json").stat().st_mode) == 0o600
@@ -251,3 +252,9 @@ class TestSetup:
 def test_the_state_words_of_the_town_are_those_of_the_contract(town):
     states = {version.state for cases in town.cases.values() for case in cases for version in case.versions}
     assert states <= set(State)
+
+
+def test_the_young_person_of_the_demo_is_the_youngest_from_15_and_there_may_be_none(ctx):
+    ids = {cpr: uuid4() for cpr in ("0311164234", "0210104321", "0211114003", "0212074003")}  # 10, 16, 15, 18
+    assert personas.young(ctx, ids) == [{"child_id": str(ids["0211114003"]), "label": "15 år"}]
+    assert personas.young(ctx, {"0311164234": uuid4()}) == []
