@@ -399,15 +399,15 @@ class Crew:
 
 
 def at(program: Path) -> dict[str, str]:
-    """What a process needs in its environment to run the program, and the plugins, of a checkout in this folder."""
-    return {"PYTHONPATH": os.pathsep.join(map(str, (program, *sorted((program / "plugins").iterdir()))))}
+    """What a process needs in its environment to run the program, and the plugins, of a checkout in this folder. Safe
+    path: else `-m` would find the program of the folder it is started in first."""
+    folders = (program, *sorted((program / "plugins").iterdir()))
+    return {"PYTHONPATH": os.pathsep.join(map(str, folders)), "PYTHONSAFEPATH": "1"}
 
 
 def said_by(program: Path, code: str) -> str:
     """What a line of Python prints when it is run with the program of a checkout in this folder."""
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=at(program), capture_output=True, text=True, check=True, cwd="/"
-    )
+    done = subprocess.run([sys.executable, "-c", code], env=at(program), capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 

@@ -50,7 +50,7 @@ def alone() -> Outcome:
     return lived({})
 
 
-@pytest.mark.parametrize("names", [("serve", "worker 1"), ("worker 2", "sync")])
+@pytest.mark.parametrize("names", [("serve", "worker 1", "match"), ("worker 2", "sync")])
 def test_former_and_new_programs_work_side_by_side(alone: Outcome, former: Path, names: tuple[str, ...]) -> None:
     found = lived(dict.fromkeys(names, former))
     assert compare(alone, found) == []
