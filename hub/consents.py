@@ -22,16 +22,13 @@ from hub.cases import health
 from hub.clock import today
 from hub.context import Context
 from hub.errors import NotAllowed
-from hub.identity import parse
+from hub.identity import ADULT, YOUNG, parse
 from hub.store import tables
 from hub.store.people import open_key
 from hub.vault import seal_json, unseal_json
 
 How = Literal["page", "phone", "paper", "meeting"]
 Capacity = Literal["guardian", "young", "representative"]
-YOUNG = 15
-"""Years: from then the young person speaks for themselves (consent to treatment; Digital Post from the same age)."""
-_ADULT = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +195,7 @@ class _Act:
             raise NotAllowed("this child is not known")
         key = open_key(session, ctx.keys, child.key_id)
         age = parse(unseal_json(key, child.sealed, f"child:{child_id}")["cpr"]).age(today(ctx.clock))
-        if age >= _ADULT:
+        if age >= ADULT:
             raise NotAllowed("the child is 18: nobody else speaks for them now")
         guardian = _guardian(ctx, session, child_id, by) if by.capacity == "guardian" else None
         _has_a_say(by, age)

@@ -18,7 +18,6 @@ from hub.access import log
 from hub.access.askers import PersonKeyPair, asker_key
 from hub.cases import events
 from hub.cases.ending import end
-from hub.cases.match import birthday_passed
 from hub.cases.numbers import numbers_of
 from hub.clock import today
 from hub.context import Context
@@ -58,7 +57,7 @@ def accept(ctx: Context, child_id: UUID, by: Answerer) -> None:
             return
         if offer.state != "offered" or offer.coordinator_id is None:
             raise NotAllowed("there is no open offer to accept; it may have lapsed or been declined")
-        if birthday_passed(standing.number, today(ctx.clock)):
+        if standing.number.is_adult(today(ctx.clock)):
             raise NotAllowed("the child is 18: nobody else answers for them now")
         offer.state, offer.answered_at = "accepted", now
         session.add(tables.Assignment(child_id=child_id, coordinator_id=offer.coordinator_id, since=now))
@@ -101,7 +100,7 @@ def come_of_age(ctx: Context) -> int:
         held = select(tables.Offer.child_id).where(tables.Offer.state.in_(("waiting", "offered", "accepted")))
         numbers = numbers_of(ctx, session, set(session.execute(held).scalars()))
     day = today(ctx.clock)
-    grown = [child for digits, child in numbers.items() if birthday_passed(parse(digits), day)]
+    grown = [child for digits, child in numbers.items() if parse(digits).is_adult(day)]
     for child in grown:
         with ctx.database.begin() as session:
             offer = session.execute(

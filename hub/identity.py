@@ -16,6 +16,9 @@ from hub.errors import BadRecord
 UNKNOWN = "0000000000"
 """The OIO schema's way to say that the number is not known."""
 REPLACEMENT_DAY = 60
+YOUNG, ADULT = 15, 18
+"""From 15 a young person has a say and a page of their own (consent to treatment; Digital Post from the same age); at
+18 the scheme ends, for barnets lov covers children alone."""
 
 
 class CprKind(StrEnum):
@@ -58,10 +61,25 @@ class Cpr:
         """Whether the same number in two systems means the same person."""
         return self.kind in (CprKind.CPR, CprKind.REPLACEMENT)
 
+    def is_adult(self, on: date) -> bool:
+        """Whether they are 18 on a date (Danish time: from midnight)."""
+        return self.age(on) >= ADULT
+
     def age(self, on: date) -> int:
         """Whole years on a date. Somebody born on 29 February has the birthday on 1 March in other years."""
         had_birthday = (on.month, on.day) >= (self.born.month, self.born.day)
         return on.year - self.born.year - (not had_birthday)
+
+
+def turns(born: date, years: int, months: int = 0) -> date:
+    """The date on which somebody is so many years and months old. Where the month has no such day, the first of the
+    next: who is born on 29 February is 18 on 1 March (as `Cpr.age` counts)."""
+    ahead = born.month - 1 + months
+    year, month = born.year + years + ahead // 12, ahead % 12 + 1
+    try:
+        return date(year, month, born.day)
+    except ValueError:
+        return date(year + month // 12, month % 12 + 1, 1)
 
 
 def mask(digits: str) -> str:

@@ -23,12 +23,11 @@ from hub.access.askers import asker_key
 from hub.access.log import Asker, Disclosure
 from hub.access.policy import Decision, Question, Relation, decide
 from hub.cases import events
-from hub.cases.match import birthday_passed
 from hub.clock import today
 from hub.context import Context
 from hub.coordination import tasklist
 from hub.errors import NotAllowed
-from hub.identity import parse
+from hub.identity import YOUNG, parse
 from hub.store import tables
 from hub.store.people import open_key, open_keys
 from hub.vault import unseal_json
@@ -211,7 +210,7 @@ def _form(ctx: Context, session: Session, child: tables.Child, basis: str) -> du
     if state not in CAN_SAY or child.key_id not in keys:
         return duty.NOTHING
     number = parse(unseal_json(keys[child.key_id], child.sealed, f"child:{child.id}")["cpr"])
-    if birthday_passed(number, day):
+    if number.is_adult(day):
         return duty.NOTHING
     ids = events.guardians_of(session, {child.id}, day).get(child.id, [])
     if not ids:
@@ -222,7 +221,7 @@ def _form(ctx: Context, session: Session, child: tables.Child, basis: str) -> du
     ).scalars():
         key = open_key(session, ctx.keys, guardian.key_id)
         names.append((guardian.id, unseal_json(key, guardian.sealed, f"guardian:{guardian.id}")["name"]))
-    form = Form(tuple(names), CAN_SAY[state], _choices(ctx, state), number.age(day) >= consents.YOUNG)
+    form = Form(tuple(names), CAN_SAY[state], _choices(ctx, state), number.age(day) >= YOUNG)
     return duty.Found(form, child.id, (child.key_id, keys[child.key_id]), ["guardians", "offer"], basis)
 
 

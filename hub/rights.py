@@ -17,7 +17,6 @@ from hub.access import log
 from hub.access.askers import PersonKeyPair, asker_key, day_key
 from hub.cases.deadlines import answer_by
 from hub.cases.holders import NO_GUARDIAN
-from hub.cases.match import birthday_passed
 from hub.clock import today
 from hub.context import Context
 from hub.coordination import tasklist
@@ -100,7 +99,7 @@ def _own_child(
         raise NotAllowed("whoever asks has no custody of this child today")
     key = open_key(session, ctx.keys, child.key_id)
     fields = unseal_json(key, child.sealed, f"child:{child.id}")
-    if "cpr" not in fields or birthday_passed(parse(fields["cpr"]), today(ctx.clock)):
+    if "cpr" not in fields or parse(fields["cpr"]).is_adult(today(ctx.clock)):
         raise NotAllowed("the child is 18: nobody else asks for them now")
     return child, key, fields
 

@@ -28,7 +28,7 @@ from hub.access.lookup import LogUnavailable
 from hub.access.policy import Question, Relation, decide
 from hub.clock import Clock, today
 from hub.errors import NotAllowed
-from hub.identity import parse
+from hub.identity import ADULT, YOUNG, parse
 from hub.store import tables
 from hub.store.database import Database
 from hub.store.people import open_key, open_keys
@@ -37,7 +37,6 @@ from hub.vault import Keys, unseal_json
 
 KIND = "own"
 _TRIES = 3
-_YOUNG, _ADULT = 15, 18
 
 T = TypeVar("T")
 Shown = Mapping[UUID, Sequence[str]]
@@ -119,8 +118,8 @@ def _read(database: Database, keys: Keys, clock: Clock, who: _Self, reader: Read
             raise NotAllowed("whoever reads is not known")
         before, cases = _visible(session, who, day)
         children = _children(session, keys, [row[0] for row in before], day)
-        if who.role == "young" and any(_age(child.fields, day) < _YOUNG for child in children.values()):
-            raise NotAllowed(f"a young person has a page of their own from {_YOUNG}")
+        if who.role == "young" and any(_age(child.fields, day) < YOUNG for child in children.values()):
+            raise NotAllowed(f"a young person has a page of their own from {YOUNG}")
         value, shown = reader(session, children)
         if not shown.keys() <= children.keys():
             raise NotAllowed("a page may only show children the guardian has custody of today, or the young person")
@@ -174,7 +173,7 @@ def _children(session: Session, keys: Keys, ids: Sequence[UUID], day: date) -> d
     for row in rows:
         if row.key_id in opened:
             fields = unseal_json(opened[row.key_id], row.sealed, f"child:{row.id}")
-            if _age(fields, day) < _ADULT:
+            if _age(fields, day) < ADULT:
                 found[row.id] = OwnChild(row.id, row.key_id, opened[row.key_id], fields)
     return found
 

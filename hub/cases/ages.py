@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 import tomllib
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -38,17 +37,6 @@ GROUPS = tuple(
     for group in tomllib.loads(Path(__file__).with_name("ages.toml").read_text(encoding="utf-8"))["groups"]
 )
 ROWS = tuple(row for group in GROUPS for row in group.rows)
-
-
-def turns(born: date, years: int, months: int = 0) -> date:
-    """The date on which somebody is so many years and months old. Where the month has no such day, the first of the
-    next: who is born on 29 February is 18 on 1 March (as `hub.identity.Cpr.age` counts)."""
-    ahead = born.month - 1 + months
-    year, month = born.year + years + ahead // 12, ahead % 12 + 1
-    try:
-        return date(year, month, born.day)
-    except ValueError:
-        return date(year + month // 12, month % 12 + 1, 1)
 
 
 _BEGINNING = """\

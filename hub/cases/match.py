@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
@@ -19,7 +19,6 @@ from sqlalchemy.orm import Session
 from hub import faults
 from hub.access import log
 from hub.cases import guard, health, quarantine, readers, rounds, sources, target
-from hub.cases.ages import turns
 from hub.cases.numbers import Changes, moved, tokens_now
 from hub.cases.sources import Read
 from hub.clock import today
@@ -32,8 +31,6 @@ from hub.store.many import among
 from hub.store.people import make_key
 from hub.vault import seal_json
 
-ADULT = 18
-"""Barnets lov covers the child; from 18 the law for adults does."""
 KEEP_UNSEEN = timedelta(days=30)
 """So long a token outside the target group is kept for the next comparison."""
 
@@ -132,7 +129,7 @@ def _sort(ctx: Context, source: str, page: Page, result: Read) -> _Page:
                 found.unreadable.append(number)
             else:
                 result.read += 1
-                if number.age(day) >= ADULT:
+                if number.is_adult(day):
                     found.end(reference)
                 else:
                     found.put(reference, ctx.keys.lookup_token(number.digits), number, record.state)
@@ -266,13 +263,3 @@ def why(session: Session, token: bytes) -> dict[str, tuple[str, datetime]]:
     """Why a child is in the target group: administration → state and when it was last seen."""
     rows = session.execute(select(tables.Presence).where(tables.Presence.token == token)).scalars()
     return {row.administration: (row.state, row.last_seen) for row in rows}
-
-
-def comes_of_age(number: Cpr) -> date:
-    """The date from which somebody is an adult; who is born on 29 February is on 1 March."""
-    return turns(number.born, ADULT)
-
-
-def birthday_passed(number: Cpr, on: date) -> bool:
-    """Whether somebody is an adult on a date (Danish time: at midnight)."""
-    return number.age(on) >= ADULT

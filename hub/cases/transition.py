@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from hub.cases.ages import turns
-from hub.cases.match import ADULT
 from hub.cases.numbers import numbers_of
 from hub.clock import today
 from hub.context import Context
-from hub.identity import parse
+from hub.identity import ADULT, parse, turns
 from hub.store import tables, tasks
 
 BEGINS, PLAN = "transition_begins", "transition_plan"

@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 from hub import faults
 from hub.cases import events
 from hub.cases.deadlines import add_working_days
-from hub.cases.match import birthday_passed
 from hub.cases.numbers import numbers_of
 from hub.clock import DENMARK, today
 from hub.context import Context
@@ -90,7 +89,7 @@ def _waiting(ctx: Context, session: Session) -> list[WaitingChild]:
     children = []
     for digits, child in numbers_of(ctx, session, set(found)).items():
         number = parse(digits)
-        if not birthday_passed(number, day):
+        if not number.is_adult(day):
             children.append(WaitingChild(child, found[child], number.born, digits, frozenset(guardians.get(child, []))))
     return children
 

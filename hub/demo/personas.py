@@ -13,8 +13,7 @@ from hub.clock import today
 from hub.context import Context
 from hub.demo.model import Town
 from hub.demo.setup import private
-from hub.identity import parse
-from hub.signin.family import ADULT, YOUNG
+from hub.identity import ADULT, YOUNG, parse
 from hub.store import tables
 
 FILE = "personas.json"

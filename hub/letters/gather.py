@@ -12,12 +12,11 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from hub.cases import events, sources
-from hub.cases.match import comes_of_age
 from hub.clock import DENMARK
 from hub.context import Context
 from hub.contract import State
 from hub.coordination.staff import CoordinatorCard, cards
-from hub.identity import parse
+from hub.identity import ADULT, parse, turns
 from hub.letters.content import (
     ContentCase,
     ContentChild,
@@ -186,7 +185,7 @@ def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[st
     if guardian.key_id not in known.keys:
         dropped.setdefault(FORGOTTEN, []).extend(event.id for event in known.events.get(bundle.id, []))
         return None
-    of_age = {child: comes_of_age(parse(known.opened[child]["cpr"])) for child in mine if child in known.opened}
+    of_age = {child: turns(parse(known.opened[child]["cpr"]).born, ADULT) for child in mine if child in known.opened}
     children = {child for child, day in of_age.items() if known.day < day}
     told = _told(known, bundle, mine, children, dropped)
     digests = {event.id: _said(ctx, known, event, guardian) for event in told}

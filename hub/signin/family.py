@@ -13,12 +13,9 @@ from sqlalchemy.orm import Session
 
 from hub.clock import Clock, today
 from hub.errors import BadRecord, NotAllowed
-from hub.identity import Cpr, parse
+from hub.identity import ADULT, YOUNG, Cpr, parse, turns
 from hub.store import tables
 from hub.vault import Keys
-
-YOUNG, ADULT = 15, 18
-"""From 15 a young person has a say and a page of their own; at 18 the scheme ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ def find(session: Session, keys: Keys, clock: Clock, cpr: Cpr) -> Known:
     token = keys.lookup_token(cpr.digits)
     guardian = session.execute(select(tables.Guardian.id).where(tables.Guardian.token == token)).scalar_one_or_none()
     young = _child(session, token) if YOUNG <= cpr.age(today(clock)) < ADULT else None
-    return Known(guardian, young, _birthday(cpr.born, ADULT))
+    return Known(guardian, young, turns(cpr.born, ADULT))
 
 
 def _child(session: Session, token: bytes) -> UUID | None:
@@ -59,11 +56,3 @@ def _child(session: Session, token: bytes) -> UUID | None:
     return session.execute(
         select(tables.FormerNumber.child_id).where(tables.FormerNumber.token == token)
     ).scalar_one_or_none()
-
-
-def _birthday(born: date, age: int) -> date:
-    """Somebody born on 29 February has the birthday on 1 March in other years."""
-    try:
-        return born.replace(year=born.year + age)
-    except ValueError:
-        return date(born.year + age, 3, 1)

@@ -20,7 +20,7 @@ from hub.access.own import OwnChild
 from hub.clock import today
 from hub.context import Context
 from hub.errors import NotAllowed
-from hub.identity import parse
+from hub.identity import YOUNG, parse
 from hub.store import tables
 from hub.vault import CannotOpen
 from hub.web import signin
@@ -110,7 +110,7 @@ def read_choices(
             tuple(each for each in offices if (child.id, each.code) not in closed),
             tuple(each for each in asked if (child.id, each.code) in given),
             tuple(each for each in asked if (child.id, each.code) not in given),
-            guardian_id is None or age < consents.YOUNG,
+            guardian_id is None or age < YOUNG,
         )
     return found
 

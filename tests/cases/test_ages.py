@@ -24,7 +24,7 @@ from hub.access.log import Asker
 from hub.cases import ages, custody, transition
 from hub.cases.sync import sync
 from hub.errors import NotAllowed
-from hub.identity import parse
+from hub.identity import parse, turns
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
 from hub.letters.templates import Templates
@@ -544,7 +544,7 @@ def test_the_page_is_what_the_table_says() -> None:
 
 @given(st.dates(date(1940, 1, 1), date(2030, 12, 31)), st.integers(0, 30), st.integers(0, 11))
 def test_somebody_is_so_old_on_that_day_and_not_the_day_before(born: date, years: int, months: int) -> None:
-    when = ages.turns(born, years, months)
+    when = turns(born, years, months)
     whole = (when.year - born.year) * 12 + when.month - born.month - (when.day < born.day)
     assert whole == years * 12 + months
     before = when - timedelta(days=1)
