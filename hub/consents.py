@@ -12,12 +12,12 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, event, exists, select, update
+from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.orm import Session
 
 from hub import journal
 from hub.access import log
-from hub.access.askers import PersonKeyPair, asker_key
+from hub.access.askers import PersonKeyPair, asker_key, by_system, staff_row
 from hub.cases import health
 from hub.clock import today
 from hub.context import Context
@@ -86,7 +86,7 @@ def close(
         raise NotAllowed(f"there is no administration {administration}")
     with ctx.database.begin() as session:
         act = _Act.begin(ctx, session, child_id, by)
-        mine = (*_of(tables.Block, child_id, administration, by), tables.Block.lifted_at.is_(None))
+        mine = (*_of(tables.Block, child_id, administration, by), tables.Block.holds())
         if session.execute(select(exists().where(*mine, tables.Block.kind == kind))).scalar_one():
             return
         session.add(tables.Block(**act.fields("block"), administration=administration, kind=kind))
@@ -99,7 +99,7 @@ def open_again(ctx: Context, child_id: UUID, administration: str, by: Speaker) -
     Raises NotAllowed when the speaker has no say."""
     with ctx.database.begin() as session:
         act = _Act.begin(ctx, session, child_id, by)
-        mine = (*_of(tables.Block, child_id, administration, by), tables.Block.lifted_at.is_(None))
+        mine = (*_of(tables.Block, child_id, administration, by), tables.Block.holds())
         lifted = session.execute(
             update(tables.Block)
             .where(*mine, tables.Block.since <= act.now)
@@ -121,9 +121,9 @@ def run_out(ctx: Context) -> int:
             if health.run_out(ctx, session, child_id, administration):
                 key_id = session.get_one(tables.Child, child_id).key_id
                 child_key = (key_id, open_key(session, ctx.keys, key_id))
-                system = asker_key(session, ctx.keys, log.SYSTEM)
                 said = {"answer": "run out", "administration": administration}
-                log.append(session, [_entry(ctx, child_id, child_key, log.SYSTEM, system, "consent", said)])
+                now = ctx.clock.now()
+                log.append(session, [by_system(session, ctx.keys, now, "consent", child_id, child_key, said)])
     return len(found)
 
 
@@ -200,13 +200,12 @@ class _Act:
         guardian = _guardian(ctx, session, child_id, by) if by.capacity == "guardian" else None
         _has_a_say(by, age)
         own = (child.key_id, key)
-        asker, asker_pair = log.Asker(str(child_id), "", "young"), own
-        staff = None
+        asker, asker_pair, staff = log.of_family(child_id, "young"), own, None
         if by.registered_by is not None:
             asker, asker_pair = by.registered_by, asker_key(session, ctx.keys, by.registered_by)
-            staff = session.execute(select(tables.Staff.id).where(tables.Staff.key_id == asker_pair[0])).scalar_one()
+            staff = staff_row(session, asker_pair)
         elif guardian is not None:
-            asker = log.Asker(str(guardian.id), "", "guardian")
+            asker = log.of_family(guardian.id)
             asker_pair = (guardian.key_id, open_key(session, ctx.keys, guardian.key_id))
         token = guardian.token if guardian is not None else None
         act = by.again or uuid4()
@@ -219,8 +218,16 @@ class _Act:
         """In the log, taken last; and in the journal once it is committed."""
         ctx, by = self.ctx, self.by
         said = {"answer": says, "administration": administration, "how": by.how, "capacity": by.capacity}
-        own = (self.child.key_id, self.child_key)
-        log.append(self.session, [_entry(ctx, self.child.id, own, self.asker, self.asker_key, kind, said)])
+        entry = log.seal_entry(
+            at=self.now,
+            kind=kind,
+            child_id=self.child.id,
+            asker=self.asker,
+            asker_key=self.asker_key,
+            subject=said,
+            subject_key=(self.child.key_id, self.child_key),
+        )
+        log.append(self.session, [entry])
         if by.again is not None:
             return
         kept = {
@@ -237,16 +244,12 @@ class _Act:
             "evidence": by.evidence,
             "registered_by": asdict(by.registered_by) if by.registered_by is not None else None,
         } | (more or {})
-        event.listen(self.session, "after_commit", lambda _session: journal.write(ctx, kept), once=True)
+        journal.after_commit(ctx, self.session, kept)
 
 
 def _guardian(ctx: Context, session: Session, child_id: UUID, by: Speaker) -> tables.Guardian:
     """Raises NotAllowed without custody today."""
-    custody = exists().where(
-        tables.Custody.child_id == child_id,
-        tables.Custody.guardian_id == tables.Guardian.id,
-        tables.Custody.holds(today(ctx.clock)),
-    )
+    custody = tables.Custody.is_held(child_id, tables.Guardian.id, today(ctx.clock))
     found = session.execute(
         select(tables.Guardian).where(tables.Guardian.id == by.guardian_id, custody)
     ).scalar_one_or_none()
@@ -301,23 +304,3 @@ def _said(
         "sealed": seal_json(child_key, sealed, f"{table}:{row}"),
         "since": now,
     }
-
-
-def _entry(
-    ctx: Context,
-    child_id: UUID,
-    child_key: PersonKeyPair,
-    asker: log.Asker,
-    key: PersonKeyPair,
-    kind: str,
-    said: dict[str, str],
-) -> log.SealedEntry:
-    return log.seal_entry(
-        at=ctx.clock.now(),
-        kind=kind,
-        child_id=child_id,
-        asker=asker,
-        asker_key=key,
-        subject=said,
-        subject_key=child_key,
-    )

@@ -7,15 +7,14 @@ obeyed by whatever comes after.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import event, exists, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from hub import consents, journal
 from hub.access import log
-from hub.access.askers import PersonKeyPair, asker_key
+from hub.access.askers import PersonKeyPair, asker_key, by_system, staff_row
 from hub.cases import events
 from hub.cases.ending import end
 from hub.cases.numbers import numbers_of
@@ -27,15 +26,13 @@ from hub.store import tables
 from hub.store.people import open_key
 from hub.vault import CannotOpen, seal_json, unseal_json
 
-How = Literal["page", "phone", "paper", "meeting"]
-
 
 @dataclass(frozen=True, slots=True)
 class Answerer:
     """Whose answer it is, how it came, which text they answered, and the member of staff who wrote it down."""
 
     guardian_id: UUID
-    how: How
+    how: consents.How
     text_version: str
     registered_by: log.Asker | None = None
     language: str = "da"
@@ -109,8 +106,8 @@ def come_of_age(ctx: Context) -> int:
             end(session, ctx.clock.now(), offer, "grown", "the child turned 18")
             row = session.get_one(tables.Child, child)
             key = (row.key_id, open_key(session, ctx.keys, row.key_id))
-            system = asker_key(session, ctx.keys, log.SYSTEM)
-            log.append(session, [_entry(ctx, child, key, log.SYSTEM, system, "assignment", {"ended": "grown"})])
+            now, what = ctx.clock.now(), {"ended": "grown"}
+            log.append(session, [by_system(session, ctx.keys, now, "assignment", child, key, what)])
     return len(grown)
 
 
@@ -128,13 +125,8 @@ class _Standing:
 
 def _standing(ctx: Context, session: Session, child_id: UUID, by: Answerer) -> _Standing:
     """Raises NotAllowed when the child has no offer, or the answerer no custody today."""
-    day = today(ctx.clock)
     child_key, guardian_key = aliased(tables.PersonKey), aliased(tables.PersonKey)
-    custody = exists().where(
-        tables.Custody.child_id == child_id,
-        tables.Custody.guardian_id == by.guardian_id,
-        tables.Custody.holds(day),
-    )
+    custody = tables.Custody.is_held(child_id, by.guardian_id, today(ctx.clock))
     row = session.execute(
         select(tables.Offer, tables.Child, child_key, guardian_key, tables.Guardian.token)
         .join(tables.Child, tables.Child.id == tables.Offer.child_id)
@@ -159,10 +151,10 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
     """The answer as a row, and as an entry in the log: taken last, so that the log orders it against every lookup. In
     the journal once it is committed."""
     child_id, answer_id = standing.offer.child_id, by.again or uuid4()
-    asker, key, staff = log.Asker(str(by.guardian_id), "", "guardian"), standing.guardian_key, None
+    asker, key, staff = log.of_family(by.guardian_id), standing.guardian_key, None
     if by.registered_by is not None:
         asker, key = by.registered_by, asker_key(session, ctx.keys, by.registered_by)
-        staff = session.execute(select(tables.Staff.id).where(tables.Staff.key_id == key[0])).scalar_one()
+        staff = staff_row(session, key)
     session.add(
         tables.Acceptance(
             id=answer_id,
@@ -185,8 +177,16 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
             "guardian", by.how, by.text_version, by.language, by.guardian_id, None, by.evidence, by.registered_by
         )
         session.add_all(consents.with_yes(ctx, child_id, standing.child_key[1], speaker, staff))
-    what = {"answer": answer, "how": by.how}
-    log.append(session, [_entry(ctx, child_id, standing.child_key, asker, key, "acceptance", what)])
+    entry = log.seal_entry(
+        at=ctx.clock.now(),
+        kind="acceptance",
+        child_id=child_id,
+        asker=asker,
+        asker_key=key,
+        subject={"answer": answer, "how": by.how},
+        subject_key=standing.child_key,
+    )
+    log.append(session, [entry])
     if by.again is None:
         kept = {
             "answer": str(answer_id),
@@ -199,24 +199,4 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
             "evidence": by.evidence,
             "registered_by": asdict(by.registered_by) if by.registered_by is not None else None,
         }
-        event.listen(session, "after_commit", lambda _session: journal.write(ctx, kept), once=True)
-
-
-def _entry(
-    ctx: Context,
-    child_id: UUID,
-    child_key: PersonKeyPair,
-    asker: log.Asker,
-    key: PersonKeyPair,
-    kind: str,
-    what: dict[str, str],
-) -> log.SealedEntry:
-    return log.seal_entry(
-        at=ctx.clock.now(),
-        kind=kind,
-        child_id=child_id,
-        asker=asker,
-        asker_key=key,
-        subject=what,
-        subject_key=child_key,
-    )
+        journal.after_commit(ctx, session, kept)

@@ -25,6 +25,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
 from hub.context import Context
 from hub.errors import GaveUp, TryAgain
 from hub.vault import CannotOpen, KeyRing, seal_json, unseal_json
@@ -62,6 +65,11 @@ def write(ctx: Context, *entries: Mapping[str, Any], durable: bool = True) -> No
         raise TryAgain(
             f"the journal {folder} cannot be written: {error.strerror}. Is its disk mounted and not full?"
         ) from error
+
+
+def after_commit(ctx: Context, session: Session, entry: Mapping[str, Any]) -> None:
+    """Add an entry once the session's transaction is committed."""
+    event.listen(session, "after_commit", lambda _session: write(ctx, entry), once=True)
 
 
 def _line(ring: KeyRing, fields: Mapping[str, Any]) -> str:

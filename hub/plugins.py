@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from hub import hookspecs
 from hub.contract import Adapter, Channel, Look
 from hub.errors import PluginError, SettingsError
+from hub.reading.settings import Kind, SourceSettings
 from hub.settings import Settings, explain
 
 Narrower = Callable[[Look], bool]
@@ -39,6 +40,12 @@ class Plugins:
     """Each adapter's own validated section, by adapter name: where the hub finds names and limits of kinds."""
     narrowers: Mapping[str, Narrower] = field(default_factory=dict)
     """What takes looks away, by plugin name."""
+
+    def kind(self, source: str, code: str) -> Kind | None:
+        """A kind of case as its source's list has it; None for one that is not on the list (any more): it is not
+        told."""
+        section = self.sections.get(source)
+        return section.kinds.get(code) if isinstance(section, SourceSettings) else None
 
 
 def installed() -> list[EntryPoint]:

@@ -29,7 +29,7 @@ from hub.coordination import tasklist
 from hub.errors import NotAllowed
 from hub.identity import YOUNG, parse
 from hub.store import tables
-from hub.store.people import open_key, open_keys
+from hub.store.people import find_key, open_key
 from hub.vault import unseal_json
 
 PURPOSE = "registration"
@@ -168,7 +168,7 @@ def _child(ctx: Context, session: Session, asker: Asker, origin: Origin) -> tupl
     relations = _relations(ctx, session, asker, child) if child is not None else frozenset()
     shut = duty.closed(ctx.settings.administrations, asker, child_id, coordinates="offered" in relations)
     blocked = child is not None and session.execute(select(shut)).scalar_one()
-    decision = decide(Question(frozenset(asker.role.split()), PURPOSE, relations, blocked=blocked))
+    decision = decide(Question(asker.roles, PURPOSE, relations, blocked=blocked))
     return child if decision.see else None, decision
 
 
@@ -206,10 +206,10 @@ def _of_task(ctx: Context, session: Session, asker: Asker, task_id: UUID) -> UUI
 
 def _form(ctx: Context, session: Session, child: tables.Child, basis: str) -> duty.Found[Form] | str:
     state = session.execute(select(tables.Offer.state).where(tables.Offer.child_id == child.id)).scalar_one_or_none()
-    day, keys = today(ctx.clock), open_keys(session, ctx.keys, [child.key_id])
-    if state not in CAN_SAY or child.key_id not in keys:
+    day, key = today(ctx.clock), find_key(session, ctx.keys, child.key_id)
+    if state not in CAN_SAY or key is None:
         return duty.NOTHING
-    number = parse(unseal_json(keys[child.key_id], child.sealed, f"child:{child.id}")["cpr"])
+    number = parse(unseal_json(key, child.sealed, f"child:{child.id}")["cpr"])
     if number.is_adult(day):
         return duty.NOTHING
     ids = events.guardians_of(session, {child.id}, day).get(child.id, [])
@@ -219,10 +219,10 @@ def _form(ctx: Context, session: Session, child: tables.Child, basis: str) -> du
     for guardian in session.execute(
         select(tables.Guardian).where(tables.Guardian.id.in_(ids)).order_by(tables.Guardian.id)
     ).scalars():
-        key = open_key(session, ctx.keys, guardian.key_id)
-        names.append((guardian.id, unseal_json(key, guardian.sealed, f"guardian:{guardian.id}")["name"]))
+        own = open_key(session, ctx.keys, guardian.key_id)
+        names.append((guardian.id, unseal_json(own, guardian.sealed, f"guardian:{guardian.id}")["name"]))
     form = Form(tuple(names), CAN_SAY[state], _choices(ctx, state), number.age(day) >= YOUNG)
-    return duty.Found(form, child.id, (child.key_id, keys[child.key_id]), ["guardians", "offer"], basis)
+    return duty.Found(form, child.id, (child.key_id, key), ["guardians", "offer"], basis)
 
 
 def _text(session: Session, child_id: UUID, guardian_id: UUID) -> str:

@@ -208,13 +208,13 @@ def _review(task: tables.Task, entry: tables.LogEntry, who: dict[str, Any], what
 
 def _may(leader: Asker) -> Decision:
     """By the policy. Whom a leader leads is what the list is chosen by."""
-    return decide(Question(frozenset(leader.role.split()), marked.KIND, frozenset({"leads"})))
+    return decide(Question(leader.roles, marked.KIND, frozenset({"leads"})))
 
 
 def _open(ctx: Context, leader: Asker, *, done: bool = False) -> Any:
     """The tasks of the leader's own unit, and of those in the administration whose unit is not known, with the entries
     they are about; of an auditor all, and those that a leader has found wrong. `done`: those that are settled too."""
-    auditor = "auditor" in leader.role.split()
+    auditor = "auditor" in leader.roles
     mine: list[ColumnElement[bool]] = [tables.Task.kind.in_((marked.KIND, WRONG) if auditor else (marked.KIND,))]
     if not auditor:
         unit = marked.team(ctx.keys, leader.administration, leader.unit)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hub.access import log
@@ -23,7 +23,7 @@ from hub.coordination import tasklist
 from hub.errors import NotAllowed
 from hub.identity import Cpr, parse
 from hub.store import tables, tasks
-from hub.store.people import open_key, open_keys
+from hub.store.people import find_key, open_key
 from hub.vault import seal_json, unseal_json
 
 Kind = Literal["rights_wrong", "rights_objection", "rights_belong"]
@@ -67,12 +67,14 @@ def belong(ctx: Context, guardian_id: UUID, number: Cpr, text: str) -> None:
     with ctx.database.begin() as session:
         token = ctx.keys.lookup_token(number.digits)
         child = session.execute(
-            select(tables.Child).where(tables.Child.token == token, _custody(ctx, guardian_id, tables.Child.id))
+            select(tables.Child).where(
+                tables.Child.token == token, tables.Custody.is_held(tables.Child.id, guardian_id, today(ctx.clock))
+            )
         ).scalar_one_or_none()
-        keys = open_keys(session, ctx.keys, [child.key_id] if child is not None else [])
+        key = find_key(session, ctx.keys, child.key_id) if child is not None else None
         said = {"number": number.digits, "text": text.strip()}
-        if child is not None and child.key_id in keys:
-            pair, child_id = (child.key_id, keys[child.key_id]), child.id
+        if child is not None and key is not None:
+            pair, child_id = (child.key_id, key), child.id
             owner = _default_owner(ctx, session, child.id)
         else:
             guardian = session.get_one(tables.Guardian, guardian_id)
@@ -81,19 +83,13 @@ def belong(ctx: Context, guardian_id: UUID, number: Cpr, text: str) -> None:
         _put(ctx, session, guardian_id, BELONG, pair, child_id, said, owner)
 
 
-def _custody(ctx: Context, guardian_id: UUID, child_id: Any) -> Any:
-    return exists().where(
-        tables.Custody.child_id == child_id,
-        tables.Custody.guardian_id == guardian_id,
-        tables.Custody.holds(today(ctx.clock)),
-    )
-
-
 def _own_child(
     ctx: Context, session: Session, guardian_id: UUID, child_id: UUID
 ) -> tuple[tables.Child, bytes, dict[str, Any]]:
     child = session.execute(
-        select(tables.Child).where(tables.Child.id == child_id, _custody(ctx, guardian_id, tables.Child.id))
+        select(tables.Child).where(
+            tables.Child.id == child_id, tables.Custody.is_held(tables.Child.id, guardian_id, today(ctx.clock))
+        )
     ).scalar_one_or_none()
     if child is None:
         raise NotAllowed("whoever asks has no custody of this child today")
@@ -150,7 +146,7 @@ def _put(
             id=request_id, task_id=task_id, guardian_id=guardian_id, child_id=child_id, key_id=key[0], sealed=sealed
         )
     )
-    asker = log.Asker(str(guardian_id), "", "guardian")
+    asker = log.of_family(guardian_id)
     own = (guardian.key_id, open_key(session, ctx.keys, guardian.key_id))
     _log(ctx, session, asker, own, child_id, key if child_id else None, {"asked": kind, "request": str(request_id)})
 
@@ -187,9 +183,8 @@ def finish(ctx: Context, task_id: UUID, by: log.Asker) -> None:
             raise NotAllowed("this task is not done by saying so")
         task.done_at = ctx.clock.now()
         child = session.get(tables.Child, task.child_id) if task.child_id is not None else None
-        keys = open_keys(session, ctx.keys, [child.key_id] if child is not None else [])
-        pair = (child.key_id, keys[child.key_id]) if child is not None and child.key_id in keys else None
-        about = child.id if child is not None and pair else None
+        key = find_key(session, ctx.keys, child.key_id) if child is not None else None
+        about, pair = (child.id, (child.key_id, key)) if child is not None and key is not None else (None, None)
         what = {"done": task.kind, "task": str(task.id)}
         _log(ctx, session, by, asker_key(session, ctx.keys, by), about, pair, what)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from threading import Lock
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from hub.access.log import Asker
+from hub.access.log import SYSTEM, Asker, SealedEntry, seal_entry
 from hub.clock import DENMARK, Clock
 from hub.store.database import Database
 from hub.store.people import make_key, open_key
@@ -52,6 +53,26 @@ def asker_key(session: Session, keys: Keys, asker: Asker) -> PersonKeyPair:
             select(Staff.key_id).where(Staff.source == LOGIN, Staff.reference == reference)
         ).scalar_one()
     return found, open_key(session, keys, found)
+
+
+def staff_row(session: Session, key: PersonKeyPair) -> UUID:
+    """The row in `staff` of whoever's key `asker_key` gave."""
+    return session.execute(select(Staff.id).where(Staff.key_id == key[0])).scalar_one()
+
+
+def by_system(
+    session: Session, keys: Keys, now: datetime, kind: str, child_id: UUID, child_key: PersonKeyPair, what: Any
+) -> SealedEntry:
+    """The entry of what a rule, and no person, did about a child: to be added last."""
+    return seal_entry(
+        at=now,
+        kind=kind,
+        child_id=child_id,
+        asker=SYSTEM,
+        asker_key=asker_key(session, keys, SYSTEM),
+        subject=what,
+        subject_key=child_key,
+    )
 
 
 def day_key(session: Session, keys: Keys, day: date) -> PersonKeyPair:

@@ -123,7 +123,7 @@ class Decider:
         return Decided(entry, coordinator, decision.review)
 
     def _question(self, request: Request, child: Any, unit: str | None, narrowed: bool) -> Question:
-        asker, roles = request.asker, frozenset(request.asker.role.split())
+        asker, roles = request.asker, request.asker.roles
         if child is None:
             return Question(roles, request.purpose, reason=request.reason, narrowed=narrowed)
         relations = self._relations(asker, child, unit)

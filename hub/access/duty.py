@@ -5,8 +5,9 @@ Whether it is theirs says the policy; here the look is written down before it is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -45,7 +46,7 @@ class Found(Generic[T]):
 def closed(administrations: Container[str], asker: Asker, child: Any, *, coordinates: bool) -> ColumnElement[bool]:
     """Whether a family has closed for the asker, as for a lookup: for their administration; for one that is none of
     `administrations` as soon as for any, save for whoever coordinates. `child`: a row id, or a column of them."""
-    blocked = exists().where(tables.Block.child_id == child, tables.Block.lifted_at.is_(None))
+    blocked = exists().where(tables.Block.child_id == child, tables.Block.holds())
     if coordinates or asker.administration in administrations:
         return blocked.where(tables.Block.administration == asker.administration)
     return blocked
@@ -58,25 +59,29 @@ def look(
     asker: Asker,
     purpose: str,
     opener: Callable[[Session], Found[T] | str],
+    *,
+    kind: str = KIND,
+    said: Mapping[str, Any] = MappingProxyType({}),
 ) -> Disclosure[T | None]:
     """What `opener` reads, released only after its entry is durable; None where it gives the basis of a no, which is an
-    entry too. Raises LogUnavailable when the log cannot be written."""
+    entry too. `said` is what more stands in the entry. Raises LogUnavailable when the log cannot be written."""
     try:
         with database.begin() as session:
-            said = opener(session)
-            found = None if isinstance(said, str) else said
+            read = opener(session)
+            found = None if isinstance(read, str) else read
             entry = log.seal_entry(
                 at=clock.now(),
-                kind=KIND,
+                kind=kind,
                 child_id=found.child_id if found is not None else None,
                 asker=asker,
                 asker_key=asker_key(session, keys, asker),
                 subject={
                     "purpose": purpose,
                     "see": found is not None,
-                    "basis": said if isinstance(said, str) else said.basis,
+                    "basis": read if isinstance(read, str) else read.basis,
                     "shown": list(found.shown) if found is not None else [],
-                },
+                }
+                | dict(said),
                 subject_key=(found.key if found is not None else None) or day_key(session, keys, today(clock)),
             )
             log.append(session, [entry])

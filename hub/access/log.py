@@ -12,7 +12,7 @@ import json
 import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 from sqlalchemy import insert, update
@@ -34,6 +34,16 @@ class Asker:
     role: str
     administration: str | None = None
     unit: str | None = None
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """`role` may name several, with spaces between."""
+        return frozenset(self.role.split())
+
+
+def of_family(row_id: UUID, role: Literal["guardian", "young"] = "guardian") -> Asker:
+    """A guardian, or a young person, who acts for themselves: by row id, without a name."""
+    return Asker(str(row_id), "", role)
 
 
 SYSTEM = Asker("system", "Tovholder", "system")

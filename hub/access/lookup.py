@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -27,8 +27,8 @@ from hub.access import marked
 from hub.access.asked import Answer, Coordinator, Request, Source
 from hub.access.askers import KeyCache, PersonKeyPair
 from hub.access.deciding import INPUTS, Decider
-from hub.access.log import VERSION, Disclosure, SealedEntry
-from hub.access.narrow import Narrow
+from hub.access.log import VERSION, Asker, Disclosure, SealedEntry
+from hub.access.narrow import Narrow, look_of
 from hub.context import Context
 from hub.errors import TryAgain
 
@@ -113,27 +113,27 @@ class LookupQueue:
     async def ask_all(self, requests: Sequence[Request]) -> list[Disclosure[Answer]]:
         """The answers in the order asked, an entry each; all of them or none. Raises TooBusy or LogUnavailable."""
         self._check_open(len(requests))
-        pairs = {request.asker: self._cache.known(request.asker) for request in requests}
-        for asker in [asker for asker, pair in pairs.items() if pair is None]:
-            try:
-                pairs[asker] = await asyncio.to_thread(self._cache.fetch, asker)
-            except Exception as error:
-                raise LogUnavailable from error
-        narrowed: dict[Request, tuple[str, ...]] = {}
-        for request in requests:
-            look = replace(request, token=b"", case=None)
-            if look not in narrowed:
-                narrowed[look] = await self._narrow.asked(look)
+        looks = [look_of(request) for request in requests]
+        pairs = {asker: await self._pair(asker) for asker in {request.asker for request in requests}}
+        narrowed = {look: await self._narrow.asked(look) for look in set(looks)}
         self._check_open(len(requests))
         loop = asyncio.get_running_loop()
         waiting = [
-            _Waiting(request, *pair, loop.create_future(), narrowed[replace(request, token=b"", case=None)])
-            for request in requests
-            if (pair := pairs[request.asker]) is not None
+            _Waiting(request, *pairs[request.asker], loop.create_future(), narrowed[look])
+            for request, look in zip(requests, looks, strict=True)
         ]
         self._waiting += waiting
         self._more.set()
         return await asyncio.gather(*(each.future for each in waiting))
+
+    async def _pair(self, asker: Asker) -> tuple[PersonKeyPair, PersonKeyPair]:
+        known = self._cache.known(asker)
+        if known is not None:
+            return known
+        try:
+            return await asyncio.to_thread(self._cache.fetch, asker)
+        except Exception as error:
+            raise LogUnavailable from error
 
     def _check_open(self, more: int) -> None:
         if self._stopped:

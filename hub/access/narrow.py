@@ -19,6 +19,13 @@ PATIENCE = 2.0
 _THREADS = 8
 
 
+def look_of(request: Request) -> Look:
+    """What plugins are told: who asks and for what, and nothing of the child; so the time they take says nothing of it
+    either."""
+    asker = request.asker
+    return Look(asker.id, asker.role, asker.administration, asker.unit, request.purpose, request.reason)
+
+
 class Narrow:
     """Asks the plugins, in threads of its own: one that hangs keeps nobody else's work."""
 
@@ -26,13 +33,8 @@ class Narrow:
         self._narrowers, self._patience = narrowers, patience
         self._threads = ThreadPoolExecutor(_THREADS, "narrow") if narrowers else None
 
-    async def asked(self, request: Request) -> tuple[str, ...]:
-        """The plugins that say no, by name. They are told who asks and for what, and nothing of the child: so the time
-        they take says nothing of it either."""
-        if not self._narrowers:
-            return ()
-        asker = request.asker
-        look = Look(asker.id, asker.role, asker.administration, asker.unit, request.purpose, request.reason)
+    async def asked(self, look: Look) -> tuple[str, ...]:
+        """The plugins that say no, by name."""
         said = await asyncio.gather(*(self._no(name, narrower, look) for name, narrower in self._narrowers.items()))
         return tuple(name for name, no in zip(self._narrowers, said, strict=True) if no)
 

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from hub.access import log
 from hub.access.askers import PersonKeyPair, day_key
-from hub.access.log import Asker, Disclosure, SealedEntry
+from hub.access.log import Disclosure, SealedEntry
 from hub.access.lookup import LogUnavailable
 from hub.access.policy import Question, Relation, decide
 from hub.clock import Clock, today
@@ -195,7 +195,7 @@ def _entry(
         at=clock.now(),
         kind=KIND,
         child_id=child_id,
-        asker=Asker(str(who.id), "", who.role),
+        asker=log.of_family(who.id, who.role),
         asker_key=asker_key,
         subject={"purpose": KIND, "see": child_id is not None, "basis": basis, "shown": list(shown)},
         subject_key=subject_key,

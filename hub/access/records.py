@@ -4,18 +4,14 @@ review. Each is a look like any other: by the policy, and with its entry durable
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
 
-from hub.access import log
-from hub.access.askers import asker_key, day_key
+from hub.access import duty
 from hub.access.log import Asker, Disclosure
-from hub.access.lookup import LogUnavailable
 from hub.access.policy import REASON_AT_LEAST, Decision, Question, decide
-from hub.clock import Clock, today
+from hub.clock import Clock
 from hub.errors import NotAllowed
 from hub.store.database import Database
 from hub.vault import Keys
@@ -31,7 +27,7 @@ def look(
     """What `opener` reads, released only after its entry is durable. `shown` says in the log which record it was.
 
     Raises NotAllowed without the role or a reason worth the name, LogUnavailable when the log cannot be written."""
-    decision = decide(Question(frozenset(asker.role.split()), KIND, reason=reason))
+    decision = decide(Question(asker.roles, KIND, reason=reason))
     if not decision.see:
         raise NotAllowed(
             f"say in at least {REASON_AT_LEAST} characters why the record must be seen: it stands in the log"
@@ -59,25 +55,10 @@ def show(
     Raises NotAllowed when the decision is no, LogUnavailable when the log cannot be written."""
     if not decision.see:
         raise NotAllowed("this is not yours to see")
-    try:
-        with database.begin() as session:
-            value, shown = opener(session)
-            entry = log.seal_entry(
-                at=clock.now(),
-                kind=kind,
-                child_id=None,
-                asker=asker,
-                asker_key=asker_key(session, keys, asker),
-                subject={
-                    "purpose": kind,
-                    "reason": reason,
-                    "see": True,
-                    "basis": decision.basis,
-                    "shown": list(shown),
-                },
-                subject_key=day_key(session, keys, today(clock)),
-            )
-            log.append(session, [entry])
-    except (DBAPIError, NoConnection) as error:
-        raise LogUnavailable from error
-    return Disclosure(value, entry.id)
+
+    def found(session: Session) -> duty.Found[T]:
+        value, shown = opener(session)
+        return duty.Found(value, None, None, shown, decision.basis)
+
+    look = duty.look(database, keys, clock, asker, kind, found, kind=kind, said={"reason": reason})
+    return cast("Disclosure[T]", look)  # `found` never says no

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from hub.access import log
-from hub.access.askers import asker_key
+from hub.access.askers import by_system
 from hub.cases import events, sources
 from hub.cases.deadlines import add_working_days
 from hub.clock import today
@@ -76,14 +76,14 @@ def entries(
             continue
         had, has = set(before.get(row.id, ())), set(after.get(row.id, ()))
         made.append(
-            log.seal_entry(
-                at=ctx.clock.now(),
-                kind=KIND,
-                child_id=row.id,
-                asker=log.SYSTEM,
-                asker_key=asker_key(session, ctx.keys, log.SYSTEM),
-                subject={"began": sorted(map(str, has - had)), "ended": sorted(map(str, had - has))},
-                subject_key=(row.key_id, keys[row.key_id]),
+            by_system(
+                session,
+                ctx.keys,
+                ctx.clock.now(),
+                KIND,
+                row.id,
+                (row.key_id, keys[row.key_id]),
+                {"began": sorted(map(str, has - had)), "ended": sorted(map(str, had - has))},
             )
         )
     return made

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from hub.access import log
-from hub.access.askers import asker_key
+from hub.access.askers import by_system
 from hub.cases import sources, target
 from hub.cases.ending import end
 from hub.context import Context
@@ -118,7 +118,9 @@ def renumber(ctx: Context, session: Session, child_id: UUID, new: Cpr, changes: 
         .where(tables.SourceState.purpose == sources.CASES)
         .values(cursor=None, under_way=False, full_at=None)  # a run that is under way now writes its own cursor
     )
-    changes.entries.append(_entry(ctx, session, stays, stays_key, {"changed": "number"}))
+    changes.entries.append(
+        by_system(session, ctx.keys, ctx.clock.now(), KIND, stays.id, (stays.key_id, stays_key), {"changed": "number"})
+    )
     session.flush()
     target.reassess(session, {old_token, token})
     return stays.id
@@ -223,7 +225,9 @@ def _retire(ctx: Context, session: Session, child: tables.Child, stays: tables.C
         about = f"{one.__tablename__}:{one.id}"
         one.child_id, one.sealed = stays.id, seal_json(stays_key, unseal_json(key, one.sealed, about), about)
     changes.merged[child.id] = stays.id
-    changes.entries.append(_entry(ctx, session, child, key, {"same_as": str(stays.id)}))
+    changes.entries.append(
+        by_system(session, ctx.keys, ctx.clock.now(), KIND, child.id, (child.key_id, key), {"same_as": str(stays.id)})
+    )
     child.token, child.eligible, child.same_as = secrets.token_bytes(32), False, stays.id
     child.sealed = seal_json(key, {}, f"child:{child.id}")
 
@@ -235,15 +239,3 @@ def _keep_former(session: Session, token: bytes, child_id: UUID, sealed: bytes) 
 
 def _about(child_id: UUID) -> str:
     return f"former:{child_id}"
-
-
-def _entry(ctx: Context, session: Session, child: tables.Child, key: bytes, what: dict[str, str]) -> log.SealedEntry:
-    return log.seal_entry(
-        at=ctx.clock.now(),
-        kind=KIND,
-        child_id=child.id,
-        asker=log.SYSTEM,
-        asker_key=asker_key(session, ctx.keys, log.SYSTEM),
-        subject=what,
-        subject_key=(child.key_id, key),
-    )

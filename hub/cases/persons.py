@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hub.access import log
-from hub.access.askers import asker_key
+from hub.access.askers import by_system
 from hub.cases import numbers, sources
 from hub.cases.custody_run import Run, matchable, note
 from hub.cases.ending import end
@@ -63,17 +63,8 @@ def _died(ctx: Context, session: Session, child_id: UUID) -> list[log.SealedEntr
         return []
     end(session, now, offer, "died", DIED)
     row = session.get_one(tables.Child, child_id)
-    return [
-        log.seal_entry(
-            at=now,
-            kind="assignment",
-            child_id=child_id,
-            asker=log.SYSTEM,
-            asker_key=asker_key(session, ctx.keys, log.SYSTEM),
-            subject={"ended": "died"},
-            subject_key=(row.key_id, open_key(session, ctx.keys, row.key_id)),
-        )
-    ]
+    child_key = (row.key_id, open_key(session, ctx.keys, row.key_id))
+    return [by_system(session, ctx.keys, now, "assignment", child_id, child_key, {"ended": "died"})]
 
 
 def _name(ctx: Context, session: Session, persons: dict[UUID, PersonRecord]) -> None:

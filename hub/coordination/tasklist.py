@@ -21,9 +21,8 @@ from hub.access.askers import COORDINATORS
 from hub.access.log import Asker, Disclosure
 from hub.access.policy import Decision, Question, Relation, decide
 from hub.context import Context
-from hub.reading import SourceSettings
 from hub.store import tables
-from hub.store.people import open_key, open_keys
+from hub.store.people import find_key, open_key
 from hub.vault import unseal_json
 
 AT_MOST = 200
@@ -69,9 +68,7 @@ def _theirs(ctx: Context, asker: Asker) -> dict[Relation, ColumnElement[bool]]:
     """Of tables.Task: those in which the asker stands in each relation."""
     own = select(tables.Coordinator.staff_id).where(coordinator_rows(ctx, asker))
     task, block, assignment = tables.Task, tables.Block, tables.Assignment
-    shut = exists().where(
-        block.child_id == task.child_id, block.administration == task.administration, block.lifted_at.is_(None)
-    )
+    shut = exists().where(block.child_id == task.child_id, block.administration == task.administration, block.holds())
     coordinated = exists().where(assignment.child_id == task.child_id, assignment.until.is_(None))
     left = or_(coordinated.where(assignment.coordinator_id.in_(own)), ~coordinated)
     nobodys = and_(task.staff_id.is_(None), task.administration.is_(None))
@@ -97,7 +94,7 @@ def _closed(ctx: Context, asker: Asker, child: Any, relation: Relation) -> Colum
 
 
 def _decide(asker: Asker, relations: Set[Relation], *, blocked: bool = False) -> Decision:
-    return decide(Question(frozenset(asker.role.split()), PURPOSE, relations, blocked=blocked))
+    return decide(Question(asker.roles, PURPOSE, relations, blocked=blocked))
 
 
 def waiting(ctx: Context, session: Session, asker: Asker) -> tuple[list[Waiting], int]:
@@ -161,24 +158,24 @@ def _open(
     child: tables.Child | None,
     basis: str,
 ) -> duty.Found[Opened]:
-    keys = open_keys(session, ctx.keys, [child.key_id] if child is not None else [])
+    key = find_key(session, ctx.keys, child.key_id) if child is not None else None
     fields: Mapping[str, Any] = {}
-    if child is not None and child.key_id in keys:
-        fields = unseal_json(keys[child.key_id], child.sealed, f"child:{child.id}")
+    if child is not None and key is not None:
+        fields = unseal_json(key, child.sealed, f"child:{child.id}")
     said: dict[str, Any] = {}
     guardian = None
     if request is not None:
-        key = open_key(session, ctx.keys, request.key_id)
-        said = unseal_json(key, request.sealed, f"rights:{request.id}")
+        said = unseal_json(open_key(session, ctx.keys, request.key_id), request.sealed, f"rights:{request.id}")
         guardian = _guardian(ctx, session, request.guardian_id)
     elif task.letter_id is not None:
         guardian = _guardian(ctx, session, session.get_one(tables.Letter, task.letter_id).guardian_id)
     case_id = UUID(said["case"]) if "case" in said else task.case_id
     case = session.get(tables.Case, case_id) if case_id is not None else None
     about = None
-    if case is not None and child is not None and child.key_id in keys:
-        inside = unseal_json(keys[child.key_id], case.sealed, f"case:{case.id}")
-        about = _kind_name(ctx, case.source, inside["kind"])
+    if case is not None and key is not None:
+        inside = unseal_json(key, case.sealed, f"case:{case.id}")
+        kind = ctx.plugins.kind(case.source, inside["kind"])
+        about = kind.name if kind is not None else None
     opened = Opened(
         _waiting(task),
         name=fields.get("name"),
@@ -196,22 +193,16 @@ def _open(
         "case": about,
         "request": said or None,
     }
-    key_pair = (child.key_id, keys[child.key_id]) if child is not None and child.key_id in keys else None
     codes = [f"task:{task.kind}", *(code for code, value in shown.items() if value)]
-    return duty.Found(opened, child.id if key_pair and child is not None else None, key_pair, codes, basis)
+    if child is None or key is None:
+        return duty.Found(opened, None, None, codes, basis)
+    return duty.Found(opened, child.id, (child.key_id, key), codes, basis)
 
 
 def _guardian(ctx: Context, session: Session, guardian_id: UUID) -> str | None:
     row = session.get_one(tables.Guardian, guardian_id)
-    keys = open_keys(session, ctx.keys, [row.key_id])
-    if row.key_id not in keys:
+    key = find_key(session, ctx.keys, row.key_id)
+    if key is None:
         return None
-    name: str | None = unseal_json(keys[row.key_id], row.sealed, f"guardian:{row.id}")["name"]
+    name: str | None = unseal_json(key, row.sealed, f"guardian:{row.id}")["name"]
     return name
-
-
-def _kind_name(ctx: Context, source: str, kind: str) -> str | None:
-    """None for a kind that is not on the list any more: it is not told."""
-    section = ctx.plugins.sections.get(source)
-    known = section.kinds.get(kind) if isinstance(section, SourceSettings) else None
-    return known.name if known is not None else None

@@ -29,7 +29,6 @@ from hub.letters.content import (
     News,
 )
 from hub.letters.said import DEADLINES, said
-from hub.reading import SourceSettings
 from hub.store import tables
 from hub.store.many import among
 from hub.store.people import open_keys
@@ -341,8 +340,7 @@ def _cases(
 
 
 def _kind_name(ctx: Context, source: str, kind: str, language: str) -> str:
-    section = ctx.plugins.sections.get(source)
-    known = section.kinds.get(kind) if isinstance(section, SourceSettings) else None
+    known = ctx.plugins.kind(source, kind)
     if known is None:
         return "en sag" if language == "da" else "a case"
     return (known.name_en or known.name) if language == "en" else known.name

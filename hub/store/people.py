@@ -30,9 +30,14 @@ def open_keys(session: Session, keys: Keys, ids: Iterable[UUID]) -> dict[UUID, b
     return {row.id: keys.ring.unwrap(row.version, row.wrapped, str(row.id)) for row in rows if row.wrapped is not None}
 
 
+def find_key(session: Session, keys: Keys, key_id: UUID) -> bytes | None:
+    """One person's key; None when it is destroyed."""
+    return open_keys(session, keys, [key_id]).get(key_id)
+
+
 def open_key(session: Session, keys: Keys, key_id: UUID) -> bytes:
     """One person's key. Raises CannotOpen when it is destroyed."""
-    found = open_keys(session, keys, [key_id])
-    if key_id not in found:
+    found = find_key(session, keys, key_id)
+    if found is None:
         raise CannotOpen("this person's key is destroyed: what was sealed under it cannot be read again")
-    return found[key_id]
+    return found

@@ -8,6 +8,7 @@ Ids are made by the program, since what is sealed is bound to its row's id.
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
@@ -21,6 +22,7 @@ from sqlalchemy import (
     MetaData,
     Text,
     and_,
+    exists,
     or_,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -203,6 +205,11 @@ class Custody(Base):
         """Whether it lasts on a date: begun by then, and not ended (`until` is the first day without it)."""
         return and_(or_(cls.since.is_(None), cls.since <= on), or_(cls.until.is_(None), cls.until > on))
 
+    @classmethod
+    def is_held(cls, child: Any, guardian: Any, on: date) -> ColumnElement[bool]:
+        """Whether a guardian has custody of a child on a date. Each is a row id, or a column of them."""
+        return exists().where(cls.child_id == child, cls.guardian_id == guardian, cls.holds(on))
+
 
 class Staff(Base):
     """A member of staff: an adviser as a source names them, a coordinator, or somebody who signed in. Sealed: name,
@@ -337,6 +344,11 @@ class Block(Base):
     """Under the child's key: evidence, and the representative's name."""
     since: Mapped[datetime]
     lifted_at: Mapped[datetime | None]
+
+    @classmethod
+    def holds(cls) -> ColumnElement[bool]:
+        """Whether it has not been lifted."""
+        return cls.lifted_at.is_(None)
 
 
 class Assignment(Base):

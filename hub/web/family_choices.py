@@ -84,9 +84,7 @@ def read_choices(
 
     closed = set(
         session.execute(
-            select(tables.Block.child_id, tables.Block.administration).where(
-                *mine(tables.Block), tables.Block.lifted_at.is_(None)
-            )
+            select(tables.Block.child_id, tables.Block.administration).where(*mine(tables.Block), tables.Block.holds())
         ).tuples()
     )
     given = set(

@@ -23,7 +23,6 @@ from hub.context import Context
 from hub.contract import State
 from hub.coordination.staff import CoordinatorCard, cards
 from hub.identity import parse
-from hub.reading import SourceSettings
 from hub.store import tables
 from hub.vault import unseal_json
 from hub.web.family_choices import PageChoices, read_choices
@@ -247,8 +246,7 @@ def _cases(
 
 
 def _kind_name(ctx: Context, t: Words, source: str, fields: Mapping[str, Any]) -> str:
-    section = ctx.plugins.sections.get(source)
-    known = section.kinds.get(fields["kind"]) if isinstance(section, SourceSettings) else None
+    known = ctx.plugins.kind(source, fields["kind"])
     if known is None:
         return t("En sag", "A case")
     return capital(t(known.name, known.name_en or known.name))

@@ -18,7 +18,6 @@ from hub.access.own import OwnChild
 from hub.context import Context
 from hub.errors import NotAllowed
 from hub.identity import parse
-from hub.reading import SourceSettings
 from hub.store import tables
 from hub.store.people import open_keys
 from hub.vault import unseal_json
@@ -121,8 +120,7 @@ def _kinds(
         select(tables.Case).where(tables.Case.id.in_(cases), tables.Case.child_id.in_(children))
     ).scalars():
         kind = unseal_json(children[row.child_id].key, row.sealed, f"case:{row.id}")["kind"]
-        section = ctx.plugins.sections.get(row.source)
-        known = section.kinds.get(kind) if isinstance(section, SourceSettings) else None
+        known = ctx.plugins.kind(row.source, kind)
         if known is not None:
             found[row.id] = capital(t(known.name, known.name_en or known.name))
     return found
