@@ -269,9 +269,7 @@ def _has_a_say(by: Speaker, age: int) -> None:
         raise NotAllowed("what comes by phone, paper or in a meeting is registered by a member of staff")
 
 
-def _of(
-    table: type[tables.Consent] | type[tables.Block], child_id: UUID, administration: str, by: Speaker
-) -> tuple[ColumnElement[bool], ...]:
+def _of(table: type[tables.Said], child_id: UUID, administration: str, by: Speaker) -> tuple[ColumnElement[bool], ...]:
     """The speaker's own rows."""
     return (
         table.child_id == child_id,

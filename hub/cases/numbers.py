@@ -217,7 +217,7 @@ def _retire(ctx: Context, session: Session, child: tables.Child, stays: tables.C
     for row in before.all():
         digits = unseal_json(key, row.sealed, _about(child.id))
         row.child_id, row.sealed = stays.id, seal_json(stays_key, digits, _about(stays.id))
-    said: list[tables.Consent | tables.Block] = [
+    said: list[tables.Said] = [
         *session.execute(select(tables.Consent).where(tables.Consent.child_id == child.id)).scalars(),
         *session.execute(select(tables.Block).where(tables.Block.child_id == child.id)).scalars(),
     ]

@@ -74,7 +74,7 @@ def read_choices(
     """By child. `guardian_id` is None for a young person, who reads of themselves. Consent is asked of those who have
     said yes."""
 
-    def mine(table: type[tables.Consent] | type[tables.Block]) -> tuple[ColumnElement[bool], ...]:
+    def mine(table: type[tables.Said]) -> tuple[ColumnElement[bool], ...]:
         capacity = "young" if guardian_id is None else "guardian"
         return (
             table.child_id.in_(children),

@@ -1,4 +1,4 @@
--- The first tables. What each may hold of a person: hub/store/tables.py.
+-- The first tables. What each may hold of a person: hub/store/tables.
 
 CREATE TABLE log_entry (
     seq BIGINT NOT NULL,

@@ -1,0 +1,128 @@
+"""Events, the letters they end in, and what became of those."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from hub.store.tables.base import Base, row_id
+
+
+class Bundle(Base):
+    """The events that wait for one letter to one guardian. At most one open per guardian: by the database."""
+
+    __tablename__ = "bundle"
+    __table_args__ = (
+        Index("uq_bundle_open", "guardian_id", unique=True, postgresql_where="composed_at is null"),
+        Index("ix_bundle_due", "due_at", postgresql_where="composed_at is null"),
+    )
+    id: Mapped[UUID] = row_id()
+    guardian_id: Mapped[UUID] = mapped_column(ForeignKey("guardian.id"))
+    opened_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    composed_at: Mapped[datetime | None]
+
+
+class Event(Base):
+    """Something a guardian is to hear about a child. It ends in the letter of its bundle, or with a reason why not."""
+
+    __tablename__ = "event"
+    __table_args__ = (
+        Index("uq_event_once", "guardian_id", "once", unique=True),
+        CheckConstraint("bundle_id is not null or why_not is not null", name="ends"),
+    )
+    id: Mapped[UUID] = row_id()
+    guardian_id: Mapped[UUID] = mapped_column(ForeignKey("guardian.id"))
+    child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"), index=True)
+    kind: Mapped[str]
+    case_id: Mapped[UUID | None] = mapped_column(ForeignKey("case_index.id", ondelete="SET NULL"))
+    once: Mapped[bytes]
+    """Keyed digest of what happened: the same thing seen twice is one event."""
+    at: Mapped[datetime]
+    bundle_id: Mapped[UUID | None] = mapped_column(ForeignKey("bundle.id"), index=True)
+    why_not: Mapped[str | None]
+
+
+class Letter(Base):
+    """A frozen letter: what was approved is what is sent. `id` is the key given to the channel (a UUID version 4).
+
+    `content` and `pdf` are sealed in layers, under the guardian's key and then each child's: it opens only while all
+    it is about are remembered. States: frozen · sent · received · delivered · returned · failed · withheld (it must no
+    longer go: custody ended, the yes was taken back)."""
+
+    __tablename__ = "letter"
+    __table_args__ = (
+        CheckConstraint(
+            "state in ('frozen','sent','received','delivered','returned','failed','withheld')", name="state"
+        ),
+    )
+    id: Mapped[UUID] = row_id()
+    bundle_id: Mapped[UUID] = mapped_column(ForeignKey("bundle.id"), unique=True)
+    guardian_id: Mapped[UUID] = mapped_column(ForeignKey("guardian.id"), index=True)
+    kind: Mapped[str]
+    language: Mapped[str]
+    template_version: Mapped[str]
+    content: Mapped[bytes] = mapped_column(deferred=True)
+    pdf: Mapped[bytes] = mapped_column(deferred=True)
+    sha256: Mapped[bytes]
+    """Of the PDF's bytes, before sealing."""
+    frozen_at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(default="frozen", index=True)
+    state_at: Mapped[datetime]
+    state_due: Mapped[datetime | None]
+    """When somebody must look if the state has not moved on; None in a final state."""
+    route: Mapped[str | None]
+    tries: Mapped[int] = mapped_column(default=0)
+
+
+class LetterChild(Base):
+    __tablename__ = "letter_child"
+    letter_id: Mapped[UUID] = mapped_column(ForeignKey("letter.id"), primary_key=True)
+    child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"), primary_key=True, index=True)
+
+
+class Delivery(Base):
+    """An attempt to send a letter on a channel, written down before it is made. `result`: begun (under way, or broken
+    off: it may have arrived) · sent · refused · later · unsure."""
+
+    __tablename__ = "delivery"
+    id: Mapped[UUID] = row_id()
+    letter_id: Mapped[UUID] = mapped_column(ForeignKey("letter.id"), index=True)
+    channel: Mapped[str]
+    attempt: Mapped[int]
+    at: Mapped[datetime]
+    result: Mapped[str]
+    reason: Mapped[str | None]
+    transmission: Mapped[str | None]
+
+
+class DeliveryStatus(Base):
+    """What a channel says became of a letter, as it came. `key` may be unknown to the hub: kept all the same."""
+
+    __tablename__ = "delivery_status"
+    __table_args__ = (Index("uq_delivery_status_once", "key", "channel", "status", "time", unique=True),)
+    id: Mapped[UUID] = row_id()
+    channel: Mapped[str]
+    key: Mapped[str]
+    status: Mapped[str]
+    time: Mapped[datetime]
+    route: Mapped[str | None]
+    reason: Mapped[str]
+    letter_id: Mapped[UUID | None] = mapped_column(ForeignKey("letter.id"))
+    seen_at: Mapped[datetime]
+
+
+class Told(Base):
+    """What a letter told that this database does not know of, because it was restored to an earlier moment. `said` is
+    a keyed digest of the news and of whom it was for; it keeps the same from being told again, once."""
+
+    __tablename__ = "told"
+    said: Mapped[bytes] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
