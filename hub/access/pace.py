@@ -21,8 +21,8 @@ from sqlalchemy import delete
 
 from hub.access import log as access_log
 from hub.access.askers import asker_key, day_key
-from hub.access.log import Asker
-from hub.access.lookup import LogUnavailable
+from hub.access.log import Asker, Disclosure
+from hub.access.lookup import Answer, LogUnavailable, LookupQueue, Request
 from hub.access.policy import REASON_AT_LEAST
 from hub.clock import Clock, today
 from hub.errors import NotAllowed
@@ -82,6 +82,13 @@ class Pace:
         self._serving: asyncio.Task[None] | None = None
         self._counted: dict[bytes, datetime] = {}
         self._told: set[str] = set()
+
+    async def ask_all(self, lookups: LookupQueue, questions: Sequence[Request]) -> list[Disclosure[Answer]]:
+        """One person's questions, all for one reason: counted, then answered. Raises as `take` and as the queue."""
+        if questions:
+            first = questions[0]
+            await self.take(first.asker, [question.token for question in questions], first.reason)
+        return await lookups.ask_all(questions)
 
     async def take(self, asker: Asker, children: Sequence[bytes], reason: str | None) -> None:
         """Count these children (lookup tokens) as looked up by `asker` now: all of them, or none when it raises. One

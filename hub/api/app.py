@@ -210,10 +210,7 @@ async def _answers(
     """What is said of the answers, all of which are there; 503 when one is not."""
     state = request.app.state
     try:
-        if questions:
-            first = questions[0]
-            await state.pace.take(first.asker, [question.token for question in questions], first.reason)
-        disclosures = await state.lookups.ask_all(questions)
+        disclosures = await state.pace.ask_all(state.lookups, questions)
     except pace.ReasonNeeded as error:
         return _error(422, f"reason: {error}")
     except pace.TooMany as error:

@@ -88,6 +88,7 @@ def build(ctx: Context) -> FastAPI:
     if demo is not None:
         app.include_router(demo_signin.router)
     app.add_exception_handler(HTTPException, refused)  # type: ignore[arg-type]  # starlette types it by Exception
+    app.add_exception_handler(signin.SignInFirst, signin.sign_in_first)  # type: ignore[arg-type]  # as above
     app.add_exception_handler(Exception, broken)
     attach(app, ctx)
     return app

@@ -6,7 +6,6 @@ Reading it is an entry in the access log (hub.access.own); the page shows what a
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
 from uuid import UUID
 
@@ -24,12 +23,12 @@ from hub.web import signin
 from hub.web.family_choices import chosen
 from hub.web.family_letters import OneLetter, read_letter
 from hub.web.family_page import FamilyPage, read_page
-from hub.web.pages import FOLDER, context, message, page, speak
+from hub.web.pages import context, message, page, speak, text_version
 from hub.web.security import form
 
 log = structlog.get_logger()
 router = APIRouter(include_in_schema=False)
-_OFFER_TEXT = hashlib.sha256((FOLDER / "templates" / "offer.html").read_bytes()).hexdigest()[:16]
+_OFFER_TEXT = text_version("offer.html")
 """Which text of the offer a family answered, kept with the answer."""
 MINE = "/familie/mig"
 
@@ -61,11 +60,8 @@ def _overview(request: Request, disclosure: Disclosure[FamilyPage]) -> Response:
 
 
 @router.get(MINE)
-def mine(request: Request) -> Response:
+def mine(request: Request, young_id: signin.Young) -> Response:
     """A young person's own page."""
-    young_id = signin.young(request)
-    if young_id is None:
-        return signin.sign_in_first(request)
     ctx, t = context(request), speak(request)
     try:
         disclosure = own.read_young(ctx.database, ctx.keys, ctx.clock, young_id, partial(read_page, ctx, t, None))
@@ -89,10 +85,7 @@ def _mine(request: Request, disclosure: Disclosure[FamilyPage]) -> Response:
 
 
 @router.post("/familie/svar")
-async def answer(request: Request) -> Response:
-    guardian_id = signin.guardian(request)
-    if guardian_id is None:
-        return signin.sign_in_first(request)
+async def answer(request: Request, guardian_id: signin.Guardian) -> Response:
     fields = await form(request)
     acts = {"ja": family.accept, "nej": family.decline}
     try:
@@ -128,10 +121,7 @@ def _letter(request: Request, guardian_id: UUID, letter_id: UUID) -> Disclosure[
 
 
 @router.get("/familie/breve/{letter_id:uuid}")
-def letter(request: Request, letter_id: UUID) -> Response:
-    guardian_id = signin.guardian(request)
-    if guardian_id is None:
-        return signin.sign_in_first(request)
+def letter(request: Request, letter_id: UUID, guardian_id: signin.Guardian) -> Response:
     try:
         disclosure = _letter(request, guardian_id, letter_id)
     except TryAgain as error:
@@ -144,10 +134,7 @@ def letter(request: Request, letter_id: UUID) -> Response:
 
 
 @router.get("/familie/breve/{letter_id:uuid}/brev.pdf")
-def letter_pdf(request: Request, letter_id: UUID) -> Response:
-    guardian_id = signin.guardian(request)
-    if guardian_id is None:
-        return signin.sign_in_first(request)
+def letter_pdf(request: Request, letter_id: UUID, guardian_id: signin.Guardian) -> Response:
     try:
         disclosure = _letter(request, guardian_id, letter_id)
     except TryAgain as error:

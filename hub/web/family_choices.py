@@ -4,7 +4,6 @@ data and take it back. Shown is what whoever reads gave and closed themselves: n
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
@@ -24,12 +23,12 @@ from hub.identity import YOUNG, parse
 from hub.store import tables
 from hub.vault import CannotOpen
 from hub.web import signin
-from hub.web.pages import FOLDER, context, message, speak
+from hub.web.pages import context, message, speak, text_version
 from hub.web.security import form
 from hub.web.words import Words
 
 router = APIRouter(include_in_schema=False)
-_TEXT = hashlib.sha256((FOLDER / "templates" / "choices.html").read_bytes()).hexdigest()[:16]
+_TEXT = text_version("choices.html")
 """Which text of the choices a family had before them, kept with what they chose."""
 ACTS: dict[str, Callable[[Context, UUID, str, consents.Speaker], None]] = {
     "luk": consents.close,
@@ -114,11 +113,8 @@ def read_choices(
 
 
 @router.post("/familie/valg")
-async def choose(request: Request) -> Response:
+async def choose(request: Request, guardian_id: signin.Guardian) -> Response:
     """A guardian's choice for an own child."""
-    guardian_id = signin.guardian(request)
-    if guardian_id is None:
-        return signin.sign_in_first(request)
     fields = await form(request)
     try:
         child_id = UUID(fields.get("child", ""))
@@ -128,11 +124,8 @@ async def choose(request: Request) -> Response:
 
 
 @router.post("/familie/mig/valg")
-async def choose_young(request: Request) -> Response:
+async def choose_young(request: Request, young_id: signin.Young) -> Response:
     """A young person's choice for themselves."""
-    young_id = signin.young(request)
-    if young_id is None:
-        return signin.sign_in_first(request)
     return await _choose(request, await form(request), young_id, None)
 
 

@@ -11,9 +11,8 @@ from sqlalchemy.orm import Session
 
 from hub import reviews
 from hub.access.own import OwnChild
-from hub.access.policy import PURPOSES
 from hub.context import Context
-from hub.web.words import PURPOSES_EN, ROLES, Text, Words
+from hub.web.words import ROLES, Text, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,6 @@ def read_looks(
 ) -> tuple[tuple[PageLook, ...], set[UUID]]:
     """The reviewed looks at the children, newest review first, and the children they are about."""
     found, about = [], set()
-    purposes = PURPOSES_EN if t.language == "en" else PURPOSES
     for child in children.values():
         for one in reviews.of_child(session, child):
             about.add(child.id)
@@ -46,7 +44,7 @@ def read_looks(
                     ROLES.get(one.role or "", ROLES["staff"]),
                     ", ".join(part for part in (one.unit, office) if part),
                     one.at,
-                    purposes[one.purpose],
+                    t.purposes[one.purpose],
                     one.verdict == "right",
                     one.reviewed,
                 )

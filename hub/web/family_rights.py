@@ -22,7 +22,7 @@ from hub.store import tables
 from hub.store.people import open_keys
 from hub.vault import unseal_json
 from hub.web import signin
-from hub.web.pages import context, message, page, speak
+from hub.web.pages import context, message, page
 from hub.web.security import form
 from hub.web.words import ROLES, Text, Words, capital, number_problem
 
@@ -135,11 +135,8 @@ def _who(ctx: Context, t: Words, given: Mapping[str, str | None]) -> str:
 
 
 @router.post("/familie/spoerg")
-async def ask(request: Request) -> Response:
+async def ask(request: Request, guardian_id: signin.Guardian) -> Response:
     """What is wrong, or an objection, about an own child."""
-    guardian_id = signin.guardian(request)
-    if guardian_id is None:
-        return signin.sign_in_first(request)
     fields = await form(request)
     kind, case = fields.get("kind", ""), fields.get("case", "")
     if kind not in rights.KINDS:
@@ -155,18 +152,13 @@ async def ask(request: Request) -> Response:
 
 
 @router.get("/familie/hoerer-til")
-def belong_page(request: Request) -> Response:
+def belong_page(request: Request, _guardian_id: signin.Guardian) -> Response:
     """Where a guardian says "we belong": also for whoever has been found nowhere."""
-    if signin.guardian(request) is None:
-        return signin.sign_in_first(request)
     return _belong(request, {}, None)
 
 
 @router.post("/familie/hoerer-til")
-async def belong(request: Request) -> Response:
-    guardian_id = signin.guardian(request)
-    if guardian_id is None:
-        return signin.sign_in_first(request)
+async def belong(request: Request, guardian_id: signin.Guardian) -> Response:
     fields = await form(request)
     problem = number_problem(fields.get("cpr", ""))
     if problem is not None:
@@ -191,7 +183,6 @@ def _belong(request: Request, fields: Mapping[str, str], problem: Text | None) -
 
 
 def _taken(request: Request) -> Response:
-    speak(request)
     request.session["said"] = "spurgt"
     return RedirectResponse("/familie", 303)
 

@@ -70,6 +70,11 @@ def page(
     return HTMLResponse(text, status, headers)
 
 
+def text_version(template: str) -> str:
+    """Which text a family had before it, kept with what it answered."""
+    return hashlib.sha256((FOLDER / "templates" / template).read_bytes()).hexdigest()[:16]
+
+
 def message(
     request: Request,
     status: int,

@@ -3,7 +3,6 @@ to: from a lookup or a task, in three clicks. What the page says to whoever may 
 
 from __future__ import annotations
 
-import hashlib
 from typing import cast
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from hub import registration
 from hub.access.log import Asker, Disclosure
 from hub.errors import NotAllowed, TryAgain
 from hub.web import signin
-from hub.web.pages import FOLDER, context, message, page, speak
+from hub.web.pages import context, message, page, speak, text_version
 from hub.web.security import form
 from hub.web.tasks import LIST, nothing_shown
 from hub.web.words import ANSWERS, CHOICES, HOW, Text
@@ -23,25 +22,19 @@ from hub.web.words import ANSWERS, CHOICES, HOW, Text
 router = APIRouter(include_in_schema=False)
 YOUNG = "young"
 """Who has answered, where it is nobody's guardian."""
-_TEXT = hashlib.sha256((FOLDER / "templates" / "register_told.html").read_bytes()).hexdigest()[:16]
+_TEXT = text_version("register_told.html")
 """Which text is read to a family before it chooses, kept with what it chose."""
 
 
 @router.post("/personale/registrer")
-async def begin(request: Request) -> Response:
-    asker = signin.staff(request)
-    if asker is None:
-        return signin.sign_in_first(request)
+async def begin(request: Request, asker: signin.Staff) -> Response:
     fields = await form(request)
     origin = _origin(fields)
     return await _show(request, asker, origin, {}, {}) if origin is not None else _not_here(request)
 
 
 @router.post("/personale/registrer/gem")
-async def keep(request: Request) -> Response:
-    asker = signin.staff(request)
-    if asker is None:
-        return signin.sign_in_first(request)
+async def keep(request: Request, asker: signin.Staff) -> Response:
     fields = await form(request)
     origin = _origin(fields)
     if origin is None:

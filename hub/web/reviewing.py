@@ -12,14 +12,13 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
 from hub import reviews
-from hub.access.log import Asker, Disclosure
-from hub.access.policy import PURPOSES
+from hub.access.log import Disclosure
 from hub.errors import NotAllowed, TryAgain
 from hub.web import signin
 from hub.web.pages import context, message, page, speak
 from hub.web.security import form
 from hub.web.tasks import nothing_shown
-from hub.web.words import PURPOSES_EN, Text
+from hub.web.words import Text
 
 router = APIRouter(include_in_schema=False)
 LIST = "/personale/gennemgang"
@@ -37,22 +36,15 @@ class Slip:
     problems: Mapping[Literal["verdict", "note"], Text]
 
 
-def reviewer(request: Request) -> Asker | None:
-    """Who is signed in, as a leader or else as the auditor; None where they are neither."""
-    return signin.staff(request, "leader") or signin.staff(request, "auditor")
-
-
 @router.get(LIST)
-def listed(request: Request) -> Response:
+def listed(request: Request, _asker: signin.Staff) -> Response:
     return _list(request, None)
 
 
 @router.post(LIST + "/{task_id:uuid}")
-async def settle(request: Request, task_id: UUID) -> Response:
-    if signin.staff(request) is None:
-        return signin.sign_in_first(request)
+async def settle(request: Request, task_id: UUID, _asker: signin.Staff) -> Response:
     fields = await form(request)
-    asker = reviewer(request)
+    asker = signin.reviewer(request)
     if asker is None:
         return _not_yours(request)
     problems = _problems(fields)
@@ -83,9 +75,7 @@ def _problems(fields: Mapping[str, str]) -> dict[Literal["verdict", "note"], Tex
 
 def _list(request: Request, slip: Slip | None) -> Response:
     """The list is a look of its own."""
-    if signin.staff(request) is None:
-        return signin.sign_in_first(request)
-    asker = reviewer(request)
+    asker = signin.reviewer(request)
     if asker is None:
         return _not_yours(request)
     try:
@@ -99,7 +89,6 @@ def _page(request: Request, disclosure: Disclosure[list[reviews.Review]], slip: 
     ctx = context(request)
     if slip is not None and slip.task not in {one.task for one in disclosure.value}:
         return _not_yours(request)
-    purposes = PURPOSES_EN if speak(request).language == "en" else PURPOSES
     return page(
         request,
         "reviews.html",
@@ -107,7 +96,7 @@ def _page(request: Request, disclosure: Disclosure[list[reviews.Review]], slip: 
         here=LIST,
         reviews=disclosure.value,
         entry=disclosure.entry,
-        purposes=purposes,
+        purposes=speak(request).purposes,
         name=ctx.settings.administration_name,
         slip=slip,
         note_at_most=NOTE_AT_MOST,

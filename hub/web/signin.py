@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
-from typing import Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
@@ -38,6 +38,7 @@ STAFF, FAMILY = "personale", "familie"
 _ATTEMPTS = 3
 """Sign-ins one browser may have begun and not finished: a few tabs."""
 NOT_FOUND = 404
+T = TypeVar("T")
 
 
 def providers(ctx: Context) -> dict[str, OpenId]:
@@ -76,6 +77,39 @@ def young(request: Request) -> UUID | None:
     return UUID(stored["young"])
 
 
+def reviewer(request: Request) -> Asker | None:
+    """The member of staff who is signed in, as a leader or else as the auditor; None where they are neither."""
+    return staff(request, "leader") or staff(request, "auditor")
+
+
+class SignInFirst(Exception):
+    """Nobody is signed in who may see the page (`sign_in_first` is the answer)."""
+
+
+async def _staff(request: Request) -> Asker:
+    return _or_sign_in(staff(request))
+
+
+async def _guardian(request: Request) -> UUID:
+    return _or_sign_in(guardian(request))
+
+
+async def _young(request: Request) -> UUID:
+    return _or_sign_in(young(request))
+
+
+def _or_sign_in(found: T | None) -> T:
+    if found is None:
+        raise SignInFirst
+    return found
+
+
+Staff = Annotated[Asker, Depends(_staff)]
+Guardian = Annotated[UUID, Depends(_guardian)]
+Young = Annotated[UUID, Depends(_young)]
+"""What a page takes that is for them alone: it is not come to before they have signed in."""
+
+
 def _of(request: Request, door: str) -> Mapping[str, Any]:
     """What is kept of who came in by a door, as long as it is the same provider's."""
     provider: OpenId | None = request.app.state.providers.get(door)
@@ -86,7 +120,7 @@ def _of(request: Request, door: str) -> Mapping[str, Any]:
     return kept
 
 
-def sign_in_first(request: Request) -> Response:
+def sign_in_first(request: Request, _error: SignInFirst | None = None) -> Response:
     """The answer to somebody who is not signed in."""
     if context(request).settings.demo is not None:
         return RedirectResponse(demo_signin.LOGIN, 303)

@@ -6,7 +6,9 @@ answer. What is shown of a coordinator comes out of a Disclosure: there is none 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import Any
 
 import structlog
@@ -30,17 +32,12 @@ REASON_AT_MOST = 1000
 
 
 @router.get("/personale")
-def ask(request: Request) -> Response:
-    if signin.staff(request) is None:
-        return signin.sign_in_first(request)
+def ask(request: Request, _asker: signin.Staff) -> Response:
     return _form(request, {}, {})
 
 
 @router.post("/personale")
-async def answer(request: Request) -> Response:
-    asker = signin.staff(request)
-    if asker is None:
-        return signin.sign_in_first(request)
+async def answer(request: Request, asker: signin.Staff) -> Response:
     fields = await form(request)
     number_problem = words.number_problem(fields.get("cpr", ""))
     problems = ({"cpr": number_problem} if number_problem is not None else {}) | problems_of(fields)
@@ -53,18 +50,26 @@ async def answer(request: Request) -> Response:
         fields["purpose"],
         fields.get("reason", "").strip() or None,
     )
+    found = await look_up(request, [question], partial(_form, request, fields))
+    return found if isinstance(found, Response) else _answer(request, found[0], number.born)
+
+
+async def look_up(
+    request: Request, questions: list[lookup.Request], form_again: Callable[..., Response]
+) -> list[Disclosure[lookup.Answer]] | Response:
+    """The answers to one person's questions, all for one reason; or the page that says why there are none."""
     try:
-        await request.app.state.pace.take(asker, [question.token], question.reason)
-        disclosure = await request.app.state.lookups.ask(question)
+        state = request.app.state
+        found: list[Disclosure[lookup.Answer]] = await state.pace.ask_all(state.lookups, questions)
     except pace.ReasonNeeded:
-        return _form(request, fields, {"reason": words.MANY}, status=422)
+        return form_again({"reason": words.MANY}, status=422)
     except pace.TooMany as error:
         headers = {"Retry-After": str(error.after_seconds)}
-        return message(request, 429, *words.TOO_MANY, headers=headers, back="/personale")
+        return message(request, 429, *words.TOO_MANY, headers=headers, back=request.url.path)
     except TryAgain as error:
         log.warning("staff page: the access log is not available", cause=type(error.__cause__ or error).__name__)
-        return _form(request, fields, {}, status=503, unavailable=True)
-    return _answer(request, disclosure, number.born)
+        return form_again({}, status=503, unavailable=True)
+    return found
 
 
 def _answer(request: Request, disclosure: Disclosure[lookup.Answer], born: date) -> Response:
@@ -132,7 +137,6 @@ def form_page(
     **values: Any,
 ) -> Response:
     """A form that asks for a purpose and perhaps a reason, with what was written and what must be put right."""
-    english = speak(request).language == "en"
     return page(
         request,
         template,
@@ -141,7 +145,7 @@ def form_page(
         fields=fields,
         problems=problems,
         unavailable=unavailable,
-        purposes=words.PURPOSES_EN if english else PURPOSES,
+        purposes=speak(request).purposes,
         reason_at_most=REASON_AT_MOST,
         **values,
     )

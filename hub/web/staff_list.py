@@ -9,22 +9,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
-import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from hub.access import lookup, pace
+from hub.access import lookup
 from hub.access.log import Disclosure
 from hub.api.app import AT_ONCE
-from hub.errors import TryAgain
 from hub.identity import parse
 from hub.web import signin, words
-from hub.web.pages import context, message, page
+from hub.web.pages import context, page
 from hub.web.security import form
-from hub.web.staff import form_page, problems_of, source_lines
+from hub.web.staff import form_page, look_up, problems_of, source_lines
 
-log = structlog.get_logger()
 router = APIRouter(include_in_schema=False)
 
 
@@ -49,17 +47,12 @@ def cells(pasted: str) -> list[str]:
 
 
 @router.get("/personale/liste")
-def ask(request: Request) -> Response:
-    if signin.staff(request) is None:
-        return signin.sign_in_first(request)
+def ask(request: Request, _asker: signin.Staff) -> Response:
     return _form(request, {}, {})
 
 
 @router.post("/personale/liste")
-async def answer(request: Request) -> Response:
-    asker = signin.staff(request)
-    if asker is None:
-        return signin.sign_in_first(request)
+async def answer(request: Request, asker: signin.Staff) -> Response:
     fields = await form(request)
     numbers = cells(fields.get("cprs", ""))
     problems = _list_problems(numbers) | problems_of(fields)
@@ -69,17 +62,9 @@ async def answer(request: Request) -> Response:
     good = [parse(number) for number, problem in zip(numbers, wrong, strict=True) if problem is None]
     keys, reason = context(request).keys, fields.get("reason", "").strip() or None
     asked = [lookup.Request(asker, keys.lookup_token(one.digits), fields["purpose"], reason) for one in good]
-    try:
-        await request.app.state.pace.take(asker, [each.token for each in asked], reason)
-        disclosures = await request.app.state.lookups.ask_all(asked)
-    except pace.ReasonNeeded:
-        return _form(request, fields, {"reason": words.MANY}, status=422)
-    except pace.TooMany as error:
-        headers = {"Retry-After": str(error.after_seconds)}
-        return message(request, 429, *words.TOO_MANY, headers=headers, back="/personale/liste")
-    except TryAgain as error:
-        log.warning("staff page: the access log is not available", cause=type(error.__cause__ or error).__name__)
-        return _form(request, fields, {}, status=503, unavailable=True)
+    disclosures = await look_up(request, asked, partial(_form, request, fields))
+    if isinstance(disclosures, Response):
+        return disclosures
     answers = iter(zip([one.born for one in good], disclosures, strict=True))
     rows = [_row(*next(answers)) if problem is None else Row(problem=problem) for problem in wrong]
     sources = source_lines(request, disclosures[0].value.sources) if disclosures else []

@@ -33,10 +33,7 @@ def _words(kind: str) -> tuple[Text, Text]:
 
 
 @router.get(LIST)
-def listed(request: Request) -> Response:
-    asker = signin.staff(request)
-    if asker is None:
-        return signin.sign_in_first(request)
+def listed(request: Request, asker: signin.Staff) -> Response:
     ctx = context(request)
     with ctx.database.session() as session:
         waiting, count = tasklist.waiting(ctx, session, asker)
@@ -48,16 +45,13 @@ def listed(request: Request) -> Response:
         words=_words,
         name=ctx.settings.administration_name,
         day=today(ctx.clock),
-        reviews=(signin.staff(request, "leader") or signin.staff(request, "auditor")) is not None,
+        reviews=signin.reviewer(request) is not None,
         said=request.session.pop("said", None),
     )
 
 
 @router.get(LIST + "/{task_id:uuid}")
-def one(request: Request, task_id: UUID) -> Response:
-    asker = signin.staff(request)
-    if asker is None:
-        return signin.sign_in_first(request)
+def one(request: Request, task_id: UUID, asker: signin.Staff) -> Response:
     try:
         disclosure = tasklist.look(context(request), asker, task_id)
     except TryAgain as error:
@@ -88,10 +82,7 @@ def _one(
 
 
 @router.post(LIST + "/{task_id:uuid}/svar")
-async def answer(request: Request, task_id: UUID) -> Response:
-    asker = signin.staff(request)
-    if asker is None:
-        return signin.sign_in_first(request)
+async def answer(request: Request, task_id: UUID, asker: signin.Staff) -> Response:
     fields = await form(request)
     text = fields.get("text", "").strip()
     if not 1 <= len(text) <= rights.TEXT_AT_MOST:
@@ -108,10 +99,7 @@ async def answer(request: Request, task_id: UUID) -> Response:
 
 
 @router.post(LIST + "/{task_id:uuid}/faerdig")
-async def done(request: Request, task_id: UUID) -> Response:
-    asker = signin.staff(request)
-    if asker is None:
-        return signin.sign_in_first(request)
+async def done(request: Request, task_id: UUID, asker: signin.Staff) -> Response:
     await form(request)
     return await _act(request, "færdig", rights.finish, task_id, asker)
 

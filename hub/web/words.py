@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from markupsafe import Markup, escape
 
 from hub import rights
+from hub.access.policy import PURPOSES
 from hub.clock import DENMARK
 from hub.contract import State
 from hub.coordination import caseload
@@ -129,6 +130,11 @@ class Words:
 
     def of(self, text: Text) -> str:
         return self(*text)
+
+    @property
+    def purposes(self) -> dict[str, str]:
+        """What a lookup may be for, by code."""
+        return PURPOSES_EN if self.language == "en" else PURPOSES
 
     def day(self, day: date) -> str:
         """3. november 2026"""
