@@ -1,5 +1,5 @@
 """Whose rows a page may read. The database knows by settings of the transaction, and its policies (row-level security,
-0005_row_security.sql and 0008_staff_rows.sql in hub/store/migrations/versions) show no others, whatever the page asks for.
+0005_row_security.sql, 0008_staff_rows.sql in hub/store/migrations/versions) show no others, whatever the page asks for.
 
 A second lock behind the first, which is what each query says itself. It keeps a forgotten condition from showing
 somebody else's rows. It keeps out nobody who can send statements of their own: they may name any viewer."""
@@ -17,8 +17,8 @@ PAGE_ROLE = "tovholder_page"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
-    """Who looks, on which day (Danish): a guardian, or a young person (`child`), or staff. Row ids. Whom it does not name
-    sees nothing."""
+    """Who looks, on which day (Danish): a guardian, or a young person (`child`), or staff. Row ids. Whom it does not
+    name sees nothing."""
 
     day: date
     guardian: UUID | None = None

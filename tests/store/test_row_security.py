@@ -284,14 +284,14 @@ OF_STAFF: dict[str, dict[str, set[str]]] = {
         "person_key": {"clerk of BUF", "clerk of SOF", "Karla", "Emil"},
     },
 }
-"""By viewer of staff, and table. A clerk sees of a child what their task is about; a leader and an auditor the looks they
-review, and of the child nothing."""
+"""By viewer of staff, and table. A clerk sees of a child what their task is about; a leader and an auditor the looks
+they review, and of the child nothing."""
 OF_STAFF["SOF after another's look"] = OF_STAFF["SOF"]
 # Emil has nothing in SOF: that he is there is what refuses the form, and neither his name nor his guardian's opens.
 OF_STAFF["SOF after a look"] = {
     table: OF_STAFF["SOF"].get(table, set()) | more
     for table, more in {
-        **dict.fromkeys(OF_STAFF["SOF"], set[str]()),
+        **{table: set[str]() for table in OF_STAFF["SOF"]},
         "child": {"Emil"},
         "offer": {"Emil accepted"},
         "assignment": {"Emil"},
@@ -474,7 +474,7 @@ def test_what_a_look_writes_it_may_write_as_itself_alone(town: TwoFamilies) -> N
 
 
 def test_a_member_of_staff_reads_as_themselves(town: TwoFamilies) -> None:
-    """Whoever it is, and whatever they forget to ask: their own row and key, and what their administration has to do."""
+    """Whoever it is, and whatever they forget to ask: their own row and key, and what they have to do."""
     ctx = town.ctx
     for clerk, kinds in (
         (CLERKS["clerk of BUF"], {"administration"}),
