@@ -42,7 +42,7 @@ BEGIN ATOMIC
                                                      AND coordinator_id <> ALL (ARRAY(SELECT page_coordinating())))));
 END;
 
-CREATE FUNCTION page_concerned() RETURNS SETOF uuid STABLE SECURITY DEFINER LANGUAGE sql
+CREATE FUNCTION page_at_hand() RETURNS SETOF uuid STABLE SECURITY DEFINER LANGUAGE sql
 BEGIN ATOMIC
     -- The children that a member of staff has something to do with: of their tasks, and of the lookup they came from.
     WITH theirs AS (
@@ -62,7 +62,7 @@ BEGIN ATOMIC
     -- or they are the coordinator. Not where the family has closed for the viewer's administration, save for a
     -- coordinator.
     SELECT id FROM child
-    WHERE id = ANY (ARRAY(SELECT page_concerned()))
+    WHERE id = ANY (ARRAY(SELECT page_at_hand()))
       AND (id IN (SELECT child_id FROM task WHERE id = ANY (ARRAY(SELECT page_work())))
            OR id IN (SELECT child_id FROM rights_request WHERE task_id = ANY (ARRAY(SELECT page_work())))
            OR EXISTS (SELECT FROM child old WHERE old.same_as = child.id)
@@ -118,9 +118,9 @@ BEGIN ATOMIC
     UNION ALL SELECT key_id FROM rotating_key WHERE day = page_day();
 END;
 
-REVOKE EXECUTE ON FUNCTION page_coordinating(), page_work(), page_concerned(), page_named(), page_callers(),
+REVOKE EXECUTE ON FUNCTION page_coordinating(), page_work(), page_at_hand(), page_named(), page_callers(),
     page_to_review() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION page_coordinating(), page_work(), page_concerned(), page_named(), page_callers(),
+GRANT EXECUTE ON FUNCTION page_coordinating(), page_work(), page_at_hand(), page_named(), page_callers(),
     page_to_review() TO tovholder_page;
 
 -- What a member of staff sees, beside what the viewers of 0005 do.
@@ -132,10 +132,10 @@ CREATE POLICY page ON task FOR SELECT TO tovholder_page USING (
 DROP POLICY page ON case_index;
 CREATE POLICY page ON case_index FOR SELECT TO tovholder_page USING (
     child_id IN (SELECT page_family())
-    OR ((administration = page_administration() OR page_acts_as('coordinator')) AND child_id IN (SELECT page_concerned())));
+    OR ((administration = page_administration() OR page_acts_as('coordinator')) AND child_id IN (SELECT page_at_hand())));
 DROP POLICY page ON child;
 CREATE POLICY page ON child FOR SELECT TO tovholder_page USING (
-    id IN (SELECT page_family()) OR id IN (SELECT page_concerned()));
+    id IN (SELECT page_family()) OR id IN (SELECT page_at_hand()));
 DROP POLICY page ON coordinator;
 CREATE POLICY page ON coordinator FOR SELECT TO tovholder_page USING (
     staff_id IN (SELECT page_coordinators()) OR staff_id IN (SELECT page_coordinating()));
@@ -144,17 +144,17 @@ CREATE POLICY page ON staff FOR SELECT TO tovholder_page USING (
     key_id = page_key() OR id IN (SELECT page_staff_known()));
 CREATE POLICY page_work ON guardian FOR SELECT TO tovholder_page USING (id IN (SELECT page_callers()));
 CREATE POLICY page_work ON custody FOR SELECT TO tovholder_page USING (child_id IN (SELECT page_named()));
-CREATE POLICY page_work ON offer FOR SELECT TO tovholder_page USING (child_id IN (SELECT page_concerned()));
+CREATE POLICY page_work ON offer FOR SELECT TO tovholder_page USING (child_id IN (SELECT page_at_hand()));
 CREATE POLICY page_work ON assignment FOR SELECT TO tovholder_page USING (
-    until IS NULL AND child_id IN (SELECT page_concerned()));
+    until IS NULL AND child_id IN (SELECT page_at_hand()));
 -- Also for whom else: whoever is of no known administration is shut out by any.
-CREATE POLICY page_work ON block FOR SELECT TO tovholder_page USING (child_id IN (SELECT page_concerned()));
+CREATE POLICY page_work ON block FOR SELECT TO tovholder_page USING (child_id IN (SELECT page_at_hand()));
 CREATE POLICY page_work ON rights_request FOR SELECT TO tovholder_page USING (task_id IN (SELECT page_work()));
 CREATE POLICY page_work ON letter FOR SELECT TO tovholder_page USING (
     id IN (SELECT letter_id FROM task WHERE id IN (SELECT page_work())));
 CREATE POLICY page_work ON presence FOR SELECT TO tovholder_page USING (
     administration = page_administration()
-    AND token IN (SELECT token FROM child WHERE id IN (SELECT page_concerned())));
+    AND token IN (SELECT token FROM child WHERE id IN (SELECT page_at_hand())));
 CREATE POLICY page_work ON log_entry FOR SELECT TO tovholder_page USING (
     id IN (SELECT page_to_review()) OR (id = page_entry() AND kind = 'lookup' AND asker_key = page_key()));
 
