@@ -231,6 +231,11 @@ class TestNothingSlipsIn:
             assert text.isprintable()
             assert not set(text) & set(' ,;:<>()[]"\\')
 
+    def test_a_subject_that_readers_would_decode_is_refused(self, mailer: Email, post: Post) -> None:
+        """`=?utf-8?q?=0ABcc?=` is plain ASCII, and read as something else."""
+        assert type(mailer.send(hub.Mail(TO, "Nyt =?utf-8?q?=0ABcc=3A?=", "Nyt"), new_key())) is hub.Refused
+        assert post.tries == 0
+
     def test_a_key_is_a_uuid(self, mailer: Email, post: Post) -> None:
         assert type(mailer.send(MAIL, "x>\r\nBcc: spy@example.com")) is hub.Refused
         assert post.tries == 0

@@ -139,6 +139,9 @@ def _refused_unseen(mail: Mail, key: str) -> Refused | None:
         return Refused("the recipient's address is not one plain e-mail address; mend it")
     if not mail.subject.strip() or not mail.subject.isprintable() or len(mail.subject) > SUBJECT_MAX:
         return Refused(f"the subject must be one line of at most {SUBJECT_MAX} printable characters")
+    if "=?" in mail.subject:
+        # Whoever reads it would see what it is decoded to (RFC 2047), which may be anything.
+        return Refused("the subject has =? in it, which mail readers decode; leave it out")
     if not mail.text.strip():
         return Refused("the mail has no text")
     try:

@@ -51,8 +51,8 @@ class EmailSettings(BaseModel):
     @field_validator("sender_name")
     @classmethod
     def on_one_line(cls, name: str) -> str:
-        if not name.isprintable():
-            raise ValueError("must be printable, on one line")
+        if not name.isprintable() or "=?" in name:
+            raise ValueError("must be printable, on one line, without =?")
         return name
 
     @model_validator(mode="after")
