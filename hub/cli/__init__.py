@@ -26,7 +26,7 @@ from hub.access.lookup import LookupQueue, Request
 from hub.access.policy import PURPOSES
 from hub.api import tokens
 from hub.api.app import answer
-from hub.cli import from_sources
+from hub.cli import from_sources, of_letters
 from hub.cli.base import NEEDS_A_PERSON, Json, context, err, out, print_json, read_settings, table_of
 from hub.context import Context
 from hub.contract import StaffRecord
@@ -51,6 +51,7 @@ app.add_typer(coordinators_app, name="coordinators")
 app.command()(cli_backup.backup)
 app.command()(cli_backup.restore)
 from_sources.add_to(app)
+of_letters.add_to(app)
 
 
 @app.command()
@@ -113,7 +114,8 @@ def plugins_list(as_json: Json = False) -> None:
     loaded = load_plugins(read_settings())
     rows = [asdict(plugin) for plugin in loaded.loaded]
     if as_json:
-        print_json({"plugins": rows, "adapters": sorted(loaded.adapters), "channels": sorted(loaded.channels)})
+        kinds = {"adapters": loaded.adapters, "channels": loaded.channels, "mailers": loaded.mailers}
+        print_json({"plugins": rows} | {kind: sorted(names) for kind, names in kinds.items()})
     else:
         table_of(rows, "Plugins")
 
