@@ -164,8 +164,8 @@ def _choices(ctx: Context, state: str) -> tuple[tuple[Chosen, str], ...]:
 
 
 def _child(ctx: Context, session: Session, asker: Asker, origin: Origin) -> tuple[tables.Child | None, Decision]:
-    """The child, where it is one that the asker may write an answer down for; and on which basis, or why not. A child that
-    is not known is asked about as one that is: no answer takes longer because there is somebody."""
+    """The child, where it is one that the asker may write an answer down for; and on which basis, or why not. A child
+    that is not known is asked about as one that is: no answer takes longer because there is somebody."""
     found = (_of_lookup if origin.kind == "lookup" else _of_task)(ctx, session, asker, origin.id)
     child_id = found or uuid4()
     child = session.get(tables.Child, child_id)
