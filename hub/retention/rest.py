@@ -60,7 +60,9 @@ def requests(ctx: Context, session: Session) -> int:
 def statuses(ctx: Context, session: Session) -> int:
     """What a channel said of letters that are none of the hub's."""
     status = tables.DeliveryStatus
-    gone = delete(tables.DeliveryStatus).where(status.letter_id.is_(None), status.seen_at <= ctx.clock.now() - NOBODYS_STATUS)
+    gone = delete(tables.DeliveryStatus).where(
+        status.letter_id.is_(None), status.seen_at <= ctx.clock.now() - NOBODYS_STATUS
+    )
     return len(session.execute(gone.returning(status.id)).all())
 
 
