@@ -14,6 +14,7 @@ from hub import family, rights
 from hub.access import own
 from hub.access.askers import day_key
 from hub.clock import today
+from hub.identity import YOUNG, parse
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
 from hub.letters.frozen import open_content
@@ -53,8 +54,14 @@ def child(world: World, digits: str = KARLA) -> tables.Child:
 
 
 def end(world: World, how: str, digits: str = KARLA) -> None:
-    if how == "declined":
-        family.decline(world.ctx, world.child(digits), world.by(MOTHER))
+    if how == "declined":  # everybody who may answer says no
+        for custody in world.rows(tables.Custody, tables.Custody.child_id == world.child(digits)):
+            by = family.Answerer(custody.guardian_id, "page", "introduction/test")
+            family.decline(world.ctx, world.child(digits), by)
+        if parse(digits).age(today(world.clock)) >= YOUNG:
+            family.decline(world.ctx, world.child(digits), family.Answerer(None, "page", "introduction/test"))
+        (offer,) = world.rows(tables.Offer, tables.Offer.child_id == world.child(digits))
+        assert offer.state == "declined"
         return
     world.accept(digits, MOTHER)
     post(world)
