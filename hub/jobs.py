@@ -28,6 +28,7 @@ from hub.coordination import offers, silence
 from hub.errors import TryAgain
 from hub.letters import compose, delivery, statuses
 from hub.letters.templates import Templates
+from hub.retention import forget as retention
 from hub.signin.sessions import Sessions
 from hub.store import home, outage, queue
 
@@ -114,12 +115,17 @@ def build(ctx: Context) -> App:
         pace.purge(ctx.database, ctx.clock)
         Sessions(ctx.database, ctx.clock, ctx.settings.signin).purge()
 
+    @app.task(name="retention", queue=LETTERS, retry=retry)
+    def keep_no_longer(timestamp: int = 0) -> None:
+        retention.forget(ctx)
+
     if ctx.settings.demo is None:  # the demo moves its own time and says when each is due
         for task, cron in (
             (compose_due, "* * * * *"),
             (what_became, "*/5 * * * *"),
             (remind, "30 4 * * *"),
             (forget, "*/10 * * * *"),
+            (keep_no_longer, "40 2 * * *"),
             (match_all, "0 * * * *"),
             (sync_all, "20 * * * *"),
         ):

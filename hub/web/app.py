@@ -25,6 +25,7 @@ from hub.web import (
     family,
     family_choices,
     family_rights,
+    forgetting,
     registering,
     reviewing,
     signin,
@@ -84,6 +85,7 @@ def build(ctx: Context) -> FastAPI:
     app.include_router(tasks.router)
     app.include_router(registering.router)
     app.include_router(reviewing.router)
+    app.include_router(forgetting.router)
     app.include_router(signin.router)
     if demo is not None:
         app.include_router(demo_signin.router)
