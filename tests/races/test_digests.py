@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from hub import Later, TryAgain, family, vault
-from hub.cases import events
+from hub.cases import events, kinds
 from hub.cases.sync import sync
 from hub.letters.delivery import deliver, deliver_all
 from hub.store import tables
@@ -29,13 +29,13 @@ KARLA, EMIL = "0311164234", "1405134321"
 MOTHER, FATHER = "0101804001", "0101804002"
 
 
-def tell(races, *whats: str, child: str = KARLA, only: UUID | None = None, kind: str = events.DECIDED) -> int:
+def tell(races, *whats: str, child: str = KARLA, only: UUID | None = None, kind: str = kinds.DECIDED) -> int:
     """News about a child's case, in a transaction of its own."""
     world = races.world
     (case,) = world.rows(tables.Case, tables.Case.child_id == world.child(child))
     news = [events.News(kind, world.child(child), what, case.id, only) for what in whats]
     with races.ctx.database.begin() as session:
-        return events.record(session, races.ctx.keys, world.clock.now(), 3, news)
+        return events.record(races.ctx, session, news)
 
 
 def open_bundles(races) -> list[tables.Bundle]:
@@ -161,10 +161,10 @@ class TestTwoAtOnce:
 
         def go(n: int) -> int:
             mine = sorted(cases, reverse=n % 2 == 1)
-            news = [events.News(events.DECIDED, child, f"{n}", cases[child]) for child in mine]
+            news = [events.News(kinds.DECIDED, child, f"{n}", cases[child]) for child in mine]
             together.wait()
             with races.ctx.database.begin() as session:
-                return events.record(session, races.ctx.keys, world.clock.now(), 3, news)
+                return events.record(races.ctx, session, news)
 
         assert sum(each.result(60) for each in [races.go(go, n) for n in range(6)]) == 6 * 4 * 2
         bundles = {row.id: row.guardian_id for row in open_bundles(races)}
@@ -200,7 +200,7 @@ class TestTwoWindows:
         """Two windows in one flow (novu#2699): the shorter one ends both, and opens none behind it."""
         world = siblings.world
         tell(siblings, "slow")
-        tell(siblings, "urgent", kind=events.DEADLINE_NEAR)
+        tell(siblings, "urgent", kind=kinds.DEADLINE_NEAR)
         (bundle,) = open_bundles(siblings)
         world.clock.set(bundle.due_at)
         assert siblings.compose() == 1
@@ -217,10 +217,10 @@ class TestTwoWindows:
             return tell(siblings, what, kind=kind)
 
         for n in range(5):
-            told = [siblings.go(go, f"{n}", kind) for kind in (events.DECIDED, events.DEADLINE_NEAR)]
+            told = [siblings.go(go, f"{n}", kind) for kind in (kinds.DECIDED, kinds.DEADLINE_NEAR)]
             assert [each.result(60) for each in told] == [1, 1]
             (bundle,) = open_bundles(siblings)
-            assert bundle.due_at == events.due_at(siblings.world.clock.now(), events.WAITS[events.DEADLINE_NEAR])
+            assert bundle.due_at == events.due_at(siblings.world.clock.now(), kinds.KINDS[kinds.DEADLINE_NEAR].waits)
             siblings.write()
 
 

@@ -28,6 +28,8 @@ class Coordinator(Base):
     active: Mapped[bool] = mapped_column(default=True)
     away: Mapped[bool] = mapped_column(default=False)
     substitute_id: Mapped[UUID | None] = mapped_column(ForeignKey("staff.id"))
+    away_until: Mapped[date | None]
+    """The day on which whoever is away expects to be back, where they know."""
 
 
 class Offer(Base):
