@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date
+from typing import Any
 
 from hub.cases.kinds import KINDS
-from hub.settings import EVERY, Settings, Sends
+from hub.settings import EVERY, Sends, Settings
 
 
 def hub_sends(settings: Settings, kind: str, source: str | None, day: date) -> bool:
@@ -25,7 +26,7 @@ def hub_sends(settings: Settings, kind: str, source: str | None, day: date) -> b
     return said != "source" and said <= day
 
 
-def _said(agreements: Mapping[str, Sends | Mapping[str, Sends]], kind: str, source: str) -> Iterator[Sends]:
+def _said(agreements: Mapping[str, Any], kind: str, source: str) -> Iterator[Sends]:
     """What was agreed, the most particular first: of the source and kind, of the source, of the kind, of all."""
     for about in (agreements.get(source), agreements.get(EVERY)):
         if isinstance(about, Mapping):

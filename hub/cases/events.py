@@ -33,8 +33,8 @@ NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 @dataclass(frozen=True, slots=True)
 class News:
     """Something that happened to a child. `what` tells it from everything else that ever happens to the child. `only`:
-    the one guardian it is for. `day`: the date it is about, a deadline (of one that was moved, the date before) or a birthday. `source` and
-    `administration`: whose news it is."""
+    the one guardian it is for. `day`: the date it is about, a birthday or a deadline (of one that was moved, the date
+    before). `source`: whose news it is; `administration`: to whose data a consent is."""
 
     kind: str
     child_id: UUID

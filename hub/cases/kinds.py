@@ -58,8 +58,8 @@ class EventKind:
     reveals_place: bool = False
     """Can tell where the child lives: not told where anybody of the family is protected."""
     about: Literal["offer", "scheme", "case", "person", "end"] = "case"
-    """What must still be there for it to be told: an open offer; a coordinator; a coordinator and the case; nothing but
-    the person (a consent); nothing, since it tells that the scheme has ended."""
+    """What must still be there for it to be told: an open offer; a coordinator; a coordinator and the case; an offer or
+    a coordinator (a consent); nothing, since it tells that the scheme has ended."""
 
 
 OFFERED = "offered"
@@ -95,7 +95,12 @@ _RECEIPT = "god forvaltningsskik: an application is acknowledged"
 
 _TABLE = (
     EventKind(
-        OFFERED, ("Tilbud om en koordinator", "Offer of a coordinator"), "introduction", "answer", waits=0, about="offer"
+        OFFERED,
+        ("Tilbud om en koordinator", "Offer of a coordinator"),
+        "introduction",
+        "answer",
+        waits=0,
+        about="offer",
     ),
     EventKind(
         DEADLINE_UNKEPT,
@@ -135,7 +140,9 @@ _TABLE = (
         latest=before,
         about="scheme",
     ),
-    EventKind(ASSIGNED, ("Koordinator tildelt", "Coordinator assigned"), "receipt", "call another", waits=1, about="scheme"),
+    EventKind(
+        ASSIGNED, ("Koordinator tildelt", "Coordinator assigned"), "receipt", "call another", waits=1, about="scheme"
+    ),
     EventKind(
         COORDINATOR_CHANGED,
         ("Ny koordinator", "Another coordinator"),
@@ -210,7 +217,9 @@ _TABLE = (
     EventKind(TURNS_17_HALF, ("Barnet er 17½ år", "The child is 17½"), "transition", about="scheme"),
     EventKind(CONSENT_GIVEN, ("Samtykke givet", "Consent given"), "withdrawn", about="person"),
     EventKind(CONSENT_WITHDRAWN, ("Samtykke trukket tilbage", "Consent withdrawn"), "withdrawn", about="person"),
-    EventKind(YES_WITHDRAWN, ("Familien har trukket sit ja tilbage", "The family's yes withdrawn"), "withdrawn", about="end"),
+    EventKind(
+        YES_WITHDRAWN, ("Familien har trukket sit ja tilbage", "The family's yes withdrawn"), "withdrawn", about="end"
+    ),
     EventKind(
         MOVED_AWAY,
         ("Barnet er flyttet til en anden kommune", "The child has moved to another municipality"),
@@ -248,8 +257,24 @@ letter.
 - **unpleasant**: not on Friday after 14, on the day before a day off, or on a day off (Danish time).
 - **who sends**: what holds where `letters.agreements` says nothing. News that the source sends itself makes no letter
   of the hub's own; the next letter lists it.
-- **owed**: what somebody must tell by a rule. Where the hub should and cannot, the administration gets the task at
-  once.
+- **owed**: what somebody must tell by a rule. What the hub should send and cannot (nobody with custody is known, the
+  letter cannot be written or does not arrive) is the administration's task at once, owed or not.
+
+What contradicts itself while it waits is told as what it came to (`hub/letters/fold.py`): a date that moved twice is
+told once, what was near and then decided is decided, a substitute who came and went is nothing. What is folded away
+says so: `folded into deadline_moved`.
+
+```toml
+[letters]
+window_working_days = 3     # how long events wait for each other
+most_a_week = 2             # letters to one person in seven days, unless urgent
+warn_working_days = [10, 3] # before a deadline
+
+[letters.agreements]        # by source (the adapter's name), and * for every source
+sof = 2027-01-01            # the hub writes about all of its news from that day on
+buf = "source"              # it goes on writing itself about everything
+"*" = { decided = "source", deadline_unkept = 2027-01-01 }  # kind by kind
+```
 """
 
 
@@ -260,8 +285,21 @@ def page() -> str:
 
 def _lines() -> Iterator[str]:
     yield _BEGINNING
-    yield "| event | code | the reader must | waits | at the latest | urgent | unpleasant | opens | who sends | owed | place |"
-    yield "|---|---|---|---|---|---|---|---|---|---|---|"
+    heads = [
+        "event",
+        "code",
+        "the reader must",
+        "waits",
+        "at the latest",
+        "urgent",
+        "unpleasant",
+        "opens",
+        "who sends",
+        "owed",
+        "place",
+    ]
+    yield f"| {' | '.join(heads)} |"
+    yield "|---" * len(heads) + "|"
     for kind in KINDS.values():
         waits = "window" if kind.waits is None else "at once" if kind.waits == 0 else str(kind.waits)
         sends = "the hub" if not kind.by_source else "the source"

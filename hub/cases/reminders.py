@@ -30,7 +30,7 @@ class Reminded:
 
 
 def remind(ctx: Context) -> Reminded:
-    """Look at the deadlines that lie ahead and at those that went by, once a day; saying it twice makes nothing twice."""
+    """Look at the deadlines that lie ahead and at those that went by, once a day; twice makes nothing twice."""
     day = today(ctx.clock)
     warn = sorted(ctx.settings.letters.warn_working_days, reverse=True)
     with ctx.database.begin() as session:

@@ -31,9 +31,7 @@ def remind(ctx: Context) -> int:
     how many tasks are new."""
     day, made = today(ctx.clock), 0
     with ctx.database.begin() as session:
-        assigned = (
-            session.execute(select(tables.Assignment).where(tables.Assignment.until.is_(None))).scalars().all()
-        )
+        assigned = session.execute(select(tables.Assignment).where(tables.Assignment.until.is_(None))).scalars().all()
         coordinators = {row.child_id: row.coordinator_id for row in assigned}
         since = {row.child_id: row.since.astimezone(DENMARK).date() for row in assigned}
         born = {child: parse(digits).born for digits, child in numbers_of(ctx, session, set(coordinators)).items()}

@@ -31,7 +31,9 @@ def to_nobody(ctx: Context, session: Session, news: Iterable[_About]) -> int:
     """News of cases that no letter can tell: nobody with custody is known, or the letter cannot be written or did not
     arrive. A task for the administration of each case, once for each kind of news; none where the source sends its own
     letter. Gives how many tasks are new."""
-    about = {(item.case_id, item.kind) for item in news if item.case_id is not None and KINDS[item.kind].about == "case"}
+    about = {
+        (item.case_id, item.kind) for item in news if item.case_id is not None and KINDS[item.kind].about == "case"
+    }
     if not about:
         return 0
     session.flush()

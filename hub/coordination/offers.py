@@ -39,7 +39,7 @@ def place(ctx: Context) -> Placed:
     Only when offers start by themselves (`coordination.start = "match"`) are newly found children taken up."""
     settings = ctx.settings.coordination
     with ctx.database.begin() as session:
-        _one_at_a_time(session)
+        one_at_a_time(session)
         now = ctx.clock.now()
         if settings.start == "match":
             _take_up(session, now)
@@ -58,7 +58,7 @@ def place(ctx: Context) -> Placed:
     return result
 
 
-def _one_at_a_time(session: Session) -> None:
+def one_at_a_time(session: Session) -> None:
     session.execute(text("SELECT pg_advisory_xact_lock(hashtext('coordination:place'))"))
 
 

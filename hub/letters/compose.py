@@ -78,8 +78,8 @@ def compose_due(ctx: Context, templates: Templates) -> Composed:
 
 
 def _due(now: datetime) -> ColumnElement[bool]:
-    """Also what was opened well after now, or is due later than anything waits, by a clock that was wrong: it would else
-    wait until then."""
+    """Also what was opened well after now, or is due later than anything waits, by a clock that was wrong: it would
+    else wait until then."""
     bundle = tables.Bundle
     return or_(
         bundle.due_at <= now,

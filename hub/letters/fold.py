@@ -7,15 +7,17 @@ its reason. Pure: nothing is read or stored here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date
+from typing import TypeVar
 from uuid import UUID
 
 from hub.cases import kinds
 from hub.cases.changes import moved
 from hub.store.tables import Event
 
+Key = TypeVar("Key", UUID, str)
 UNDONE = "it was undone before a letter told of it"
 PAST = "the date it told of no longer holds"
 KNOWN = "an earlier letter told that no answer would come in time"
@@ -25,7 +27,7 @@ _ENDS = (kinds.DECIDED, kinds.CASE_CLOSED)
 _MOVES = (kinds.DEADLINE_SET, kinds.DEADLINE_MOVED, kinds.DEADLINE_POSTPONED)
 _NEAR = (kinds.DEADLINE_NEAR, kinds.DEADLINE_AT_HAND, kinds.DEADLINE_UNKEPT, kinds.DEADLINE_PASSED)
 """Each says all that those before it say."""
-_OTHERS = (kinds.COORDINATOR_CHANGED, kinds.COORDINATOR_HANDED_OVER)
+OTHERS = (kinds.COORDINATOR_CHANGED, kinds.COORDINATOR_HANDED_OVER)
 _COVER = (kinds.COORDINATOR_SUBSTITUTE, kinds.COORDINATOR_BACK)
 _CONSENT = (kinds.CONSENT_GIVEN, kinds.CONSENT_WITHDRAWN)
 
@@ -73,8 +75,8 @@ def fold(events: Sequence[Event], now: Now) -> Folded:
     return result
 
 
-def _by(events: Iterable[Event], key: Callable[[Event], Hashable | None]) -> dict[Hashable, list[Event]]:
-    found: dict[Hashable, list[Event]] = {}
+def _by(events: Iterable[Event], key: Callable[[Event], Key | None]) -> dict[Key, list[Event]]:
+    found: dict[Key, list[Event]] = {}
     for event in events:
         if (about := key(event)) is not None:
             found.setdefault(about, []).append(event)
@@ -137,7 +139,7 @@ def _move(result: Folded, moves: Sequence[Event], deadline: date) -> Event | Non
 
 
 def _coordinator(result: Folded, events: Sequence[Event]) -> None:
-    assigned, others, cover = _of(events, kinds.ASSIGNED), _of(events, *_OTHERS), _of(events, *_COVER)
+    assigned, others, cover = _of(events, kinds.ASSIGNED), _of(events, *OTHERS), _of(events, *_COVER)
     _last(result, assigned)
     if assigned:
         result.end(others, into(kinds.ASSIGNED))  # the receipt names whoever it is now
@@ -150,4 +152,3 @@ def _coordinator(result: Folded, events: Sequence[Event]) -> None:
     if cover and cover[0].kind != cover[-1].kind:
         result.end(cover, UNDONE)
     _last(result, cover)
-

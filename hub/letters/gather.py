@@ -37,7 +37,7 @@ from hub.letters.content import (
     LetterKind,
     News,
 )
-from hub.letters.fold import Folded, Now, fold, into
+from hub.letters.fold import OTHERS, UNDONE, Folded, Now, fold, into
 from hub.letters.known import Known, read
 from hub.letters.said import DEADLINES, said
 from hub.store import tables
@@ -109,7 +109,7 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Nothing is written yet. `until`: when to look again; None where nothing but what sources tell themselves waits."""
+    """Nothing is written yet. `until`: when to look again; None where only what sources tell themselves waits."""
 
     until: datetime | None
 
@@ -134,6 +134,7 @@ def gather(
     result: dict[UUID, Gathered | Held | ValueError | None] = {}
     for bundle in bundles:
         ends = _Ends()
+        found: Gathered | Held | ValueError | None
         try:
             found = _gather(ctx, known, bundle, ends)
         except ValueError as error:
@@ -273,6 +274,10 @@ def _told(known: Known, bundle: tables.Bundle, mine: set[UUID], children: set[UU
             may.append(event)
         else:
             ends.end([event.id], why)
+    for event in [event for event in may if event.kind in OTHERS]:
+        if _former(known, bundle.id, event.child_id) == known.assigned[event.child_id]:
+            may.remove(event)
+            ends.end([event.id], UNDONE)  # it is the same coordinator again
     cases = {case.id: case.deadline for child in children for case in known.cases.get(child, [])}
     folded = fold(may, Now(cases, known.unkept.get(bundle.guardian_id, set())))
     ends.why.update(folded.ended)
@@ -293,7 +298,7 @@ def _why_not(known: Known, event: tables.Event, mine: set[UUID], children: set[U
     if kind.about == "end":
         return into(kinds.ASSIGNED) if child in known.assigned else None
     if kind.about == "person":
-        return None
+        return None if child in known.offers or child in known.assigned else ENDED
     if child not in known.assigned:
         return ENDED
     if kind.about == "case" and event.case_id not in {case.id for case in known.cases.get(child, [])}:
@@ -352,13 +357,20 @@ def _change(known: Known, told: Sequence[tables.Event]) -> ContentChange | None:
     cover, former = known.cover.get(coordinator), None
     if what == "substitute":
         former = known.cards.get(coordinator)
-    elif what in ("changed", "handed_over"):
-        # Of several since the last letter, the one who was told of last.
-        before = [row for row in known.former.get(event.child_id, []) if row.until and row.until >= event.at]
-        rows = before or known.former.get(event.child_id, [])[-1:]
-        former = known.cards.get(rows[0].coordinator_id) if rows else None
+    elif what in ("changed", "handed_over") and (before := _former(known, event.bundle_id, event.child_id)):
+        former = known.cards.get(before)
     until = cover.until if cover is not None and what == "substitute" else None
     return ContentChange(what, former.name if former else None, until)
+
+
+def _former(known: Known, bundle: UUID | None, child: UUID) -> UUID | None:
+    """Who coordinated before the first change that waits in a bundle: whom the last letter named."""
+    about = known.events.get(bundle, []) if bundle is not None else []
+    began = next((event.at for event in about if event.child_id == child and event.kind in OTHERS), None)
+    rows = known.former.get(child, [])
+    if began is None or not rows:
+        return None
+    return next((row for row in rows if row.until and row.until >= began), rows[-1]).coordinator_id
 
 
 def _label(opened: dict[str, Any]) -> ContentLabel:

@@ -26,6 +26,13 @@ TASKS: dict[str, tuple[Text, Text]] = {
             "Call the family and tell them what the letter says.",
         ),
     ),
+    "letter_owed": (
+        ("Familien mangler besked om en sag", "The family has not been told about a case"),
+        (
+            "Vi kan ikke skrive til familien om det, der er sket i sagen. Giv familien besked fra jeres eget system.",
+            "We cannot write to the family about what has happened in the case. Tell them from your own system.",
+        ),
+    ),
     "letter_unwritable": (
         ("Et brev kunne ikke skrives", "A letter could not be written"),
         (

@@ -1,4 +1,4 @@
-"""Events know their order, the date they are about and by when they must be told; coordinators until when they are away.
+"""Events know their order, their date and by when they must be told; coordinators until when they are away.
 
 Revision: 0008
 """
