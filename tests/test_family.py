@@ -223,7 +223,12 @@ class TestWithdraw:
         assert going.rows(tables.Case) == []
         assert offer(going).state == "withdrawn"
         mine = going.rows(tables.Event, tables.Event.child_id == going.child(KARLA))
-        assert {e.why_not for e in mine} == {"the family took its yes back"}
+        waited = {e.why_not for e in mine if e.kind not in ("yes_withdrawn", "scheme_ended")}
+        assert waited == {"the family took its yes back"}
+        assert {e.kind: e.guardian_id for e in mine if e.why_not is None} == {
+            "yes_withdrawn": going.guardian(FATHER),
+            "scheme_ended": going.guardian(MOTHER),  # not by whose word
+        }
         assert entries(going)[-1]["answer"] == "withdrawn"
 
     def test_nothing_of_it_happens_when_the_log_cannot_be_written(self, going, admin):

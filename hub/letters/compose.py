@@ -6,7 +6,7 @@ told any more makes no letter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,12 +19,15 @@ from hub import faults, journal
 from hub.cases import events, unsent
 from hub.context import Context
 from hub.errors import GaveUp
+from hub.letters.content import LetterContent
 from hub.letters.frozen import freeze
 from hub.letters.gather import Held, gather
-from hub.letters.render import render
+from hub.letters.render import Rendered, render
 from hub.letters.templates import Templates
 from hub.store import home, queue, tables, tasks
 
+Renderer = Callable[[LetterContent, Templates], Rendered]
+"""As hub.letters.render.render: raises what it raises."""
 SEND_WITHIN = timedelta(days=1)
 """A frozen letter that has not been handed over by then is somebody's task."""
 
@@ -49,8 +52,9 @@ class Composed:
     """Bundles whose letter is not to leave yet."""
 
 
-def compose_due(ctx: Context, templates: Templates) -> Composed:
+def compose_due(ctx: Context, templates: Templates, renderer: Renderer = render) -> Composed:
     """Make a letter of every bundle that is due. Several processes may do so at once: each takes other bundles.
+    `renderer` makes of content what is frozen and sent.
 
     Raises OnHold where letters may not leave from this database."""
     result = Composed()
@@ -72,7 +76,7 @@ def compose_due(ctx: Context, templates: Templates) -> Composed:
             )
             if not bundles:
                 return result
-            _compose(ctx, session, templates, bundles, result)
+            _compose(ctx, session, templates, renderer, bundles, result)
             faults.point("letters.composed")
         faults.point("letters.composed.committed")
 
@@ -89,7 +93,12 @@ def _due(now: datetime) -> ColumnElement[bool]:
 
 
 def _compose(
-    ctx: Context, session: Session, templates: Templates, bundles: Sequence[tables.Bundle], result: Composed
+    ctx: Context,
+    session: Session,
+    templates: Templates,
+    renderer: Renderer,
+    bundles: Sequence[tables.Bundle],
+    result: Composed,
 ) -> None:
     now = ctx.clock.now()
     letters: list[tables.Letter] = []
@@ -108,7 +117,7 @@ def _compose(
         try:
             if isinstance(gathered, ValueError):
                 raise gathered
-            rendered = render(gathered.content, templates)
+            rendered = renderer(gathered.content, templates)
         except (GaveUp, ValueError):
             # Nobody's letter holds up another's: a person looks at this one, and its events stay with the bundle.
             result.unwritable += 1
