@@ -24,8 +24,12 @@ from hub.store.many import among
 from hub.store.tables import Bundle, Custody, Event
 
 ABOUT_CASES = tuple(code for code, kind in KINDS.items() if kind.about == "case")
+OWED_BY_LAW = frozenset(code for code, kind in KINDS.items() if kind.owed is not None)
+"""Kinds that an authority owes the family, in the scheme or not. When the hub may not tell them any more, the
+administration must."""
 CASE_GONE = "the source no longer shows the case"
 NO_CUSTODY = "the guardian no longer has custody"
+SAID_NO = "the guardian said no to the offer"
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """When a bundle is due in which nothing asks for a letter: what it holds is listed in the next one."""
 
@@ -157,11 +161,16 @@ def _bundles(session: Session, now: datetime, due: dict[UUID, datetime]) -> dict
     return {row.guardian_id: row.id for row in rows}
 
 
-def drop_waiting(session: Session, why: str, *, child: UUID | None = None, case: UUID | None = None) -> None:
-    """Events of a child or a case that still wait end here, with the reason. Letters already frozen are not touched."""
+def drop_waiting(
+    session: Session, why: str, *, child: UUID | None = None, case: UUID | None = None, guardian: UUID | None = None
+) -> None:
+    """Events of a child or a case that still wait end here, with the reason; `guardian`: only those for one of them.
+    Letters already frozen are not touched."""
     waiting = select(Bundle.id).where(Bundle.composed_at.is_(None))
-    about = Event.child_id == child if child is not None else Event.case_id == case
-    session.execute(update(Event).where(about, Event.bundle_id.in_(waiting)).values(bundle_id=None, why_not=why))
+    about = [Event.child_id == child if child is not None else Event.case_id == case]
+    if guardian is not None:
+        about.append(Event.guardian_id == guardian)
+    session.execute(update(Event).where(*about, Event.bundle_id.in_(waiting)).values(bundle_id=None, why_not=why))
 
 
 def tell_again(session: Session, bundle: UUID, guardian: UUID, now: datetime) -> None:

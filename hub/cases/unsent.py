@@ -16,7 +16,7 @@ from hub.context import Context
 from hub.store import tables, tasks
 from hub.store.many import among
 
-OWED = "letter_owed"
+UNSENT = "letter_unsent"
 """The kind of task: the family is to hear something, and no letter of the hub's can tell it."""
 
 
@@ -55,7 +55,7 @@ def to_nobody(ctx: Context, session: Session, news: Iterable[_About]) -> int:
         for case_id, kind in sorted(about, key=str)
         if (case := cases.get(case_id)) is not None and agreements.hub_sends(ctx.settings, kind, case.source, day)
     }
-    return tasks.put(session, ctx.keys, ctx.clock.now(), OWED, rows)
+    return tasks.put(session, ctx.keys, ctx.clock.now(), UNSENT, rows)
 
 
 def by_letter(ctx: Context, session: Session, bundle_id: UUID) -> int:

@@ -293,8 +293,10 @@ def _why_not(known: Known, event: tables.Event, mine: set[UUID], children: set[U
         return GROWN if child in known.opened else FORGOTTEN
     if kind.reveals_place and child in known.protected:
         return PROTECTED
+    if kind.about == "offer" and child in known.offers:
+        return events.SAID_NO if (event.guardian_id, child) in known.said_no else None
     if kind.about == "offer":
-        return None if child in known.offers else ANSWERED if child in known.assigned else ENDED
+        return ANSWERED if child in known.assigned else ENDED
     if kind.about == "end":
         return into(kinds.ASSIGNED) if child in known.assigned else None
     if kind.about == "person":

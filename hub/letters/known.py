@@ -41,6 +41,8 @@ class Known:
     """By guardian: the children they have custody of today."""
     offers: dict[UUID, tables.Offer]
     """By child: the offers that are open."""
+    said_no: set[tuple[UUID, UUID]]
+    """Guardians, each with the child whose open offer they have said no to."""
     assigned: dict[UUID, UUID]
     """By child: who coordinates."""
     former: dict[UUID, list[tables.Assignment]]
@@ -98,6 +100,11 @@ def read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> Kn
         select(tables.Offer).where(among(tables.Offer.child_id, child_ids), tables.Offer.state == "offered")
     ).scalars()
     open_offers = {offer.child_id: offer for offer in offers}
+    said_no = session.execute(
+        select(tables.Acceptance.guardian_id, tables.Acceptance.child_id).where(
+            among(tables.Acceptance.child_id, open_offers), tables.Acceptance.answer == "no"
+        )
+    )
     coordinators: dict[UUID, UUID] = {}
     former: dict[UUID, list[tables.Assignment]] = {}
     assignments = select(tables.Assignment).where(among(tables.Assignment.child_id, child_ids))
@@ -134,6 +141,7 @@ def read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> Kn
         events=found,
         mine=mine,
         offers=open_offers,
+        said_no={(row.guardian_id, row.child_id) for row in said_no if row.guardian_id is not None},
         assigned=coordinators,
         former=former,
         cover=cover,
