@@ -13,6 +13,7 @@ from sqlalchemy import select
 from hub.cli.base import context, out
 from hub.context import Context
 from hub.coordination import cover
+from hub.coordination import goodbye as farewell
 from hub.errors import NotAllowed
 from hub.identity import parse
 from hub.store import tables
@@ -24,6 +25,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(away)
     app.command()(back)
     app.command("hand-over")(hand_over)
+    app.command()(goodbye)
 
 
 def away(
@@ -61,10 +63,22 @@ def hand_over(
     out.print(f"{moved} children have another coordinator")
 
 
+def goodbye(
+    moved: Annotated[
+        bool, typer.Option("--moved", help="Another municipality answers for the child; else there is nothing left.")
+    ] = False,
+) -> None:
+    """End the scheme for a child, whose number is read from standard input; the family gets a letter."""
+    number = parse(sys.stdin.readline().strip())
+    with context(with_token=True) as ctx:
+        farewell.say(ctx, _child(ctx, number.digits), "moved" if moved else "closed")
+    out.print("The scheme has ended for the child, and the family is told")
+
+
 def _child(ctx: Context, digits: str) -> UUID:
     with ctx.database.session() as session:
         token = ctx.keys.lookup_token(digits)
         found = session.execute(select(tables.Child.id).where(tables.Child.token == token)).scalar_one_or_none()
     if found is None:
-        raise NotAllowed("this child is not one of the coordinator's")
+        raise NotAllowed("the hub knows no child of that number")
     return found

@@ -39,12 +39,13 @@ class Offer(Base):
 
     waiting: no place yet, `why` says so · offered: a place is reserved · accepted · declined · lapsed: no answer ·
     withdrawn: the family's yes was taken back · grown: the child turned 18 · died · moved: the child has another
-    number, and its offer stands with that one (child.same_as)."""
+    number, and its offer stands with that one (child.same_as) · left: a coordinator has ended it (hub.coordination.
+    goodbye)."""
 
     __tablename__ = "offer"
     __table_args__ = (
         CheckConstraint(
-            "state in ('waiting','offered','accepted','declined','lapsed','withdrawn','grown','died','moved')",
+            "state in ('waiting','offered','accepted','declined','lapsed','withdrawn','grown','died','moved','left')",
             name="state",
         ),
         CheckConstraint("(state in ('offered','accepted')) = (coordinator_id is not null)", name="place"),
