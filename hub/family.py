@@ -123,11 +123,11 @@ def withdraw(ctx: Context, child_id: UUID, by: Answerer) -> None:
 
 
 def _say_goodbye(ctx: Context, session: Session, child_id: UUID, who: UUID | None) -> None:
-    """Whoever took the yes back is told that it has been written down; the others that there is no coordinator any
-    more, and not by whose word."""
+    """Whoever took the yes back is told that it has been written down; the others that the yes holds no longer, and
+    not by whose word."""
     what = f"withdrawn:{ctx.clock.now().isoformat()}"
     guardians = events.guardians_of(session, {child_id}, today(ctx.clock)).get(child_id, [])
-    told = {one: kinds.YES_WITHDRAWN if one == who else kinds.SCHEME_ENDED for one in guardians}
+    told = {one: kinds.YES_WITHDRAWN if one == who else kinds.YES_ENDED for one in guardians}
     events.record(ctx, session, [events.News(kind, child_id, what, only=one) for one, kind in told.items()])
 
 

@@ -475,11 +475,11 @@ class TestWithdraw:
         assert going.rows(tables.Case) == []
         assert offer(going).state == "withdrawn"
         mine = going.rows(tables.Event, tables.Event.child_id == going.child(KARLA))
-        waited = {e.why_not for e in mine if e.kind not in ("yes_withdrawn", "scheme_ended")}
+        waited = {e.why_not for e in mine if e.kind not in ("yes_withdrawn", "yes_ended")}
         assert waited == {"the family took its yes back"}
         assert {e.kind: e.guardian_id for e in mine if e.why_not is None} == {
             "yes_withdrawn": going.guardian(FATHER),
-            "scheme_ended": going.guardian(MOTHER),  # not by whose word
+            "yes_ended": going.guardian(MOTHER),  # not by whose word
         }
         assert entries(going)[-1]["answer"] == "withdrawn"
 

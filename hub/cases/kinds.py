@@ -83,6 +83,7 @@ DEADLINE_PASSED = "deadline_passed"
 CONSENT_GIVEN = "consent_given"
 CONSENT_WITHDRAWN = "consent_withdrawn"
 YES_WITHDRAWN = "yes_withdrawn"
+YES_ENDED = "yes_ended"
 SCHEME_ENDED = "scheme_ended"
 MOVED_AWAY = "moved_away"
 TURNS_15 = "turns_15"
@@ -227,6 +228,9 @@ _TABLE = (
         unpleasant=True,
         reveals_place=True,
         about="end",
+    ),
+    EventKind(
+        YES_ENDED, ("Ja'et gælder ikke længere", "The yes holds no longer"), "goodbye", unpleasant=True, about="end"
     ),
     EventKind(SCHEME_ENDED, ("Ordningen er slut", "The scheme has ended"), "goodbye", unpleasant=True, about="end"),
 )

@@ -83,7 +83,11 @@ ANSWERS: Mapping[str, Answer] = {
     kinds.CONSENT_WITHDRAWN: "consent_withdrawn",
     kinds.YES_WITHDRAWN: "yes_withdrawn",
 }
-GOODBYES: Mapping[str, Goodbye] = {kinds.SCHEME_ENDED: "closed", kinds.MOVED_AWAY: "moved"}
+GOODBYES: Mapping[str, Goodbye] = {
+    kinds.YES_ENDED: "withdrawn",
+    kinds.SCHEME_ENDED: "closed",
+    kinds.MOVED_AWAY: "moved",
+}
 
 
 @dataclass(frozen=True, slots=True)
