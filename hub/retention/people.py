@@ -18,7 +18,7 @@ from hub.store.many import among
 from hub.store.people import open_keys
 from hub.vault import new_key, seal_json
 
-ENDED = ("declined", "withdrawn", "grown", "died", "lapsed")
+ENDED = ("declined", "withdrawn", "grown", "died", "left", "lapsed")
 """States of an offer after which nothing more comes."""
 NOBODY = {"cpr": "", "name": None, "protected": True, "digital_post": None}
 """What is left of a guardian."""
