@@ -62,7 +62,7 @@ def settings(tmp_path: Path, **sections: dict[str, object]) -> Settings:
 
 def test_the_installed_plugins_load_without_settings() -> None:
     names = [plugin.name for plugin in load(Settings()).loaded]
-    assert {"sof_case", "buf_case", "suf_cura", "cpr_custody", "digital_post", "email"} <= set(names)
+    assert {"sof_case", "buf_case", "suf_cura", "cpr_custody", "digital_post", "email", "simulator"} <= set(names)
     assert names == sorted(names)
     assert all(plugin.version and not plugin.configured for plugin in load(Settings()).loaded)
 

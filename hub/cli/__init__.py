@@ -28,6 +28,7 @@ from hub.api import tokens
 from hub.api.app import answer
 from hub.cli import from_sources
 from hub.cli.base import NEEDS_A_PERSON, Json, context, err, out, print_json, read_settings, table_of
+from hub.cli.letters import letters_app
 from hub.context import Context
 from hub.contract import StaffRecord
 from hub.coordination.staff import add_coordinator
@@ -48,6 +49,7 @@ plugins_app = typer.Typer(no_args_is_help=True, help="The installed plugins.")
 coordinators_app = typer.Typer(no_args_is_help=True, help="Who coordinates.")
 app.add_typer(plugins_app, name="plugins")
 app.add_typer(coordinators_app, name="coordinators")
+app.add_typer(letters_app, name="letters")
 app.command()(cli_backup.backup)
 app.command()(cli_backup.restore)
 from_sources.add_to(app)

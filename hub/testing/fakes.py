@@ -145,8 +145,10 @@ class FakeChannel:
     """A channel that remembers what it was given. `answers` are given first, in order (an exception is raised); when
     there are none left every letter is taken."""
 
-    def __init__(self, name: str = "digital_post") -> None:
-        self.name = name
+    def __init__(self, name: str = "digital_post", *, knows_keys: bool = True) -> None:
+        self.name, self.knows_keys = name, knows_keys
+        self.out_of_reach: set[str] = set()
+        """Numbers it does not reach."""
         self.answers: deque[SendResult | BaseException] = deque()
         self.tries: list[tuple[str, Letter]] = []
         """Every call of `send`: key and letter."""
@@ -156,7 +158,7 @@ class FakeChannel:
         self.page_size = 2
 
     def reaches(self, recipient: Recipient) -> bool:
-        return True
+        return recipient.cpr not in self.out_of_reach
 
     def send(self, letter: Letter, key: str) -> SendResult:
         self.tries.append((key, letter))
