@@ -119,6 +119,10 @@ SEEN: dict[str, tuple[Called, dict[str, set[str]]]] = {
         lambda town, row: f"{town.names[row.guardian_id]} {town.names[row.child_id]}",
         {"mother": {"mother Karla"}, "stranger": {"stranger Emil"}},
     ),
+    "preference": (
+        lambda town, row: town.names[row.guardian_id],
+        {each: {each} for each in ("mother", "father")},
+    ),
     "case_index": (
         lambda town, row: f"{town.names[row.child_id]} {row.administration}{'' if row.is_open else ' closed'}",
         {

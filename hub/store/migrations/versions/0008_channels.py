@@ -64,5 +64,8 @@ def upgrade() -> None:
         op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO tovholder_app")
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"CREATE POLICY app ON {table} TO tovholder_app USING (true) WITH CHECK (true)")
+    # A guardian's page shows them what they have chosen themselves; never what the other has.
+    op.execute("GRANT SELECT ON preference TO tovholder_page")
+    op.execute("CREATE POLICY page ON preference FOR SELECT TO tovholder_page USING (guardian_id = page_guardian())")
     op.execute("INSERT INTO program_fit (revision) VALUES ('0008')")
     op.execute("RESET ROLE")
