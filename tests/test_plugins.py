@@ -111,7 +111,7 @@ def test_a_misspelt_hook_is_named(tmp_path: Path, write: Write) -> None:
     ],
 )
 def test_two_of_one_name_are_refused(tmp_path: Path, write: Write, first: str, second: str, said: str) -> None:
-    channel = "\nSource.reaches = Source.send = Source.statuses = Source.health\n"
+    channel = "\nSource.knows_keys = True\nSource.reaches = Source.send = Source.statuses = Source.health\n"
     points = [
         write(name, f"{channel}\n@hub.hookimpl\ndef {hook}(settings): return [Source('same')]")
         for name, hook in (("one", first), ("two", second))

@@ -18,6 +18,7 @@ from hub.contract import (
     GuardianRecord,
     Health,
     Letter,
+    Mail,
     Page,
     PersonRecord,
     Presence,
@@ -178,6 +179,39 @@ class FakeChannel:
         for first in range(start, len(self.said), self.page_size):
             last = min(first + self.page_size, len(self.said))
             yield StatusPage(tuple(self.said[first:last]), str(last))
+
+    def health(self) -> Health:
+        return Health(ok=True)
+
+
+class Texting(FakeChannel):
+    """A channel that carries text messages too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[tuple[Recipient, str, str]] = []
+        """Each call of `point`: to whom, the text, the key."""
+
+    def point(self, recipient: Recipient, text: str, key: str) -> SendResult:
+        self.texts.append((recipient, text, key))
+        return Sent(key)
+
+
+class FakeMailer:
+    """A mailer that remembers what it was given. `answers` as with FakeChannel."""
+
+    def __init__(self, name: str = "email") -> None:
+        self.name = name
+        self.answers: deque[SendResult | BaseException] = deque()
+        self.mails: list[tuple[Mail, str]] = []
+        """Every call of `send`: the mail and its key."""
+
+    def send(self, mail: Mail, key: str) -> SendResult:
+        self.mails.append((mail, key))
+        answer = self.answers.popleft() if self.answers else Sent(key)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
 
     def health(self) -> Health:
         return Health(ok=True)

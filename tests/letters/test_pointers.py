@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from hub import GaveUp, Health, Later, Mail, Recipient, Refused, SendResult, Sent, TryAgain, Unsure
+from hub import GaveUp, Later, Refused, TryAgain, Unsure
 from hub.letters import preferences
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
@@ -19,37 +19,10 @@ from hub.letters.pointers import WITHIN, key_of, point, texts
 from hub.letters.preferences import Preferences, choose
 from hub.letters.templates import Templates
 from hub.store import tables
-from hub.testing.fakes import FakeChannel
+from hub.testing.fakes import FakeMailer, Texting
 
 KARLA, MOTHER, FATHER = "0311164234", "0101804001", "0101804002"
 ADDRESS = "vera.testvoksen@example.com"
-
-
-@dataclass
-class FakeMailer:
-    name: str = "email"
-    answers: list[SendResult | BaseException] = field(default_factory=list)
-    mails: list[tuple[Mail, str]] = field(default_factory=list)
-
-    def send(self, mail: Mail, key: str) -> SendResult:
-        self.mails.append((mail, key))
-        answer = self.answers.pop(0) if self.answers else Sent(key)
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-    def health(self) -> Health:
-        return Health(ok=True)
-
-
-class Texting(FakeChannel):
-    def __init__(self) -> None:
-        super().__init__()
-        self.texts: list[tuple[Recipient, str, str]] = []
-
-    def point(self, recipient: Recipient, text: str, key: str) -> SendResult:
-        self.texts.append((recipient, text, key))
-        return Sent(key)
 
 
 @pytest.fixture
