@@ -303,6 +303,10 @@ ROUTES: dict[str, Try] = {
     "POST /familie/hoerer-til": as_guardians(
         lambda browser: [browser.submit("/familie/hoerer-til", "/familie/hoerer-til", cpr=KARLA, text="Vi hører til.")]
     ),
+    "GET /familie/breve/valg": as_guardians(lambda browser: [browser.get("/familie/breve/valg")]),
+    "POST /familie/breve/valg": as_guardians(
+        lambda browser: [browser.submit("/familie/breve/valg", "/familie/breve/valg", interpreter="arabisk")]
+    ),
     "GET /familie/breve/{letter_id:uuid}": as_guardians(lambda browser: letters_of(browser, "")),
     "GET /familie/breve/{letter_id:uuid}/brev.pdf": as_guardians(lambda browser: letters_of(browser, "/brev.pdf")),
     "GET /personale": as_staff(lambda hub, browser: [browser.get("/personale")]),
@@ -312,6 +316,16 @@ ROUTES: dict[str, Try] = {
     "GET /personale/gennemgang": as_staff(lambda hub, browser: [browser.get("/personale/gennemgang")]),
     "POST /personale/gennemgang/{task_id:uuid}": as_staff(
         lambda hub, browser: [browser.submit("/personale", "/personale/gennemgang/" + NOBODYS, verdict="i-orden")]
+    ),
+    "GET /personale/breve": as_staff(lambda hub, browser: [browser.get("/personale/breve")]),
+    "GET /personale/breve/{letter_id:uuid}": as_staff(
+        lambda hub, browser: [browser.get(f"/personale/breve/{row.id}") for row in hub.world.rows(tables.Letter)]
+    ),
+    "POST /personale/breve/{letter_id:uuid}": as_staff(
+        lambda hub, browser: [
+            browser.submit("/personale", f"/personale/breve/{row.id}", said="kom")
+            for row in hub.world.rows(tables.Letter)
+        ]
     ),
     "GET /personale/opgaver": as_staff(lambda hub, browser: [browser.get("/personale/opgaver")]),
     "GET /personale/opgaver/{task_id:uuid}": as_staff(

@@ -17,6 +17,7 @@ from hub.context import Context
 from hub.contract import State
 from hub.coordination.staff import CoordinatorCard, cards
 from hub.identity import ADULT, parse, turns
+from hub.letters import preferences
 from hub.letters.content import (
     ContentCase,
     ContentChild,
@@ -87,6 +88,8 @@ class _Known:
     cases: dict[UUID, list[tables.Case]]
     """By child."""
     keys: dict[UUID, bytes]
+    wishes: dict[UUID, preferences.Preferences]
+    """By guardian: how they want to be written to."""
     cards: dict[UUID, CoordinatorCard]
     silent: tuple[tuple[str, date], ...]
     told: frozenset[bytes]
@@ -171,6 +174,7 @@ def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _
         opened={child: fields for child, fields in opened.items() if "cpr" in fields},
         cases=cases,
         keys=keys,
+        wishes=preferences.of(session, {g.id: keys[g.key_id] for g in guardians if g.key_id in keys}, guardian_ids),
         cards=cards(ctx, session, {member for member in staff if member is not None}),
         silent=_silent(ctx, session),
         told=frozenset(session.execute(select(tables.Told.said)).scalars()),
@@ -206,6 +210,7 @@ def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[st
     key = known.keys[guardian.key_id]
     fields = unseal_json(key, guardian.sealed, f"guardian:{guardian.id}")
     language, settings = guardian.language, ctx.settings
+    wishes = known.wishes.get(guardian.id, preferences.NONE)
     content = LetterContent(
         kind=_kind(told),
         language=language,
@@ -229,6 +234,8 @@ def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[st
         if in_scheme
         else (),
         family_url=settings.letters.family_url,
+        large_print=wishes.large_print,
+        interpreter=preferences.spoken(wishes.interpreter, language),
     )
     return Gathered(
         content=content,
