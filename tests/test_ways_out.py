@@ -305,7 +305,13 @@ ROUTES: dict[str, Try] = {
     ),
     "GET /familie/breve/valg": as_guardians(lambda browser: [browser.get("/familie/breve/valg")]),
     "POST /familie/breve/valg": as_guardians(
-        lambda browser: [browser.submit("/familie/breve/valg", "/familie/breve/valg", interpreter="arabisk")]
+        lambda browser: [
+            browser.submit("/familie/breve/valg", "/familie/breve/valg", **answers)
+            for answers in (
+                {"by_email": "ja", "email": "no address"},
+                {"by_email": "ja", "email": "vera@example.com", "sms": "ja", "interpreter": "arabisk"},
+            )
+        ]
     ),
     "GET /familie/breve/{letter_id:uuid}": as_guardians(lambda browser: letters_of(browser, "")),
     "GET /familie/breve/{letter_id:uuid}/brev.pdf": as_guardians(lambda browser: letters_of(browser, "/brev.pdf")),
