@@ -141,7 +141,7 @@ def look(ctx: Context, asker: Asker, letter_id: UUID) -> Disclosure[Way | None]:
             return duty.Found(way, None, None, codes, decision.basis)
         return duty.Found(way, child.id, (child.key_id, key), codes, decision.basis)
 
-    return duty.look(ctx.database, ctx.keys, ctx.clock, asker, PURPOSE, opener)
+    return duty.look(ctx.database, ctx.keys, ctx.clock, asker, PURPOSE, opener, begin=ctx.database.begin)
 
 
 def _own(ctx: Context, session: Session, asker: Asker, letter_id: UUID) -> tables.Letter | None:
