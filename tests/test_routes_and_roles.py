@@ -109,6 +109,10 @@ TABLE: dict[str, Row] = {
     ),
     "POST /personale/opgaver/{task_id:uuid}/svar": everybody(SIGN_IN, **WORKERS_OWN),
     "POST /personale/opgaver/{task_id:uuid}/faerdig": everybody(SIGN_IN, staff=NOT_FOUND, staff_with_a_case=DONE),
+    "GET /personale/breve": everybody(SIGN_IN, staff=PAGE),
+    "GET /personale/breve/{letter_id:uuid}": everybody(SIGN_IN, staff=NOT_FOUND, the_coordinator=SHOWN),
+    # Nothing is in doubt about this letter; who may say what became of one: tests/web/test_letters_way.py.
+    "POST /personale/breve/{letter_id:uuid}": everybody(SIGN_IN, staff=NOT_FOUND),
     "POST /personale/registrer": REGISTERS,
     "POST /personale/registrer/gem": REGISTERS,
     "GET /personale/gennemgang": everybody(SIGN_IN, staff=REFUSED, **REVIEWERS),
@@ -118,12 +122,15 @@ TABLE: dict[str, Row] = {
     # A young person is sent on to their own page.
     "GET /familie": everybody(SIGN_IN, guardians=PAGE, a_guardian=SHOWN, the_other_guardian=SHOWN, a_young_person=DONE),
     "GET /familie/mig": everybody(SIGN_IN, a_young_person=PAGE),
+    "POST /familie/mig/svar": everybody(SIGN_IN, a_young_person=DONE),
     "POST /familie/mig/valg": everybody(SIGN_IN, a_young_person=DONE),
     "POST /familie/valg": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
     "POST /familie/svar": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
     "POST /familie/spoerg": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
     "GET /familie/hoerer-til": everybody(SIGN_IN, guardians=PAGE),
     "POST /familie/hoerer-til": everybody(SIGN_IN, guardians=DONE),
+    "GET /familie/breve/valg": everybody(SIGN_IN, guardians=PAGE),
+    "POST /familie/breve/valg": everybody(SIGN_IN, guardians=DONE),
     "GET /familie/breve/{letter_id:uuid}": LETTER,
     "GET /familie/breve/{letter_id:uuid}/brev.pdf": LETTER,
     "GET /log-ind/{door}": everybody(AWAY),
@@ -141,6 +148,7 @@ DEMO: dict[str, Row] = {
     "POST /log-ud": everybody(DONE),
     "GET /familie": TABLE["GET /familie"] | {"a young person": SIGN_IN},
     "GET /familie/mig": everybody(SIGN_IN),
+    "POST /familie/mig/svar": everybody(SIGN_IN),
     "POST /familie/mig/valg": everybody(SIGN_IN),
 }
 """Where the demo differs."""
@@ -271,11 +279,17 @@ TRIES: dict[str, Try] = {
         "/familie/valg", child=str(who.hub.child), choice="aabn", administration="SOF"
     ),
     "POST /familie/mig/valg": lambda who: who.post("/familie/mig/valg", choice="aabn", administration="SOF"),
+    "POST /familie/mig/svar": lambda who: who.post("/familie/mig/svar", answer="ja"),
     "POST /familie/svar": lambda who: who.post("/familie/svar", child=str(who.hub.child), answer="ja"),
     "POST /familie/spoerg": lambda who: who.post(
         "/familie/spoerg", child=str(who.hub.child), kind=rights.OBJECTION, text="Ikke uden mig."
     ),
     "POST /familie/hoerer-til": lambda who: who.post("/familie/hoerer-til", cpr=KARLA, text="Vi hører til."),
+    "GET /familie/breve/valg": lambda who: who.get("/familie/breve/valg"),
+    "POST /familie/breve/valg": lambda who: who.post("/familie/breve/valg", large_print="ja"),
+    "GET /personale/breve": lambda who: who.get("/personale/breve"),
+    "GET /personale/breve/{letter_id:uuid}": lambda who: who.get(f"/personale/breve/{who.hub.letter}"),
+    "POST /personale/breve/{letter_id:uuid}": lambda who: who.post(f"/personale/breve/{who.hub.letter}", said="kom"),
     "GET /familie/breve/{letter_id:uuid}": lambda who: who.get(f"/familie/breve/{who.hub.letter}"),
     "GET /familie/breve/{letter_id:uuid}/brev.pdf": lambda who: who.get(f"/familie/breve/{who.hub.letter}/brev.pdf"),
     "GET /log-ind/{door}": lambda who: who.get("/log-ind/familie"),

@@ -296,12 +296,23 @@ ROUTES: dict[str, Try] = {
     "GET /familie": as_guardians(lambda browser: [browser.get("/familie?sprog=en"), browser.get("/familie?sprog=da")]),
     "POST /familie/valg": as_guardians(lambda browser: [browser.submit("/familie", "/familie/valg", choice="x")]),
     "GET /familie/mig": as_guardians(lambda browser: [browser.get("/familie/mig")]),
+    "POST /familie/mig/svar": as_guardians(lambda browser: [browser.submit("/familie", "/familie/mig/svar")]),
     "POST /familie/mig/valg": as_guardians(lambda browser: [browser.submit("/familie", "/familie/mig/valg")]),
     "POST /familie/svar": as_guardians(lambda browser: [browser.submit("/familie", "/familie/svar", answer="ja")]),
     "POST /familie/spoerg": as_guardians(lambda browser: [browser.submit("/familie", "/familie/spoerg", kind="x")]),
     "GET /familie/hoerer-til": as_guardians(lambda browser: [browser.get("/familie/hoerer-til")]),
     "POST /familie/hoerer-til": as_guardians(
         lambda browser: [browser.submit("/familie/hoerer-til", "/familie/hoerer-til", cpr=KARLA, text="Vi hører til.")]
+    ),
+    "GET /familie/breve/valg": as_guardians(lambda browser: [browser.get("/familie/breve/valg")]),
+    "POST /familie/breve/valg": as_guardians(
+        lambda browser: [
+            browser.submit("/familie/breve/valg", "/familie/breve/valg", **answers)
+            for answers in (
+                {"by_email": "ja", "email": "no address"},
+                {"by_email": "ja", "email": "vera@example.com", "sms": "ja", "interpreter": "arabisk"},
+            )
+        ]
     ),
     "GET /familie/breve/{letter_id:uuid}": as_guardians(lambda browser: letters_of(browser, "")),
     "GET /familie/breve/{letter_id:uuid}/brev.pdf": as_guardians(lambda browser: letters_of(browser, "/brev.pdf")),
@@ -312,6 +323,16 @@ ROUTES: dict[str, Try] = {
     "GET /personale/gennemgang": as_staff(lambda hub, browser: [browser.get("/personale/gennemgang")]),
     "POST /personale/gennemgang/{task_id:uuid}": as_staff(
         lambda hub, browser: [browser.submit("/personale", "/personale/gennemgang/" + NOBODYS, verdict="i-orden")]
+    ),
+    "GET /personale/breve": as_staff(lambda hub, browser: [browser.get("/personale/breve")]),
+    "GET /personale/breve/{letter_id:uuid}": as_staff(
+        lambda hub, browser: [browser.get(f"/personale/breve/{row.id}") for row in hub.world.rows(tables.Letter)]
+    ),
+    "POST /personale/breve/{letter_id:uuid}": as_staff(
+        lambda hub, browser: [
+            browser.submit("/personale", f"/personale/breve/{row.id}", said="kom")
+            for row in hub.world.rows(tables.Letter)
+        ]
     ),
     "GET /personale/opgaver": as_staff(lambda hub, browser: [browser.get("/personale/opgaver")]),
     "GET /personale/opgaver/{task_id:uuid}": as_staff(

@@ -17,6 +17,7 @@ from hub.context import Context
 from hub.contract import State
 from hub.coordination.staff import CoordinatorCard, cards
 from hub.identity import ADULT, parse, turns
+from hub.letters import preferences
 from hub.letters.content import (
     ContentCase,
     ContentChild,
@@ -78,6 +79,8 @@ class _Known:
     """By guardian: the children they have custody of today."""
     offers: dict[UUID, tables.Offer]
     """By child: the offers that are open."""
+    said_no: set[tuple[UUID, UUID]]
+    """Guardians, each with the child whose open offer they have said no to."""
     assigned: dict[UUID, UUID]
     """By child: who coordinates."""
     guardians: dict[UUID, tables.Guardian]
@@ -87,6 +90,8 @@ class _Known:
     cases: dict[UUID, list[tables.Case]]
     """By child."""
     keys: dict[UUID, bytes]
+    wishes: dict[UUID, preferences.Preferences]
+    """By guardian: how they want to be written to."""
     cards: dict[UUID, CoordinatorCard]
     silent: tuple[tuple[str, date], ...]
     told: frozenset[bytes]
@@ -145,6 +150,11 @@ def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _
     )
     open_offers = {offer.child_id: offer for offer in offers}
     coordinators = {row.child_id: row.coordinator_id for row in assigned}
+    said_no = session.execute(
+        select(tables.Acceptance.guardian_id, tables.Acceptance.child_id).where(
+            among(tables.Acceptance.child_id, open_offers), tables.Acceptance.answer == "no"
+        )
+    )
     guardians = session.execute(select(tables.Guardian).where(among(tables.Guardian.id, guardian_ids))).scalars().all()
     children = session.execute(select(tables.Child).where(among(tables.Child.id, child_ids))).scalars().all()
     cases: dict[UUID, list[tables.Case]] = {}
@@ -165,12 +175,14 @@ def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _
         events=found,
         mine=mine,
         offers=open_offers,
+        said_no={(row.guardian_id, row.child_id) for row in said_no if row.guardian_id is not None},
         assigned=coordinators,
         guardians={row.id: row for row in guardians},
         children={row.id: row for row in children},
         opened={child: fields for child, fields in opened.items() if "cpr" in fields},
         cases=cases,
         keys=keys,
+        wishes=preferences.of(session, {g.id: keys[g.key_id] for g in guardians if g.key_id in keys}, guardian_ids),
         cards=cards(ctx, session, {member for member in staff if member is not None}),
         silent=_silent(ctx, session),
         told=frozenset(session.execute(select(tables.Told.said)).scalars()),
@@ -206,6 +218,7 @@ def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[st
     key = known.keys[guardian.key_id]
     fields = unseal_json(key, guardian.sealed, f"guardian:{guardian.id}")
     language, settings = guardian.language, ctx.settings
+    wishes = known.wishes.get(guardian.id, preferences.NONE)
     content = LetterContent(
         kind=_kind(told),
         language=language,
@@ -229,6 +242,8 @@ def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[st
         if in_scheme
         else (),
         family_url=settings.letters.family_url,
+        large_print=wishes.large_print,
+        interpreter=preferences.spoken(wishes.interpreter, language),
     )
     return Gathered(
         content=content,
@@ -260,7 +275,10 @@ def _told(
         elif child not in children:
             why = GROWN if child in known.opened else FORGOTTEN
         elif event.kind == events.OFFERED:
-            why = None if child in known.offers else ANSWERED if child in known.assigned else ENDED
+            if child in known.offers:
+                why = events.SAID_NO if (bundle.guardian_id, child) in known.said_no else None
+            else:
+                why = ANSWERED if child in known.assigned else ENDED
         elif child not in known.assigned:
             why = ENDED
         elif event.kind in events.ABOUT_CASES and event.case_id not in {case.id for case in known.cases.get(child, [])}:

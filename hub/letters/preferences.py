@@ -24,13 +24,18 @@ from hub.vault import seal, unseal_json
 
 EMAIL_AT_MOST = 254
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
-LANGUAGES = (
-    "albansk", "amharisk", "arabisk", "bosnisk", "bulgarsk", "dansk tegnsprog", "dari", "engelsk", "farsi", "fransk",
-    "færøsk", "grønlandsk", "hindi", "italiensk", "kinesisk", "kroatisk", "kurdisk", "lettisk", "litauisk", "pashto",
-    "polsk", "portugisisk", "rumænsk", "russisk", "serbisk", "somali", "spansk", "swahili", "tamil", "thai", "tigrinya",
-    "tyrkisk", "tysk", "ukrainsk", "ungarsk", "urdu", "vietnamesisk",
-)  # fmt: skip
-"""What an interpreter may be asked for in: a list, so that no text of somebody's own stands in a letter."""
+LANGUAGES = {
+    "albansk": "Albanian", "amharisk": "Amharic", "arabisk": "Arabic", "bosnisk": "Bosnian", "bulgarsk": "Bulgarian",
+    "dansk tegnsprog": "Danish Sign Language", "dari": "Dari", "engelsk": "English", "farsi": "Farsi",
+    "fransk": "French", "færøsk": "Faroese", "grønlandsk": "Greenlandic", "hindi": "Hindi", "italiensk": "Italian",
+    "kinesisk": "Chinese", "kroatisk": "Croatian", "kurdisk": "Kurdish", "lettisk": "Latvian",
+    "litauisk": "Lithuanian", "pashto": "Pashto", "polsk": "Polish", "portugisisk": "Portuguese",
+    "rumænsk": "Romanian", "russisk": "Russian", "serbisk": "Serbian", "somali": "Somali", "spansk": "Spanish",
+    "swahili": "Swahili", "tamil": "Tamil", "thai": "Thai", "tigrinya": "Tigrinya", "tyrkisk": "Turkish",
+    "tysk": "German", "ukrainsk": "Ukrainian", "ungarsk": "Hungarian", "urdu": "Urdu", "vietnamesisk": "Vietnamese",
+}  # fmt: skip
+"""What an interpreter may be asked for in, in Danish and in English: a list, so that nobody's own text stands in a
+letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,11 @@ class Preferences:
 
 
 NONE = Preferences()
+
+
+def spoken(interpreter: str | None, language: str) -> str | None:
+    """The language of the interpreter, as a text in `language` calls it."""
+    return LANGUAGES.get(interpreter, interpreter) if interpreter and language != "da" else interpreter
 
 
 def is_email(text: str) -> bool:
