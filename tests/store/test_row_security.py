@@ -510,8 +510,7 @@ def test_a_closed_administration_cannot_open_the_childs_name(town: TwoFamilies) 
 PAGES = sorted((Path(__file__).parents[2] / "hub" / "web").glob("*.py"))
 AS_THE_PROGRAM = {
     "signin.py": "_who: whose number it is that a provider gives, before anybody is signed in",
-    "letters_way.py": "letters and attempts are closed to staff's pages: whose they are is found by hub.letters.way alone, "
-    "until the database knows it too",
+    "letters_way.py": "attempts are closed to staff's pages: whose a letter is, hub.letters.way finds alone as yet",
 }
 """Where a page reads as the program itself, and why. Acts (an answer, a choice, a verdict) are the use cases' own."""
 
