@@ -21,6 +21,7 @@ from hub.letters.templates import Templates
 from hub.store import tables
 from tests.test_ways_out import key_files
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 KARLA, MOTHER = "0311164234", "0101804001"
 
 PROGRAM = """
@@ -94,7 +95,6 @@ class Sender:
         return len(file.read_text().splitlines()) if file.exists() else 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("point", ["letters.begun", "letters.handed_over", "letters.sent"])
 def test_a_channel_that_knows_keys_has_the_letter_once(world, tmp_path, point):
     sender = Sender(world, tmp_path, knows_keys=True)
@@ -103,7 +103,6 @@ def test_a_channel_that_knows_keys_has_the_letter_once(world, tmp_path, point):
     assert sender.there() == [str(sender.letter)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("point", "there", "state"),
     [("letters.begun", 0, "unsure"), ("letters.handed_over", 1, "unsure"), ("letters.sent", 1, "sent")],
@@ -116,7 +115,6 @@ def test_a_channel_that_does_not_is_never_asked_again_on_a_guess(world, tmp_path
     assert len(sender.there()) == there
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("point", "mails"), [("pointers.begun", 0), ("pointers.handed_over", 1)]
 )  # fmt: skip
