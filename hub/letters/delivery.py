@@ -32,7 +32,7 @@ from hub.contract import (
 )
 from hub.contract import Letter as ChannelLetter
 from hub.errors import GaveUp, TryAgain
-from hub.letters import pointers, policy
+from hub.letters import holding, pointers, policy
 from hub.letters.frozen import Opened, for_channel
 from hub.letters.policy import BEGUN, MAY_HAVE_ARRIVED
 from hub.letters.statuses import UNSURE, WITHHELD, catch_up, move, task
@@ -157,7 +157,8 @@ def _deliver(
                 move(letter, UNSURE, ctx.clock.now())
             _unsent(session, attempt_id)
             return letter.state
-        result = _send(channel, opened.letter, letter, paper=not policy.paper_comes_back(session, letter))
+        paper = not policy.paper_comes_back(session, letter)
+        result = _quiet(ctx, opened) or _send(channel, opened.letter, letter, paper=paper)
         faults.point("letters.handed_over")
         now = ctx.clock.now()
         _note(ctx, letter, channel.name, result)
@@ -234,6 +235,15 @@ def _send(channel: Channel, ready: ChannelLetter, letter: tables.Letter, *, pape
         return Refused(str(error))
 
 
+def _quiet(ctx: Context, opened: Opened) -> Later | None:
+    """A try that comes again, or a queue that was long, may lead into hours in which nobody can be called: what is
+    unpleasant waits for their end, but not past its latest moment."""
+    now = ctx.clock.now()
+    ends = holding.quiet_until(now, unpleasant=opened.quiet)
+    ends = min(ends, opened.latest) if opened.latest is not None else ends
+    return Later("quiet hours", (ends - now).total_seconds()) if ends > now else None
+
+
 def _note(ctx: Context, letter: tables.Letter, channel: str, result: SendResult) -> None:
     """The channel's answer, for whoever restores the database. Not flushed to the disk: where a machine dies and its
     database is lost as well, the letter counts as one that may have arrived."""
@@ -263,7 +273,7 @@ def _standing(ctx: Context, session: Session, letter: tables.Letter, opened: Ope
     stands = exists().where(
         tables.Offer.child_id == tables.LetterChild.child_id,
         or_(tables.Offer.state == "accepted", and_(tables.Offer.state == "offered", ~no)),
-    )
+    ) | among(tables.LetterChild.child_id, opened.ended)
     refused, cases, heard_of = session.execute(
         select(
             exists().where(tables.LetterChild.letter_id == letter.id, not_(and_(custody, stands))),

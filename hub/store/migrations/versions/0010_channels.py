@@ -1,15 +1,15 @@
 """Which channel a letter is on, when it is tried again, and why it was withheld; paper that came back; how a guardian
 wants to be written to, and what is said beside a letter. Adds only: programs of 0001 fit on.
 
-Revision: 0009
+Revision: 0010
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 
 _TABLES = ("returned_mail", "preference", "pointer")
 _STATEMENTS = (
@@ -67,5 +67,5 @@ def upgrade() -> None:
     # A guardian's page shows them what they have chosen themselves; never what the other has.
     op.execute("GRANT SELECT ON preference TO tovholder_page")
     op.execute("CREATE POLICY page ON preference FOR SELECT TO tovholder_page USING (guardian_id = page_guardian())")
-    op.execute("INSERT INTO program_fit (revision) VALUES ('0009')")
+    op.execute("INSERT INTO program_fit (revision) VALUES ('0010')")
     op.execute("RESET ROLE")
