@@ -26,9 +26,8 @@ from hub.access.lookup import LookupQueue, Request
 from hub.access.policy import PURPOSES
 from hub.api import tokens
 from hub.api.app import answer
-from hub.cli import cover, from_sources, of_letters
+from hub.cli import cover, from_sources, late, of_letters
 from hub.cli.base import NEEDS_A_PERSON, Json, context, err, out, print_json, read_settings, table_of
-from hub.cli.letters import letters_app
 from hub.context import Context
 from hub.contract import StaffRecord
 from hub.coordination.staff import add_coordinator
@@ -49,12 +48,12 @@ plugins_app = typer.Typer(no_args_is_help=True, help="The installed plugins.")
 coordinators_app = typer.Typer(no_args_is_help=True, help="Who coordinates.")
 app.add_typer(plugins_app, name="plugins")
 app.add_typer(coordinators_app, name="coordinators")
-app.add_typer(letters_app, name="letters")
 app.command()(cli_backup.backup)
 app.command()(cli_backup.restore)
 from_sources.add_to(app)
 cover.add_to(coordinators_app)
 of_letters.add_to(app)
+late.add_to(of_letters.letters_app)
 
 
 @app.command()

@@ -12,10 +12,12 @@ from hub.cli.base import NEEDS_A_PERSON, Json, context, operator, out, print_jso
 from hub.letters import settle as settling
 from hub.letters import stuck as late
 
-letters_app = typer.Typer(no_args_is_help=True, help="Letters: which are late, and what became of one.")
+
+def add_to(letters: typer.Typer) -> None:
+    letters.command()(stuck)
+    letters.command()(settle)
 
 
-@letters_app.command()
 def stuck(as_json: Json = False) -> None:
     """Which letters are late, since when, whose it is, and what to do. Exit code 3 when any is."""
     with context(with_token=False) as ctx:
@@ -30,7 +32,6 @@ def stuck(as_json: Json = False) -> None:
     raise typer.Exit(NEEDS_A_PERSON if found else 0)
 
 
-@letters_app.command()
 def settle(
     letter: Annotated[UUID, typer.Argument(help="The letter's id, as `stuck` shows it.")],
     arrived: Annotated[
