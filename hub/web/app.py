@@ -26,6 +26,8 @@ from hub.web import (
     family_choices,
     family_rights,
     forgetting,
+    letters_way,
+    preferring,
     registering,
     reviewing,
     signin,
@@ -82,7 +84,9 @@ def build(ctx: Context) -> FastAPI:
     app.include_router(family.router)
     app.include_router(family_choices.router)
     app.include_router(family_rights.router)
+    app.include_router(preferring.router)
     app.include_router(tasks.router)
+    app.include_router(letters_way.router)
     app.include_router(registering.router)
     app.include_router(reviewing.router)
     app.include_router(forgetting.router)
