@@ -390,16 +390,16 @@ class TestOwedByLaw:
         return sorted((row.administration, row.due) for row in found)
 
     def test_a_withdrawal_gives_back_what_waits_and_nothing_else(self, going):
-        self.tell(going, "SOF", events.OVERDUE)
-        self.tell(going, "BUF", events.APPLIED)
+        self.tell(going, "SOF", "deadline_unkept")
+        self.tell(going, "BUF", "applied")
         self.tell(going, "SUF", events.DEADLINE_NEAR)
         family.withdraw(going.ctx, going.child(KARLA), going.by(MOTHER))
         day = date(2026, 11, 2)
         assert self.owed(going) == [("BUF", day), ("SOF", day)]
-        assert {row.why_not for row in going.events("overdue")} == {"the family took its yes back"}
+        assert {row.why_not for row in going.events("deadline_unkept")} == {"the family took its yes back"}
 
     def test_and_what_is_in_a_letter_that_has_not_left(self, going):
-        self.tell(going, "SOF", events.OVERDUE)
+        self.tell(going, "SOF", "deadline_unkept")
         going.clock.move(timedelta(days=7))
         compose_due(going.ctx, Templates())
         assert self.owed(going) == []
@@ -410,7 +410,7 @@ class TestOwedByLaw:
         assert len(self.owed(going)) == 1
 
     def test_and_not_what_the_family_has_been_told(self, going):
-        self.tell(going, "SOF", events.OVERDUE)
+        self.tell(going, "SOF", "deadline_unkept")
         going.clock.move(timedelta(days=7))
         compose_due(going.ctx, Templates())
         for row in going.rows(tables.Letter):
@@ -420,14 +420,14 @@ class TestOwedByLaw:
 
     def test_a_consent_to_health_data_taken_back_gives_back_that_administrations(self, going):
         for administration in ("SOF", "SUF"):
-            self.tell(going, administration, events.OVERDUE)
+            self.tell(going, administration, "deadline_unkept")
         by = consents.Speaker("guardian", "page", "test", "da", going.guardian(MOTHER))
         consents.take_back(going.ctx, going.child(KARLA), "SUF", by)
         assert [administration for administration, _due in self.owed(going)] == ["SUF"]
 
     def test_a_case_that_must_no_longer_be_told_gives_back_its_own(self, going):
         for administration in ("SOF", "BUF"):
-            self.tell(going, administration, events.OVERDUE)
+            self.tell(going, administration, "deadline_unkept")
         going.sof.take_away("sof-1")
         sync(going.ctx)
         assert [administration for administration, _due in self.owed(going)] == ["SOF"]
@@ -439,7 +439,7 @@ class TestOwedByLaw:
             sync(world.ctx)
             (case,) = world.rows(tables.Case, tables.Case.child_id == world.child(child))
             with world.ctx.database.begin() as session:
-                news = events.News(events.OVERDUE, case.child_id, "x", case.id)
+                news = events.News("deadline_unkept", case.child_id, "x", case.id)
                 events.record(session, world.ctx.keys, world.clock.now(), 3, [news])
             if says:
                 world.clock.move(timedelta(days=1))

@@ -28,12 +28,7 @@ CASE_CLOSED = "case_closed"
 ADVISER_CHANGED = "adviser_changed"
 DEADLINE_MOVED = "deadline_moved"
 DEADLINE_NEAR = "deadline_near"
-APPLIED = "applied"
-"""An application has been received: the receipt of the authority."""
-OVERDUE = "overdue"
-"""An answer will not come in time."""
-
-OWED_BY_LAW = frozenset({APPLIED, OVERDUE})
+OWED_BY_LAW = frozenset({"applied", "deadline_unkept", "deadline_passed"})
 """Kinds that an authority owes the family, in the scheme or not (an answer that is late: retssikkerhedsloven § 3, stk.
 2; a receipt: good administrative practice). When the hub may not tell them any more, the administration must."""
 
