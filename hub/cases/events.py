@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
+from hub.cases import hearing
 from hub.cases.deadlines import add_working_days
 from hub.clock import DENMARK
 from hub.store.many import among
-from hub.store.tables import Bundle, Custody, Event
+from hub.store.tables import Bundle, Custody, Event, Letter
 from hub.vault import Keys
 
 OFFERED = "offered"
@@ -39,6 +40,7 @@ have been read, a near deadline before it is nearer."""
 ABOUT_CASES = (CASE_OPENED, DECIDED, CASE_CLOSED, ADVISER_CHANGED, DEADLINE_MOVED, DEADLINE_NEAR)
 CASE_GONE = "the source no longer shows the case"
 NO_CUSTODY = "the guardian no longer has custody"
+NOT_THEIRS = "letters about the child no longer go to them"
 SAID_NO = "the guardian said no to the offer"
 
 LETTERS_LEAVE = time(8, 0)
@@ -74,12 +76,12 @@ def guardians_of(session: Session, children: set[UUID], on: date) -> dict[UUID, 
 
 
 def record(session: Session, keys: Keys, now: datetime, window: int, news: list[News]) -> int:
-    """Tell every guardian of each child, each once. `window` is the usual wait (working days). Gives the number of new
-    events. Guardians are taken in one order, so that two processes cannot wait for each other."""
+    """Tell everybody who hears of each child, each once. `window` is the usual wait (working days). Gives the number of
+    new events. Guardians are taken in one order, so that two processes cannot wait for each other."""
     if not news:
         return 0
     day = now.astimezone(DENMARK).date()
-    guardians = guardians_of(session, {item.child_id for item in news}, day)
+    guardians = hearing.of_children(session, {item.child_id for item in news}, day)
     told = {
         (guardian, hmac.digest(keys.reference, f"{item.kind}:{item.child_id}:{item.what}".encode(), "sha256")): item
         for item in news
@@ -156,6 +158,25 @@ def drop_waiting(
     if guardian is not None:
         about.append(Event.guardian_id == guardian)
     session.execute(update(Event).where(*about, Event.bundle_id.in_(waiting)).values(bundle_id=None, why_not=why))
+
+
+def hand_on(session: Session, child: UUID, whose: UUID, to: UUID, now: datetime) -> int:
+    """What waits for one person about a child, or is in a letter that has not left, is another's to hear from here on;
+    what the other has been told already ends with the reason. Gives how many events."""
+    waiting = (
+        select(Bundle.id)
+        .outerjoin(Letter, Letter.bundle_id == Bundle.id)
+        .where(Bundle.guardian_id == whose, or_(Bundle.composed_at.is_(None), Letter.state == "frozen"))
+    )
+    theirs = (Event.child_id == child, Event.guardian_id == whose, Event.bundle_id.in_(waiting))
+    other = aliased(Event)
+    heard = select(other.id).where(other.guardian_id == to, other.once == Event.once).exists()
+    session.execute(update(Event).where(*theirs, heard).values(bundle_id=None, why_not=NOT_THEIRS))
+    if session.execute(select(Event.id).where(*theirs).limit(1)).first() is None:
+        return 0
+    bundle = _bundles(session, now, {to: now})[to]
+    moved = update(Event).where(*theirs).values(guardian_id=to, bundle_id=bundle).returning(Event.id)
+    return len(session.execute(moved, execution_options={"synchronize_session": False}).all())
 
 
 def tell_again(session: Session, bundle: UUID, guardian: UUID, now: datetime) -> None:

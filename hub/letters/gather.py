@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from hub.cases import events, sources
+from hub.cases import events, hearing, sources
 from hub.clock import DENMARK
 from hub.context import Context
 from hub.contract import State
@@ -27,6 +27,7 @@ from hub.letters.content import (
     LetterContent,
     LetterKind,
     News,
+    Reader,
 )
 from hub.letters.said import DEADLINES, said
 from hub.store import tables
@@ -74,8 +75,10 @@ class _Known:
     day: date
     events: dict[UUID, list[tables.Event]]
     """By bundle."""
-    mine: dict[UUID, set[UUID]]
-    """By guardian: the children they have custody of today."""
+    mine: dict[UUID, dict[UUID, hearing.Capacity]]
+    """By person: the children they hear of today, and as what."""
+    past_18: set[UUID]
+    """Children of whom a mandate of their own lasts when they are adults."""
     offers: dict[UUID, tables.Offer]
     """By child: the offers that are open."""
     said_no: set[tuple[UUID, UUID]]
@@ -128,14 +131,7 @@ def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _
         .order_by(tables.Event.at, tables.Event.id)
     ).scalars():
         found.setdefault(event.bundle_id or event.id, []).append(event)
-    mine: dict[UUID, set[UUID]] = {}
-    for row in session.execute(
-        select(tables.Custody.guardian_id, tables.Custody.child_id).where(
-            among(tables.Custody.guardian_id, guardian_ids),
-            tables.Custody.holds(day),
-        )
-    ):
-        mine.setdefault(row.guardian_id, set()).add(row.child_id)
+    mine = hearing.of_persons(session, guardian_ids, day)
     child_ids = {child for children in mine.values() for child in children}
     offers = session.execute(
         select(tables.Offer).where(among(tables.Offer.child_id, child_ids), tables.Offer.state == "offered")
@@ -171,6 +167,7 @@ def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _
         day=day,
         events=found,
         mine=mine,
+        past_18=hearing.past_18(session, child_ids, day),
         offers=open_offers,
         said_no={(row.guardian_id, row.child_id) for row in said_no if row.guardian_id is not None},
         assigned=coordinators,
@@ -187,12 +184,19 @@ def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _
 
 
 def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[str, list[UUID]]) -> Gathered | None:
-    mine = known.mine.get(bundle.guardian_id, set())
+    mine = known.mine.get(bundle.guardian_id, {})
     guardian = known.guardians[bundle.guardian_id]
     if guardian.key_id not in known.keys:
         dropped.setdefault(FORGOTTEN, []).extend(event.id for event in known.events.get(bundle.id, []))
         return None
-    of_age = {child: turns(parse(known.opened[child]["cpr"]).born, ADULT) for child in mine if child in known.opened}
+    of_age = {
+        # Their own mandate may last past that day; what comes of custody does not.
+        child: date.max
+        if child in known.past_18 and capacity != "guardian"
+        else turns(parse(known.opened[child]["cpr"]).born, ADULT)
+        for child, capacity in mine.items()
+        if child in known.opened
+    }
     children = {child for child, day in of_age.items() if known.day < day}
     told = _told(known, bundle, mine, children, dropped)
     digests = {event.id: _said(ctx, known, event, guardian) for event in told}
@@ -214,11 +218,12 @@ def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[st
     key = known.keys[guardian.key_id]
     fields = unseal_json(key, guardian.sealed, f"guardian:{guardian.id}")
     language, settings = guardian.language, ctx.settings
+    reader = _reader({mine[child] for child in about})
     content = LetterContent(
         kind=_kind(told),
         language=language,
         written=known.day,
-        recipient_name=(fields["name"] or "").strip() or _NO_NAME[language == "en"],
+        recipient_name=(fields["name"] or "").strip() or _NO_NAME[reader == "guardian"][language == "en"],
         municipality=ContentMunicipality(
             settings.municipality.name, settings.municipality.phone, settings.municipality.web
         ),
@@ -237,6 +242,7 @@ def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[st
         if in_scheme
         else (),
         family_url=settings.letters.family_url,
+        reader=reader,
     )
     return Gathered(
         content=content,
@@ -251,14 +257,22 @@ def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[st
     )
 
 
-_NO_NAME = ("Til dig, der har forældremyndigheden", "To you who have custody")
+_NO_NAME = {True: ("Til dig, der har forældremyndigheden", "To you who have custody"), False: ("dig", "you")}
+"""By whether it is a guardian."""
+
+
+def _reader(capacities: Set[hearing.Capacity]) -> Reader:
+    """As what a letter's reader is written to: who has custody of one of the children, as that."""
+    if "guardian" in capacities:
+        return "guardian"
+    return "young" if capacities == {"young"} else "representative"
 
 
 def _told(
-    known: _Known, bundle: tables.Bundle, mine: set[UUID], children: set[UUID], dropped: dict[str, list[UUID]]
+    known: _Known, bundle: tables.Bundle, mine: Container[UUID], children: set[UUID], dropped: dict[str, list[UUID]]
 ) -> list[tables.Event]:
-    """The bundle's events that may be told still; the others get their reason. `mine` are the children the guardian
-    has custody of, `children` those of them who are children and not forgotten."""
+    """The bundle's events that may be told still; the others get their reason. `mine` are the children they hear
+    of, `children` those of them who are children and not forgotten."""
     told = []
     for event in known.events.get(bundle.id, []):
         child = event.child_id

@@ -8,7 +8,7 @@ Ids are made by the program, since what is sealed is bound to its row's id.
 from hub.store.tables.base import Base
 from hub.store.tables.letters import Bundle, Delivery, DeliveryStatus, Event, Letter, LetterChild, Told
 from hub.store.tables.log import LogEntry, LogHead
-from hub.store.tables.people import Child, Custody, FormerNumber, Guardian, PersonKey, RotatingKey, Staff
+from hub.store.tables.people import Child, Custody, FormerNumber, Guardian, Hears, PersonKey, RotatingKey, Staff
 from hub.store.tables.program import AskerHour, ProgramFit, Sender, SignedIn
 from hub.store.tables.scheme import Acceptance, Assignment, Block, Consent, Coordinator, Offer, Said
 from hub.store.tables.sources import Case, ChildSource, Presence, Quarantine, SourceState
@@ -32,6 +32,7 @@ __all__ = [
     "Event",
     "FormerNumber",
     "Guardian",
+    "Hears",
     "Letter",
     "LetterChild",
     "LogEntry",
