@@ -111,6 +111,8 @@ TABLE: dict[str, Row] = {
     "POST /personale/opgaver/{task_id:uuid}/faerdig": everybody(SIGN_IN, staff=NOT_FOUND, staff_with_a_case=DONE),
     "POST /personale/registrer": REGISTERS,
     "POST /personale/registrer/gem": REGISTERS,
+    "POST /personale/registrer/fuldmagt": REGISTERS,
+    "POST /personale/registrer/fuldmagt/slut": REGISTERS,
     "GET /personale/gennemgang": everybody(SIGN_IN, staff=REFUSED, **REVIEWERS),
     "POST /personale/gennemgang/{task_id:uuid}": everybody(
         SIGN_IN, staff=REFUSED, another_leader=DONE, an_auditor=DONE

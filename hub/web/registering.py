@@ -27,6 +27,7 @@ router = APIRouter(include_in_schema=False)
 YOUNG, MANDATE = "young", "mandate:"
 """Who has answered, where it is nobody's guardian: the young person, or a representative by this mandate."""
 OBJECTION = "objection"
+_MANDATE_FIELDS = frozenset({"principal", "name", "cpr", "covers", "until", "past_18", "paper"})
 _TEXT = text_version("register_told.html")
 """Which text is read to a family before it chooses, kept with what it chose."""
 
@@ -225,6 +226,7 @@ def _form(
         mandates=found.mandates,
         mandate_by=by,
         lasts={each.id: each.until - timedelta(days=1) for each in found.mandates if each.until is not None},
+        mandate_problems=problems.keys() & _MANDATE_FIELDS,
         name_at_most=NAME_AT_MOST,
         answers=_answers(request, found),
         ways={code: HOW[code] for code in registration.HOW},
