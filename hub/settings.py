@@ -269,6 +269,8 @@ class Settings(_Section):
     letters: Letters = Letters()
     rights: Rights = Rights()
     worker: Worker = Worker()
+    mailer: str | None = None
+    """The plugin that carries e-mail, by its name (`email` comes with Tovholder). None: no e-mail leaves."""
     signin: SignIn = SignIn()
     api: Api = Api()
     access: Access = Access()
