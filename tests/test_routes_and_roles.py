@@ -28,9 +28,11 @@ from hub.api.tokens import issue, make_key
 from hub.cases.sync import sync
 from hub.context import Context
 from hub.coordination.staff import add_coordinator
+from hub.identity import parse
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
 from hub.letters.templates import Templates
+from hub.mandates import Mandate, give
 from hub.settings import Api, Demo, SignIn
 from hub.store import tables
 from hub.web.app import build
@@ -112,7 +114,9 @@ TABLE: dict[str, Row] = {
     "POST /personale/registrer": REGISTERS,
     "POST /personale/registrer/gem": REGISTERS,
     "POST /personale/registrer/fuldmagt": REGISTERS,
-    "POST /personale/registrer/fuldmagt/slut": REGISTERS,
+    "POST /personale/registrer/fuldmagt/slut": everybody(
+        SIGN_IN, staff=REFUSED, staff_with_a_case=DONE, the_coordinator=DONE
+    ),
     "GET /personale/gennemgang": everybody(SIGN_IN, staff=REFUSED, **REVIEWERS),
     "POST /personale/gennemgang/{task_id:uuid}": everybody(
         SIGN_IN, staff=REFUSED, another_leader=DONE, an_auditor=DONE
@@ -224,6 +228,17 @@ class Somebody:
             session.add(tables.Task(id=task, once=task.bytes, **values))
         return task
 
+    def mandate(self) -> UUID:
+        """Of Karla's mother; made where there is none yet."""
+        found = self.hub.world.rows(tables.Hears, tables.Hears.capacity == "representative")
+        if not found:
+            asker = Asker("s-9", "Sanne Toft", "staff", "SOF")
+            given = Mandate(self.hub.world.guardian(MOTHER), parse("0101754100"), "Rita", False, False, None, "J-1")
+            give(self.hub.ctx, self.hub.child, given, asker)
+            return self.mandate()
+        row: UUID = found[0].id
+        return row
+
     def new_review(self) -> UUID:
         """A look with a reason by staff of SUF, whose leader is the other one."""
         ctx, task = self.hub.ctx, uuid4()
@@ -266,6 +281,14 @@ TRIES: dict[str, Try] = {
     "POST /personale/registrer/gem": lambda who: who.post(
         "/personale/registrer/gem",
         guardian=str(who.hub.world.guardian(MOTHER)), said="withdrawn", how="phone", evidence="", **who.look(),
+    ),
+    # Without a name it is asked for again.
+    "POST /personale/registrer/fuldmagt": lambda who: who.post(
+        "/personale/registrer/fuldmagt", principal=str(who.hub.world.guardian(MOTHER)), **who.look()
+    ),
+    # One that has been taken back is so already for the next who tries.
+    "POST /personale/registrer/fuldmagt/slut": lambda who: who.post(
+        "/personale/registrer/fuldmagt/slut", mandate=str(who.mandate()), **who.look()
     ),
     "POST /personale/gennemgang/{task_id:uuid}": lambda who: who.post(
         f"/personale/gennemgang/{who.new_review()}", verdict="i-orden"

@@ -316,6 +316,12 @@ ROUTES: dict[str, Try] = {
         lambda hub, browser: [browser.submit("/personale", "/personale/opgaver/" + NOBODYS + "/faerdig")]
     ),
     "POST /personale/registrer": as_staff(lambda hub, browser: registering(hub, "/personale/registrer")),
+    "POST /personale/registrer/fuldmagt": as_staff(
+        lambda hub, browser: registering(hub, "/personale/registrer/fuldmagt")
+    ),
+    "POST /personale/registrer/fuldmagt/slut": as_staff(
+        lambda hub, browser: registering(hub, "/personale/registrer/fuldmagt/slut")
+    ),
     "POST /personale/registrer/gem": as_staff(lambda hub, browser: registering(hub, "/personale/registrer/gem")),
 }
 NOBODYS = "00000000-0000-4000-8000-000000000000"
