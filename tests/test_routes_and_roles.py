@@ -126,6 +126,8 @@ TABLE: dict[str, Row] = {
     "GET /familie/mig": everybody(SIGN_IN, a_young_person=PAGE),
     "POST /familie/mig/svar": everybody(SIGN_IN, a_young_person=DONE),
     "POST /familie/mig/valg": everybody(SIGN_IN, a_young_person=DONE),
+    "GET /familie/mig/breve/{letter_id:uuid}": everybody(SIGN_IN, a_young_person=NOT_FOUND),
+    "GET /familie/mig/breve/{letter_id:uuid}/brev.pdf": everybody(SIGN_IN, a_young_person=NOT_FOUND),
     "POST /familie/valg": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
     "POST /familie/svar": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
     "POST /familie/spoerg": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
@@ -150,6 +152,8 @@ DEMO: dict[str, Row] = {
     "GET /familie/mig": everybody(SIGN_IN),
     "POST /familie/mig/svar": everybody(SIGN_IN),
     "POST /familie/mig/valg": everybody(SIGN_IN),
+    "GET /familie/mig/breve/{letter_id:uuid}": everybody(SIGN_IN),
+    "GET /familie/mig/breve/{letter_id:uuid}/brev.pdf": everybody(SIGN_IN),
 }
 """Where the demo differs."""
 
@@ -298,6 +302,11 @@ TRIES: dict[str, Try] = {
         "/familie/valg", child=str(who.hub.child), choice="aabn", administration="SOF"
     ),
     "POST /familie/mig/valg": lambda who: who.post("/familie/mig/valg", choice="aabn", administration="SOF"),
+    # A guardian's letter about another child is nobody else's.
+    "GET /familie/mig/breve/{letter_id:uuid}": lambda who: who.get(f"/familie/mig/breve/{who.hub.letter}"),
+    "GET /familie/mig/breve/{letter_id:uuid}/brev.pdf": lambda who: who.get(
+        f"/familie/mig/breve/{who.hub.letter}/brev.pdf"
+    ),
     "POST /familie/mig/svar": lambda who: who.post("/familie/mig/svar", answer="ja"),
     "POST /familie/svar": lambda who: who.post("/familie/svar", child=str(who.hub.child), answer="ja"),
     "POST /familie/spoerg": lambda who: who.post(
