@@ -124,7 +124,8 @@ TABLE: dict[str, Row] = {
     # A young person is sent on to their own page.
     "GET /familie": everybody(SIGN_IN, guardians=PAGE, a_guardian=SHOWN, the_other_guardian=SHOWN, a_young_person=DONE),
     "GET /familie/mig": everybody(SIGN_IN, a_young_person=PAGE),
-    "POST /familie/mig/svar": everybody(SIGN_IN, a_young_person=DONE),
+    # She waits for an offer: nobody has custody of her.
+    "POST /familie/mig/svar": everybody(SIGN_IN, a_young_person=REFUSED),
     "POST /familie/mig/valg": everybody(SIGN_IN, a_young_person=DONE),
     "GET /familie/mig/breve/{letter_id:uuid}": everybody(SIGN_IN, a_young_person=NOT_FOUND),
     "GET /familie/mig/breve/{letter_id:uuid}/brev.pdf": everybody(SIGN_IN, a_young_person=NOT_FOUND),
