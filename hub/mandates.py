@@ -200,8 +200,9 @@ def _principal(ctx: Context, session: Session, child_id: UUID, guardian_id: UUID
     if number.age(day) < YOUNG:
         raise NotAllowed(f"a child gives a mandate of their own from {YOUNG}")
     hearing.keep_young(ctx, session, [child_id])
-    own = (tables.Hears.child_id == child_id, tables.Hears.capacity == "young")
-    return session.execute(select(tables.Hears.person_id).where(*own)).scalar_one()
+    own = hearing.young_person(session, child_id)
+    assert own is not None  # noqa: S101 - kept just now
+    return own
 
 
 def _log(ctx: Context, session: Session, child: tables.Child, key: bytes, by: log.Asker, what: dict[str, Any]) -> None:

@@ -101,7 +101,8 @@ def open_form(ctx: Context, asker: Asker, origin: Origin) -> Disclosure[Form | N
         child, decision = _child(ctx, session, asker, origin)
         return _form(ctx, session, child, decision.basis) if child is not None else decision.basis
 
-    return duty.look(ctx.database, ctx.keys, ctx.clock, asker, PURPOSE, opener)
+    lookup = origin.id if origin.kind == "lookup" else None
+    return duty.look(ctx.database, ctx.keys, ctx.clock, asker, PURPOSE, opener, lookup=lookup)
 
 
 def register(
@@ -153,8 +154,7 @@ def object_(
             person = guardian_id
         else:
             hearing.keep_young(ctx, session, [child.id])
-            own = (tables.Hears.child_id == child.id, tables.Hears.capacity == "young")
-            person = session.execute(select(tables.Hears.person_id).where(*own)).scalar_one_or_none()
+            person = hearing.young_person(session, child.id)
     if person is None:
         raise NotAllowed(f"a child speaks for themselves from {YOUNG}")
     rights.ask(ctx, person, rights.OBJECTION, child.id, evidence, registered_by=asker)

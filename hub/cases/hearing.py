@@ -82,6 +82,12 @@ def of_persons(session: Session, persons: Iterable[UUID], on: date) -> dict[UUID
     return heard
 
 
+def young_person(session: Session, child: UUID) -> UUID | None:
+    """The row that a young person's own letters are written to; None before there is one."""
+    own = (tables.Hears.child_id == child, tables.Hears.capacity == "young")
+    return session.execute(select(tables.Hears.person_id).where(*own)).scalar_one_or_none()
+
+
 def past_18(session: Session, children: Iterable[UUID], on: date) -> set[UUID]:
     """Of these children, those of whom a mandate of their own lasts when they are adults."""
     row = tables.Hears

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, aliased
 
 from hub.access import log
 from hub.access.askers import by_system
-from hub.cases import events, hearing, sources
+from hub.cases import events, hearing, kinds, sources
 from hub.cases.deadlines import add_working_days
 from hub.cases.events import NO_CUSTODY, NOT_THEIRS
 from hub.clock import today
@@ -118,17 +118,17 @@ def settle(ctx: Context, session: Session) -> Settled:
     day, now = today(ctx.clock), ctx.clock.now()
     hand_on(session, now, day)
     drop(session, day)
-    return Settled(_tell(ctx, session, day, now), _tasks(ctx, session, day, now))
+    return Settled(_tell(ctx, session, day), _tasks(ctx, session, day, now))
 
 
-def _tell(ctx: Context, session: Session, day: date, now: datetime) -> int:
+def _tell(ctx: Context, session: Session, day: date) -> int:
     """Whoever hears today of a child with an offer or a coordinator, and has been told nothing about it: the offer,
     with all the time others had to answer it; or the receipt."""
     hears = hearing.pairs(day)
     told = exists().where(
         tables.Event.child_id == hears.c.child_id,
         tables.Event.guardian_id == hears.c.person_id,
-        tables.Event.kind == case((tables.Offer.state == "offered", events.OFFERED), else_=events.ASSIGNED),
+        tables.Event.kind == case((tables.Offer.state == "offered", kinds.OFFERED), else_=kinds.ASSIGNED),
         or_(tables.Event.why_not.is_(None), tables.Event.why_not.not_in((NO_CUSTODY, NOT_THEIRS))),
     )
     rows = session.execute(
@@ -141,12 +141,12 @@ def _tell(ctx: Context, session: Session, day: date, now: datetime) -> int:
     news = []
     answer_by = add_working_days(day, ctx.settings.coordination.answer_working_days)
     for guardian, offer in rows:
-        kind = events.OFFERED if offer.state == "offered" else events.ASSIGNED
+        kind = kinds.OFFERED if offer.state == "offered" else kinds.ASSIGNED
         news.append(events.News(kind, offer.child_id, f"custody:{guardian}:{day}", only=guardian))
         if offer.state == "offered":
             offer.answer_by = max(offer.answer_by or answer_by, answer_by)
     session.flush()
-    return events.record(session, ctx.keys, now, ctx.settings.letters.window_working_days, news)
+    return events.record(ctx, session, news)
 
 
 def wanted() -> ColumnElement[bool]:

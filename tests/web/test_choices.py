@@ -16,7 +16,7 @@ from sqlalchemy import delete, select, update
 
 from hub import consents
 from hub import family as acts
-from hub.cases import events, hearing
+from hub.cases import events, hearing, kinds
 from hub.clock import SetClock
 from hub.context import Context
 from hub.letters.compose import compose_due
@@ -349,9 +349,7 @@ class TestYoung:
         """Read as the database lets them: neither's page opens the other's letter."""
         with ctx.database.begin() as session:
             hearing.keep_young(ctx, session, [young.child])
-            session.execute(update(tables.Bundle).values(due_at=ctx.clock.now()))
-            news = [events.News(events.ASSIGNED, young.child, "again")]
-            events.record(session, ctx.keys, ctx.clock.now(), 0, news)
+            events.record(ctx, session, [events.News(kinds.ASSIGNED, young.child, "again")])
             session.execute(update(tables.Bundle).values(due_at=ctx.clock.now()))
         compose_due(ctx, Templates())
         with ctx.database.begin() as session:

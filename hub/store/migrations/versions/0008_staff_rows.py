@@ -1,4 +1,4 @@
-"""Who is written to about a child without having custody: the young person from 15, and representatives with a mandate.
+"""What staff's pages read, they read as whoever looks: row-level security behind tasks, registration and reviews.
 
 Revision: 0008
 """

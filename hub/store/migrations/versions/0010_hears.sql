@@ -31,8 +31,26 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON hears TO tovholder_app;
 ALTER TABLE hears ENABLE ROW LEVEL SECURITY;
 CREATE POLICY app ON hears TO tovholder_app USING (true) WITH CHECK (true);
 
--- What a young person's own page shows: their own letters that have left, and what opens them. The table itself stays
--- closed to pages.
+-- Staff who write down what a family says see who has a mandate: by name, of the children they may name.
+
+CREATE OR REPLACE FUNCTION page_callers() RETURNS SETOF uuid STABLE SECURITY DEFINER LANGUAGE sql
+BEGIN ATOMIC
+    -- Those whose names stand on a task or a form: who asked, whom a letter was for, who has custody today, who has a
+    -- mandate.
+    SELECT guardian_id FROM rights_request WHERE task_id = ANY (ARRAY(SELECT page_work()))
+    UNION SELECT letter.guardian_id FROM task JOIN letter ON letter.id = task.letter_id
+    WHERE task.id = ANY (ARRAY(SELECT page_work()))
+    UNION SELECT guardian_id FROM custody
+    WHERE child_id = ANY (ARRAY(SELECT page_named()))
+      AND coalesce(since, '-infinity') <= page_day() AND coalesce(until, 'infinity') > page_day()
+    UNION SELECT person_id FROM hears
+    WHERE child_id = ANY (ARRAY(SELECT page_named())) AND capacity = 'representative' AND ended_at IS NULL;
+END;
+
+CREATE POLICY page_work ON hears FOR SELECT TO tovholder_page USING (child_id IN (SELECT page_named()));
+GRANT SELECT ON hears TO tovholder_page;
+
+-- What a young person's own page shows: their own letters that have left, and what opens them.
 
 CREATE FUNCTION page_young() RETURNS SETOF uuid STABLE SECURITY DEFINER LANGUAGE sql
 BEGIN ATOMIC
