@@ -28,9 +28,11 @@ from hub.api.tokens import issue, make_key
 from hub.cases.sync import sync
 from hub.context import Context
 from hub.coordination.staff import add_coordinator
+from hub.identity import parse
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
 from hub.letters.templates import Templates
+from hub.mandates import Mandate, give
 from hub.settings import Api, Demo, SignIn
 from hub.store import tables
 from hub.web.app import build
@@ -115,6 +117,10 @@ TABLE: dict[str, Row] = {
     "POST /personale/breve/{letter_id:uuid}": everybody(SIGN_IN, staff=NOT_FOUND),
     "POST /personale/registrer": REGISTERS,
     "POST /personale/registrer/gem": REGISTERS,
+    "POST /personale/registrer/fuldmagt": REGISTERS,
+    "POST /personale/registrer/fuldmagt/slut": everybody(
+        SIGN_IN, staff=REFUSED, staff_with_a_case=DONE, the_coordinator=DONE
+    ),
     "GET /personale/gennemgang": everybody(SIGN_IN, staff=REFUSED, **REVIEWERS),
     "POST /personale/gennemgang/{task_id:uuid}": everybody(
         SIGN_IN, staff=REFUSED, another_leader=DONE, an_auditor=DONE
@@ -122,8 +128,11 @@ TABLE: dict[str, Row] = {
     # A young person is sent on to their own page.
     "GET /familie": everybody(SIGN_IN, guardians=PAGE, a_guardian=SHOWN, the_other_guardian=SHOWN, a_young_person=DONE),
     "GET /familie/mig": everybody(SIGN_IN, a_young_person=PAGE),
-    "POST /familie/mig/svar": everybody(SIGN_IN, a_young_person=DONE),
+    # She waits for an offer: nobody has custody of her.
+    "POST /familie/mig/svar": everybody(SIGN_IN, a_young_person=REFUSED),
     "POST /familie/mig/valg": everybody(SIGN_IN, a_young_person=DONE),
+    "GET /familie/mig/breve/{letter_id:uuid}": everybody(SIGN_IN, a_young_person=NOT_FOUND),
+    "GET /familie/mig/breve/{letter_id:uuid}/brev.pdf": everybody(SIGN_IN, a_young_person=NOT_FOUND),
     "POST /familie/valg": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
     "POST /familie/svar": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
     "POST /familie/spoerg": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
@@ -150,6 +159,8 @@ DEMO: dict[str, Row] = {
     "GET /familie/mig": everybody(SIGN_IN),
     "POST /familie/mig/svar": everybody(SIGN_IN),
     "POST /familie/mig/valg": everybody(SIGN_IN),
+    "GET /familie/mig/breve/{letter_id:uuid}": everybody(SIGN_IN),
+    "GET /familie/mig/breve/{letter_id:uuid}/brev.pdf": everybody(SIGN_IN),
 }
 """Where the demo differs."""
 
@@ -228,6 +239,17 @@ class Somebody:
             session.add(tables.Task(id=task, once=task.bytes, **values))
         return task
 
+    def mandate(self) -> UUID:
+        """Of Karla's mother; made where there is none yet."""
+        found = self.hub.world.rows(tables.Hears, tables.Hears.capacity == "representative")
+        if not found:
+            asker = Asker("s-9", "Sanne Toft", "staff", "SOF")
+            given = Mandate(self.hub.world.guardian(MOTHER), parse("0101754100"), "Rita", False, False, None, "J-1")
+            give(self.hub.ctx, self.hub.child, given, asker)
+            return self.mandate()
+        row: UUID = found[0].id
+        return row
+
     def new_review(self) -> UUID:
         """A look with a reason by staff of SUF, whose leader is the other one."""
         ctx, task = self.hub.ctx, uuid4()
@@ -271,6 +293,14 @@ TRIES: dict[str, Try] = {
         "/personale/registrer/gem",
         guardian=str(who.hub.world.guardian(MOTHER)), said="withdrawn", how="phone", evidence="", **who.look(),
     ),
+    # Without a name it is asked for again.
+    "POST /personale/registrer/fuldmagt": lambda who: who.post(
+        "/personale/registrer/fuldmagt", principal=str(who.hub.world.guardian(MOTHER)), **who.look()
+    ),
+    # One that has been taken back is so already for the next who tries.
+    "POST /personale/registrer/fuldmagt/slut": lambda who: who.post(
+        "/personale/registrer/fuldmagt/slut", mandate=str(who.mandate()), **who.look()
+    ),
     "POST /personale/gennemgang/{task_id:uuid}": lambda who: who.post(
         f"/personale/gennemgang/{who.new_review()}", verdict="i-orden"
     ),
@@ -279,6 +309,11 @@ TRIES: dict[str, Try] = {
         "/familie/valg", child=str(who.hub.child), choice="aabn", administration="SOF"
     ),
     "POST /familie/mig/valg": lambda who: who.post("/familie/mig/valg", choice="aabn", administration="SOF"),
+    # A guardian's letter about another child is nobody else's.
+    "GET /familie/mig/breve/{letter_id:uuid}": lambda who: who.get(f"/familie/mig/breve/{who.hub.letter}"),
+    "GET /familie/mig/breve/{letter_id:uuid}/brev.pdf": lambda who: who.get(
+        f"/familie/mig/breve/{who.hub.letter}/brev.pdf"
+    ),
     "POST /familie/mig/svar": lambda who: who.post("/familie/mig/svar", answer="ja"),
     "POST /familie/svar": lambda who: who.post("/familie/svar", child=str(who.hub.child), answer="ja"),
     "POST /familie/spoerg": lambda who: who.post(

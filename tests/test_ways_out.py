@@ -296,6 +296,12 @@ ROUTES: dict[str, Try] = {
     "GET /familie": as_guardians(lambda browser: [browser.get("/familie?sprog=en"), browser.get("/familie?sprog=da")]),
     "POST /familie/valg": as_guardians(lambda browser: [browser.submit("/familie", "/familie/valg", choice="x")]),
     "GET /familie/mig": as_guardians(lambda browser: [browser.get("/familie/mig")]),
+    "GET /familie/mig/breve/{letter_id:uuid}": as_guardians(
+        lambda browser: [browser.get("/familie/mig/breve/" + NOBODYS)]
+    ),
+    "GET /familie/mig/breve/{letter_id:uuid}/brev.pdf": as_guardians(
+        lambda browser: [browser.get("/familie/mig/breve/" + NOBODYS + "/brev.pdf")]
+    ),
     "POST /familie/mig/svar": as_guardians(lambda browser: [browser.submit("/familie", "/familie/mig/svar")]),
     "POST /familie/mig/valg": as_guardians(lambda browser: [browser.submit("/familie", "/familie/mig/valg")]),
     "POST /familie/svar": as_guardians(lambda browser: [browser.submit("/familie", "/familie/svar", answer="ja")]),
@@ -347,6 +353,12 @@ ROUTES: dict[str, Try] = {
         lambda hub, browser: [browser.submit("/personale", "/personale/opgaver/" + NOBODYS + "/faerdig")]
     ),
     "POST /personale/registrer": as_staff(lambda hub, browser: registering(hub, "/personale/registrer")),
+    "POST /personale/registrer/fuldmagt": as_staff(
+        lambda hub, browser: registering(hub, "/personale/registrer/fuldmagt")
+    ),
+    "POST /personale/registrer/fuldmagt/slut": as_staff(
+        lambda hub, browser: registering(hub, "/personale/registrer/fuldmagt/slut")
+    ),
     "POST /personale/registrer/gem": as_staff(lambda hub, browser: registering(hub, "/personale/registrer/gem")),
 }
 NOBODYS = "00000000-0000-4000-8000-000000000000"

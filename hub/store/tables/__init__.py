@@ -19,7 +19,7 @@ from hub.store.tables.letters import (
     Told,
 )
 from hub.store.tables.log import LogEntry, LogHead
-from hub.store.tables.people import Child, Custody, FormerNumber, Guardian, PersonKey, RotatingKey, Staff
+from hub.store.tables.people import Child, Custody, FormerNumber, Guardian, Hears, PersonKey, RotatingKey, Staff
 from hub.store.tables.program import AskerHour, ProgramFit, Sender, SignedIn
 from hub.store.tables.scheme import Acceptance, Assignment, Block, Consent, Coordinator, Offer, Said
 from hub.store.tables.sources import Case, ChildSource, Presence, Quarantine, SourceState
@@ -43,6 +43,7 @@ __all__ = [
     "Event",
     "FormerNumber",
     "Guardian",
+    "Hears",
     "Letter",
     "LetterChild",
     "LogEntry",
