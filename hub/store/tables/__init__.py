@@ -6,7 +6,17 @@ Ids are made by the program, since what is sealed is bound to its row's id.
 """
 
 from hub.store.tables.base import Base
-from hub.store.tables.letters import Bundle, Delivery, DeliveryStatus, Event, Letter, LetterChild, Told
+from hub.store.tables.letters import (
+    Bundle,
+    Delivery,
+    DeliveryStatus,
+    Event,
+    Letter,
+    LetterChild,
+    Template,
+    TemplateStep,
+    Told,
+)
 from hub.store.tables.log import LogEntry, LogHead
 from hub.store.tables.people import Child, Custody, FormerNumber, Guardian, PersonKey, RotatingKey, Staff
 from hub.store.tables.program import AskerHour, ProgramFit, Sender, SignedIn
@@ -49,5 +59,7 @@ __all__ = [
     "SourceState",
     "Staff",
     "Task",
+    "Template",
+    "TemplateStep",
     "Told",
 ]
