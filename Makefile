@@ -7,10 +7,11 @@ STAMP := $(VENV)/.installed
 PROJECTS := pyproject.toml $(foreach p,$(PLUGINS),plugins/$(p)/pyproject.toml)
 ARGS ?=
 
-.PHONY: help install demo test check bench chaos soak fuzz former lock clean
+.PHONY: help install demo letters test check bench chaos soak fuzz former lock clean
 
 help:
 	@echo "make demo    run the whole town, then serve its pages   (ARGS='--no-serve --json')"
+	@echo "make letters ten letters to look at, as PDF and PNG, in data/letters"
 	@echo "make test    check + tests   (CI=1: the slow ones too)"
 	@echo "make check   formatting, types, import rules"
 	@echo "make bench   speed, as ratios against something run beside it"
@@ -32,6 +33,9 @@ $(STAMP): $(BIN)/pip requirements.lock $(PROJECTS)
 
 demo: install
 	$(BIN)/tovholder demo $(ARGS)
+
+letters: install
+	$(BIN)/python -m hub.letters.gallery data/letters
 
 check: install
 	$(BIN)/ruff format --check .

@@ -80,9 +80,9 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("", response_model=list[VersionAnswer], responses=_PROBLEMS)
-async def all_versions(request: Request, name: str | None = None) -> Response:
+async def all_versions(request: Request) -> Response:
     """All that was drafted, newest first."""
-    return await _answered(request, lambda ctx, asker: [asdict(one) for one in versions.versions(ctx, asker, name)])
+    return await _answered(request, lambda ctx, asker: [asdict(one) for one in versions.versions(ctx, asker)])
 
 
 @router.post("", response_model=Done, responses=_PROBLEMS)
