@@ -1,4 +1,4 @@
-"""Ten letters to look at, as PDF and PNG: `python -m hub.letters.gallery FOLDER` (make letters). Nobody in them is real."""
+"""Ten letters to look at, as PDF and PNG: `python -m hub.letters.gallery FOLDER` (`make letters`). Nobody is real."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def render(content: LetterContent, templates: Templates) -> Rendered:
 def pictures(content: LetterContent, templates: Templates, ppi: float = 100) -> list[bytes]:
     """The pages of the same letter as PNG, for people who look through many. Raises as `render` does."""
     made = _compiler().compile(sys_inputs={"d": _fitted(content, templates).page}, format="png", ppi=ppi)
-    return [made] if isinstance(made, bytes) else list(made)
+    return [made] if isinstance(made, bytes) else list(made or ())
 
 
 @dataclass(frozen=True, slots=True)

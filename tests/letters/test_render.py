@@ -284,7 +284,7 @@ ALWAYS = (15, 100, 44, 59)
 
 
 def placed(pdf: bytes) -> list[tuple[str, float, float]]:
-    """The words of the first page, each run with where it begins: mm from the left, and of its base line from the top."""
+    """The words of the first page and where each run begins: mm from the left, and of its base line from the top."""
     page = PdfReader(io.BytesIO(pdf)).pages[0]
     found: list[tuple[str, float, float]] = []
 
@@ -303,9 +303,7 @@ def inside(zone: tuple[int, int, int, int], x: float, y: float) -> bool:
 
 @pytest.mark.parametrize("large_print", [False, True])
 @pytest.mark.parametrize("which", EVERY, ids="-".join)
-def test_a_folded_letter_shows_name_and_place_for_an_address_and_nothing_else(
-    which, large_print, town, templates
-) -> None:
+def test_a_folded_letter_shows_name_and_room_for_an_address_and_no_more(which, large_print, town, templates) -> None:
     kind, maker, language = which
     letter = render(getattr(town, maker)(kind, language, large_print=large_print), templates)
     shown = [(text, x, y) for text, x, y in placed(letter.pdf) if inside(EVER, x, y)]
@@ -340,7 +338,7 @@ def test_every_kind_of_news_is_told_in_words_of_its_own(language: str, town, tem
         text = render(
             town.letter(language=language, children=(ContentChild(ContentLabel("Bo"), (case,)),)), templates
         ).text
-        found = re.search(r"^- Socialforvaltningen, ledsagelse: (.+)$", text, re.MULTILINE)
+        found = re.search(r"^- Socialforvaltningen, „?ledsagelse”?: (.+)$", text, re.MULTILINE)
         assert found, code
         return found[1]
 
@@ -348,7 +346,7 @@ def test_every_kind_of_news_is_told_in_words_of_its_own(language: str, town, tem
     assert len(set(sentences)) == len(News)
     for code, sentence in zip(News, sentences, strict=True):
         if code.startswith("deadline"):
-            assert re.search(r"12\.? (maj|May) 2027", sentence), code
+            assert re.search(r"12\.? (maja?|May) 2027", sentence), code
         if code == News.ADVISER_CHANGED:
             assert "Jens Åge" in sentence
             assert "33 17 00 01" in sentence
