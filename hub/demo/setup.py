@@ -63,7 +63,8 @@ def write_settings(folder: Path, settings: Settings, town: Town, urls: dict[str,
         },
         # What a lawyer would have to say first. The town's is: the yes asks for the consent too.
         "access": {"health_presence": "Tovby Kommunes egen hjemmel (opdigtet)", "health_consent": "with_yes"},
-        "letters": {"family_url": "https://tovby.example/familie"},
+        # Agreed with the three administrations: they write no more about what the hub tells.
+        "letters": {"family_url": "https://tovby.example/familie", "agreements": {"*": town.start.date()}},
         "api": {"jwks": str(folder / "jwks.json")},
         "demo": {"folder": str(folder)},
         "plugins": {
