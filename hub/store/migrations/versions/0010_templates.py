@@ -1,12 +1,12 @@
 """The letters' texts: drafted, approved by another, published from a moment on.
 
-Revision: 0009
+Revision: 0010
 """
 
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:
@@ -50,5 +50,5 @@ def upgrade() -> None:
     for table in ("template", "template_step"):
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"CREATE POLICY app ON {table} TO tovholder_app USING (true) WITH CHECK (true)")
-    op.execute("INSERT INTO program_fit (revision) VALUES ('0009')")
+    op.execute("INSERT INTO program_fit (revision) VALUES ('0010')")
     op.execute("RESET ROLE")
