@@ -26,8 +26,7 @@ from hub.cases import custody, match, reminders, sync, transition
 from hub.context import Context
 from hub.coordination import offers, silence
 from hub.errors import TryAgain
-from hub.letters import compose, delivery, pointers, statuses
-from hub.letters.templates import Templates
+from hub.letters import compose, delivery, pointers, statuses, versions
 from hub.signin.sessions import Sessions
 from hub.store import home, outage, queue
 
@@ -77,7 +76,7 @@ class Connector(PsycopgConnector):
 def build(ctx: Context) -> App:
     """The App with all tasks, for a worker."""
     app = App(connector=Connector(conninfo=ctx.database.conninfo, min_size=1, max_size=6))
-    templates = Templates(ctx.settings.letters.folder)
+    book = versions.Book(ctx)
     retry = Backoff()
 
     @app.task(name=queue.DELIVER, queue=LETTERS, retry=retry)
@@ -91,7 +90,7 @@ def build(ctx: Context) -> App:
     @app.task(name="compose", queue=LETTERS, retry=retry)
     def compose_due(timestamp: int = 0) -> None:
         try:
-            compose.compose_due(ctx, templates)
+            compose.compose_due(ctx, book.now())
         except home.OnHold as error:  # not tried again: the next minute's job asks anyway
             log.warning("no letter is written", why=str(error))
 

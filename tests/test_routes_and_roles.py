@@ -100,6 +100,11 @@ TABLE: dict[str, Row] = {
     "GET /api/v1/openapi.json": everybody(JSON),
     "POST /api/v1/lookups": everybody(SIGN_IN, a_system_with_a_token=SHOWN),
     "POST /api/v1/lookups/batch": everybody(SIGN_IN, a_system_with_a_token=SHOWN),
+    # Its operators' tokens are tried in tests/api/test_templates.py: this system's token is no operator's.
+    "GET /api/v1/templates": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "POST /api/v1/templates": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "GET /api/v1/templates/{version}": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "POST /api/v1/templates/{version}/steps": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
     "GET /personale": everybody(SIGN_IN, staff=PAGE),
     "POST /personale": everybody(SIGN_IN, **LOOKED_UP),
     "GET /personale/liste": everybody(SIGN_IN, staff=PAGE),
@@ -274,6 +279,11 @@ TRIES: dict[str, Try] = {
     "GET /hub.css": lambda who: who.get(STYLE_PATH),
     "POST /api/v1/lookups": lambda who: who.call("/api/v1/lookups", **LOOKUP),
     "POST /api/v1/lookups/batch": lambda who: who.call("/api/v1/lookups/batch", cprs=[KARLA], purpose="case"),
+    "POST /api/v1/templates": lambda who: who.call("/api/v1/templates", name="receipt.da.md", text="x"),
+    "GET /api/v1/templates/{version}": lambda who: who.get(f"/api/v1/templates/{uuid4()}"),
+    "POST /api/v1/templates/{version}/steps": lambda who: who.call(
+        f"/api/v1/templates/{uuid4()}/steps", step="approve"
+    ),
     "POST /personale": lambda who: who.post("/personale", **LOOKUP),
     "POST /personale/liste": lambda who: who.post("/personale/liste", cprs=KARLA, purpose="case"),
     "GET /personale/opgaver/{task_id:uuid}": lambda who: who.get(f"/personale/opgaver/{who.hub.office_task}"),

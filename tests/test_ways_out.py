@@ -40,6 +40,7 @@ from hub.letters.pointers import point
 from hub.letters.preferences import Preferences, choose
 from hub.letters.statuses import overdue, take_statuses
 from hub.letters.templates import Templates
+from hub.letters.words import product_folder
 from hub.settings import Api, Demo
 from hub.signin.sessions import Sessions
 from hub.store import tables
@@ -290,6 +291,12 @@ ROUTES: dict[str, Try] = {
     BEGIN: sign_ins(BEGIN),
     BACK: sign_ins(BACK),
     LEFT: sign_ins(LEFT),
+    "GET /api/v1/templates": get("/api/v1/templates"),
+    "POST /api/v1/templates": lambda hub: [hub.browser.post("/api/v1/templates", json={"name": "x", "text": "x"})],
+    "GET /api/v1/templates/{version}": lambda hub: [hub.browser.get("/api/v1/templates/" + NOBODYS)],
+    "POST /api/v1/templates/{version}/steps": lambda hub: [
+        hub.browser.post("/api/v1/templates/" + NOBODYS + "/steps", json={"step": "approve"})
+    ],
     "GET /demo/login": get("/demo/login"),
     "POST /demo/login": lambda hub: [hub.browser.submit("/demo/login", "/demo/login", who="nobody")],
     "POST /log-ud": lambda hub: [hub.browser.submit("/demo/login", "/log-ud")],
@@ -398,6 +405,12 @@ COMMANDS: dict[str, list[str] | str] = {
     "quarantine list": ["--json"],
     "letters lint": "reads templates and writes made-up letters: there is no database in it",
     "letters preview": "writes a made-up letter, or one from a file of the operator's own: there is no database in it",
+    "letters versions": ["--json"],
+    "letters draft": ["TEMPLATE"],
+    "letters diff": [NOBODYS],
+    "letters approve": [NOBODYS],
+    "letters publish": [NOBODYS],
+    "letters rollback": ["receipt.da.md"],
     "quarantine show": "shows a record as it came, to an operator with a reason and an entry in the log: it may hold "
     "anything, since nobody could read it. Cases that can be read are never there",
     "quarantine retry": ["--source", "sof", "--json"],
@@ -416,6 +429,7 @@ def commands_of(group: Any, before: str = "") -> set[str]:
 
 def run(hub: Hub, name: str, arguments: list[str]) -> str:
     places = {"BACKUP": hub.folder / "backups", "COORDINATORS": hub.folder / "coordinators.csv"}
+    places["TEMPLATE"] = product_folder() / "receipt.da.md"
     (hub.folder / "backups").mkdir(exist_ok=True)
     places["COORDINATORS"].write_text("id,name\nk0,Koordinator 0\n", encoding="utf-8")
     given = [str(places.get(argument, argument)) for argument in arguments]

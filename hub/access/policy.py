@@ -190,6 +190,13 @@ RULES: tuple[Rule, ...] = (
         f"{_ANSWERABLE}; a record that cannot be read may name anybody",
         reason=True,
     ),
+    Rule(
+        frozenset({"operator"}),
+        None,
+        frozenset({"template"}),
+        "operations",
+        f"{_ANSWERABLE}; nobody is named, and whoever drafts a text is not who approves it",
+    ),
     Rule(frozenset({"system"}), "source", frozenset({"presence"}), "match", f"{_TASK}; barnets lov"),
     Rule(
         frozenset({"system"}),

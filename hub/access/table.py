@@ -46,6 +46,7 @@ _PURPOSES = {
     "review": "a look with a reason, after it has happened",
     "health": "whether systems answer; counts, no people",
     "record": "one record in quarantine, as it came",
+    "template": "the letters' texts: to draft, approve and publish them",
     "presence": "that a child has something open or applied for, to compare administrations",
     "cases": "which cases a child has, who works on them and where they stand",
 }

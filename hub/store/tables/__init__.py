@@ -16,6 +16,8 @@ from hub.store.tables.letters import (
     Pointer,
     Preference,
     ReturnedMail,
+    Template,
+    TemplateStep,
     Told,
 )
 from hub.store.tables.log import LogEntry, LogHead
@@ -64,5 +66,7 @@ __all__ = [
     "SourceState",
     "Staff",
     "Task",
+    "Template",
+    "TemplateStep",
     "Told",
 ]
