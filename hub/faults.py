@@ -25,6 +25,10 @@ POINTS = (
     "letters.sent",
     "statuses.page",
     "statuses.page.committed",
+    "notices.claimed",
+    "notices.claimed.committed",
+    "notices.handed_over",
+    "notices.sent",
     "lookup.entries",
     "lookup.committed",
 )

@@ -91,7 +91,7 @@ class TestTasks:
     def test_take_ids_only(self, app):
         """Worker logs print the arguments of jobs."""
         ours = {name: task for name, task in app.tasks.items() if task.queue != "builtin"}
-        assert ours.keys() == {"deliver", "compose", "statuses", "remind", "match", "sync", "forget"}
+        assert ours.keys() == {"deliver", "compose", "statuses", "remind", "match", "sync", "forget", "notices"}
         for name, task in ours.items():
             names = set(inspect.signature(task.func).parameters)
             assert names <= {"letter_ids", "timestamp"}, name

@@ -37,6 +37,7 @@ from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
 from hub.letters.statuses import overdue, take_statuses
 from hub.letters.templates import Templates
+from hub.notices import hand_over
 from hub.settings import Api, Demo
 from hub.signin.sessions import Sessions
 from hub.store import tables

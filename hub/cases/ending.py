@@ -8,6 +8,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from hub.cases import events
+from hub.notices import record as notices
 from hub.store import tables
 
 
@@ -16,6 +17,7 @@ def end(session: Session, now: datetime, offer: tables.Offer, state: str, why: s
     back when it is their turn to leave."""
     child_id = offer.child_id
     offer.state, offer.coordinator_id, offer.answered_at = state, None, now
+    notices.ended(session, now, child_id)
     session.execute(
         update(tables.Assignment)
         .where(tables.Assignment.child_id == child_id, tables.Assignment.until.is_(None))

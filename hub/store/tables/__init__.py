@@ -8,6 +8,7 @@ Ids are made by the program, since what is sealed is bound to its row's id.
 from hub.store.tables.base import Base
 from hub.store.tables.letters import Bundle, Delivery, DeliveryStatus, Event, Letter, LetterChild, Told
 from hub.store.tables.log import LogEntry, LogHead
+from hub.store.tables.notices import Handover, LetterPart, Notice, NoticeChoice
 from hub.store.tables.people import Child, Custody, FormerNumber, Guardian, PersonKey, RotatingKey, Staff
 from hub.store.tables.program import AskerHour, ProgramFit, Sender, SignedIn
 from hub.store.tables.scheme import Acceptance, Assignment, Block, Consent, Coordinator, Offer, Said
@@ -32,10 +33,14 @@ __all__ = [
     "Event",
     "FormerNumber",
     "Guardian",
+    "Handover",
     "Letter",
     "LetterChild",
+    "LetterPart",
     "LogEntry",
     "LogHead",
+    "Notice",
+    "NoticeChoice",
     "Offer",
     "PersonKey",
     "Presence",
