@@ -7,7 +7,7 @@ back is gone, also when the other gave it; an administration that two have close
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -242,7 +242,7 @@ class _Act:
             "language": by.language,
             "representative": by.representative,
             "evidence": by.evidence,
-            "registered_by": asdict(by.registered_by) if by.registered_by is not None else None,
+            "registered_by": by.registered_by.as_json() if by.registered_by is not None else None,
         } | (more or {})
         journal.after_commit(ctx, self.session, kept)
 

@@ -6,7 +6,7 @@ obeyed by whatever comes after.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
@@ -197,6 +197,6 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
             "text": by.text_version,
             "language": by.language,
             "evidence": by.evidence,
-            "registered_by": asdict(by.registered_by) if by.registered_by is not None else None,
+            "registered_by": by.registered_by.as_json() if by.registered_by is not None else None,
         }
         journal.after_commit(ctx, session, kept)

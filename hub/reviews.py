@@ -72,8 +72,8 @@ class Reviewed:
 
 
 def waiting(ctx: Context, leader: Asker) -> Disclosure[list[Review]]:
-    """The looks that are the leader's to review, or all of them for an auditor; never their own. Released after its
-    entry is durable. Raises NotAllowed, LogUnavailable."""
+    """The looks that are the leader's to review, or all of them for an auditor; never their own, in whatever role or
+    under which id they looked. Released after its entry is durable. Raises NotAllowed, LogUnavailable."""
 
     def read(session: Session) -> tuple[list[Review], list[str]]:
         rows = session.execute(_open(ctx, leader)).all()
@@ -83,7 +83,7 @@ def waiting(ctx: Context, leader: Asker) -> Disclosure[list[Review]]:
             if entry.asker_key in keys and entry.subject_key in keys:
                 who = unseal_json(keys[entry.asker_key], entry.asker, f"log-asker:{entry.id}")
                 what = unseal_json(keys[entry.subject_key], entry.subject, f"log-subject:{entry.id}")
-                if who["id"] != leader.id:
+                if not _is_same(who, leader):
                     found.append(_review(task, entry, who, what))
         return found, [str(one.entry) for one in found]
 
@@ -106,7 +106,7 @@ def settle(ctx: Context, leader: Asker, task_id: UUID, verdict: Verdict, note: s
         keys = open_keys(session, ctx.keys, [entry.asker_key, entry.subject_key])
         if entry.asker_key in keys:
             who = unseal_json(keys[entry.asker_key], entry.asker, f"log-asker:{entry.id}")
-            if who["id"] == leader.id:
+            if _is_same(who, leader):
                 raise NotAllowed("somebody else reviews what you have looked up")
         if task.done_at is not None:
             return
@@ -206,6 +206,11 @@ def _review(task: tables.Task, entry: tables.LogEntry, who: dict[str, Any], what
     )
 
 
+def _is_same(who: Mapping[str, Any], leader: Asker) -> bool:
+    """Whether whoever looked, as their entry says, is the one who reviews."""
+    return bool({who["id"], who.get("person") or who["id"]} & {leader.id, leader.who})
+
+
 def _may(leader: Asker) -> Decision:
     """By the policy. Whom a leader leads is what the list is chosen by."""
     return decide(Question(leader.roles, marked.KIND, frozenset({"leads"})))
@@ -213,7 +218,8 @@ def _may(leader: Asker) -> Decision:
 
 def _open(ctx: Context, leader: Asker, *, done: bool = False) -> Any:
     """The tasks of the leader's own unit, and of those in the administration whose unit is not known, with the entries
-    they are about; of an auditor all, and those that a leader has found wrong. `done`: those that are settled too."""
+    they are about; of an auditor all, those of leaders, and those that a leader has found wrong. `done`: those that are
+    settled too."""
     auditor = "auditor" in leader.roles
     mine: list[ColumnElement[bool]] = [tables.Task.kind.in_((marked.KIND, WRONG) if auditor else (marked.KIND,))]
     if not auditor:

@@ -184,6 +184,9 @@ class Claims(_Section):
 
     id: str = "sub"
     """A UUID that stays with the person; never a mail address."""
+    person: str | None = None
+    """What is the same of a person at the pages and in tokens, where the ids are not: then it must be there, and both
+    count as one person. None: the id. A UUID may be written in any way."""
     name: str = "name"
     administration: str = "administration"
     unit: str = "unit"

@@ -27,18 +27,36 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks or acts, as it stood at that moment. `id` is the person's id with the one who signed them in."""
+    """Who asks or acts, as it stood at that moment. `id` is the person's id with the one who signed them in; `person`
+    is what is the same of them wherever they come in, where that is another. `leads`: they are a leader too, in
+    whatever role they act."""
 
     id: str
     name: str
     role: str
     administration: str | None = None
     unit: str | None = None
+    person: str | None = None
+    leads: bool = False
 
     @property
     def roles(self) -> frozenset[str]:
         """`role` may name several, with spaces between."""
         return frozenset(self.role.split())
+
+    @property
+    def who(self) -> str:
+        """Which person it is, by whichever way they have come in."""
+        return self.person or self.id
+
+    @property
+    def is_leader(self) -> bool:
+        return self.leads or "leader" in self.roles
+
+    def as_json(self) -> dict[str, Any]:
+        """For what is kept: what the release before does not know is left out where it says nothing."""
+        fields = asdict(self)
+        return {name: value for name, value in fields.items() if value or name not in ("person", "leads")}
 
 
 def of_family(row_id: UUID, role: Literal["guardian", "young"] = "guardian") -> Asker:
@@ -99,7 +117,7 @@ def seal_entry(
         kind=kind,
         child_id=child_id,
         asker_key=asker_key[0],
-        asker=seal_json(asker_key[1], asdict(asker), f"log-asker:{entry_id}"),
+        asker=seal_json(asker_key[1], asker.as_json(), f"log-asker:{entry_id}"),
         subject_key=subject_key[0],
         subject=seal_json(subject_key[1], subject, f"log-subject:{entry_id}"),
     )

@@ -1,5 +1,5 @@
 """Looks that a written reason allowed: each is a task for the leader of whoever looked, made in the transaction of its
-entry."""
+entry. One by somebody who leads a unit is no leader's task, and so the auditor's from the beginning."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def team(keys: Keys, administration: str | None, unit: str | None) -> bytes | No
 
 def row(keys: Keys, entry: SealedEntry, asker: Asker) -> Row:
     """The task of an entry."""
-    mine = team(keys, asker.administration, asker.unit)
+    office = None if asker.is_leader else asker.administration
     once = keys.once(KIND, str(entry.id))
-    return Row(uuid4(), KIND, once, asker.administration, mine, entry.child_id, entry.id, entry.at)
+    return Row(uuid4(), KIND, once, office, team(keys, office, asker.unit), entry.child_id, entry.id, entry.at)
 
 
 def columns(rows: list[Row]) -> list[list[Any]]:

@@ -96,7 +96,7 @@ class Pace:
 
         Raises ReasonNeeded (more than the setting, and no reason), TooMany (more than twice as many), LogUnavailable
         (it cannot be counted, so nothing is to be shown)."""
-        who = hmac.digest(self._keys.reference, f"pace:{asker.id}".encode(), "sha256")
+        who = hmac.digest(self._keys.reference, f"pace:{asker.who}".encode(), "sha256")
         digests = {hmac.digest(self._keys.reference, who + child, "sha256") for child in children}
         now = self._clock.now()
         if all(abs(now - self._counted.get(digest, _LONG_AGO)) < _STILL for digest in digests):

@@ -1,8 +1,9 @@
 """Bearer tokens: who a system says is asking. Signed JWTs, checked by the issuer's key set (JWKS).
 
 Claims: `iss`, `aud`, `exp`, and `nbf` where it is there; and by the settings' names who it is: `sub` (the person's id,
-never a mail address), `name`, `role`, `administration`, `unit`. A verified token is remembered by its hash for a
-minute.
+never a mail address), `name`, `role`, `administration`, `unit`; where another says which person it is at the pages,
+that too. A system that acts for somebody (RFC 8693) names them in `sub`, and itself in `act`, which is nobody's to
+count. A verified token is remembered by its hash for a minute.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Tokens:
             return known
         claims = self._verify(token)
         found = person(claims, self._settings, self._cvr, uuid=False)
-        asker = found.asker() or Asker(found.id, found.name, NO_ROLE, found.administration, found.unit)
+        asker = found.asker() or Asker(found.id, found.name, NO_ROLE, found.administration, found.unit, found.person)
         if len(self._known) >= _REMEMBER:
             self._known.clear()
         self._known[_digest(token)] = (min(float(claims["exp"]), self._clock.now().timestamp() + _SECONDS), asker)

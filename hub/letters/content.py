@@ -8,11 +8,21 @@ in the letter's language; nothing here names a law, a diagnosis or what a case i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from typing import Any, Literal, get_args
 
 from hub.contract import State
+
+CODE = {"code": True}
+"""Metadata of a field that holds one of a few codes, which a template asks about, and no words that it writes."""
+
+Change = Literal["changed", "substitute", "handed_over", "back"]
+Age = Literal["15", "16", "17½", "18"]
+Answer = Literal["yes_withdrawn", "consent_given", "consent_withdrawn", "closed", "opened"]
+Goodbye = Literal["closed", "moved", "grown", "withdrawn"]
+Reader = Literal["guardian", "young", "representative"]
 
 
 class LetterKind(StrEnum):
@@ -22,11 +32,25 @@ class LetterKind(StrEnum):
     """The family's yes has been received (kvitteringsbrev)."""
     DEADLINES = "deadlines"
     """News and dates from all administrations."""
+    OVERDUE = "overdue"
+    """An answer will not come in time (retssikkerhedsloven § 3, stk. 2): the adviser's new date, or that
+    there is none."""
+    COORDINATOR = "coordinator"
+    """Somebody else is the family's coordinator from now on, or for a while."""
+    TRANSITION = "transition"
+    """The child turns 15, 16, 17½ or 18."""
+    WITHDRAWN = "withdrawn"
+    """What the reader has said has been written down: a yes taken back, a consent given or taken back, an
+    administration closed or opened."""
+    GOODBYE = "goodbye"
+    """The scheme ends for a child."""
 
 
 class News(StrEnum):
     """What is new in a case since the last letter."""
 
+    APPLIED = "applied"
+    """An application has been received (the authority's own receipt of it)."""
     OPENED = "opened"
     DEADLINE_SET = "deadline_set"
     DEADLINE_MOVED = "deadline_moved"
@@ -122,12 +146,57 @@ class ContentSilence:
 
 
 @dataclass(frozen=True, slots=True)
+class ContentChange:
+    """What has become of the coordinator. `coordinator` of the letter is whom the family calls now; `former` whom they
+    called before; `until` the last day of a substitute, where it is known. Why somebody is away is nobody's to know."""
+
+    what: Change = field(metadata=CODE)
+    former: str | None = None
+    until: date | None = None
+
+    def __post_init__(self) -> None:
+        _code("change.what", self.what, Change)
+
+
+@dataclass(frozen=True, slots=True)
+class ContentTurn:
+    """That a child reaches an age at which something changes; `on` is the day they do (Danish date)."""
+
+    label: ContentLabel
+    age: Age = field(metadata=CODE)
+    on: date
+
+    def __post_init__(self) -> None:
+        _code("turn.age", self.age, Age)
+
+
+@dataclass(frozen=True, slots=True)
+class ContentAnswer:
+    """What the reader of the letter has said, and nobody else: one guardian's answer never reaches another. `on` is the
+    day it was written down; `administration` which one it is about, with its full name."""
+
+    label: ContentLabel
+    what: Answer = field(metadata=CODE)
+    administration: str | None
+    on: date
+
+    def __post_init__(self) -> None:
+        _code("answer.what", self.what, Answer)
+        if self.what in ("closed", "opened") and not self.administration:
+            raise ValueError("answer.administration: needed where an administration is closed or opened")
+
+
+@dataclass(frozen=True, slots=True)
 class LetterContent:
     """All that one letter to one guardian says. Raises ValueError where a part is missing or makes no sense.
 
     `written` is the date of the letter (Danish date). `offers` are the children a coordinator is offered for, with
     `answer_by` and `answer_url`; `reminder` says that the offer has been made before. `children` are those who are in
     the scheme. `family_url` is where the family sees the same on the page. Addresses must be https.
+
+    `change`, `turns`, `answers` and `goodbye` are what their kinds open with. `reader` is who reads: a young person is
+    addressed as the one it is about, so there is nobody else in their letter. `large_print` sets the letter in at least
+    16 points. `interpreter` is the language that the reader needs an interpreter for, by its two-letter code or name.
     """
 
     kind: LetterKind
@@ -143,6 +212,13 @@ class LetterContent:
     children: tuple[ContentChild, ...] = ()
     silent: tuple[ContentSilence, ...] = ()
     family_url: str | None = None
+    change: ContentChange | None = None
+    turns: tuple[ContentTurn, ...] = ()
+    answers: tuple[ContentAnswer, ...] = ()
+    goodbye: Goodbye | None = field(default=None, metadata=CODE)
+    reader: Reader = field(default="guardian", metadata=CODE)
+    large_print: bool = False
+    interpreter: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", LetterKind(self.kind))
@@ -153,9 +229,26 @@ class LetterContent:
             raise ValueError("offers and answer_by: an offer needs a date to answer by, and only an offer has one")
         if self.reminder and not self.offers:
             raise ValueError("reminder: only an offer can be reminded of")
+        if self.change is not None and self.coordinator is None:
+            raise ValueError("change: needs the coordinator whom the family calls now")
+        if self.goodbye is not None:
+            _code("goodbye", self.goodbye, Goodbye)
+        _code("reader", self.reader, Reader)
+        if self.reader == "young" and len(set(self.labels())) > 1:
+            raise ValueError("reader: a young person is written to about themselves, and about no other child")
         for name, url in (("answer_url", self.answer_url), ("family_url", self.family_url)):
             if url is not None and not url.startswith("https://"):
                 raise ValueError(f"{name}: must begin with https://")
+
+    def labels(self) -> tuple[ContentLabel, ...]:
+        """How the letter names its children; a child may stand there several times."""
+        told = (*(turn.label for turn in self.turns), *(answer.label for answer in self.answers))
+        return (*self.offers, *(child.label for child in self.children), *told)
+
+
+def _code(name: str, value: str, codes: Any) -> None:
+    if value not in get_args(codes):
+        raise ValueError(f"{name}: must be one of {', '.join(get_args(codes))}")
 
 
 def _filled(name: str, value: str) -> None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from hub.letters.content import LetterContent, LetterKind
 from hub.letters.render import MOST_PAGES, Rendered
-from hub.letters.templates import coming_dates, long_date
 from hub.letters.tree import Block, plain
+from hub.letters.view import coming_dates
 
 LIX_WANTED, LIX_LIMIT = 35, 40
 SENTENCE_WANTED, SENTENCE_LIMIT = 20, 25
@@ -267,7 +267,7 @@ def lint_letter(rendered: Rendered, content: LetterContent) -> list[Finding]:
     if content.coordinator and content.coordinator.name not in first:
         findings.append(Finding(1, "coordinator", "the first lines do not name the coordinator", "begin with the name"))
     dates = [content.answer_by] if content.kind is LetterKind.INTRODUCTION else coming_dates(content)[:1]
-    if any(day and long_date(day, rendered.language) not in first for day in dates):
+    if any(day and rendered.words.long_date(day) not in first for day in dates):
         findings.append(Finding(1, "next-date", "the first lines do not say the next date", "begin with the date"))
     if rendered.pages > MOST_PAGES:
         findings.append(Finding(1, "pages", f"the letter has {rendered.pages} pages", f"at most {MOST_PAGES}"))

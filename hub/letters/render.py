@@ -29,13 +29,17 @@ from hub.clock import DENMARK
 from hub.contract import Action
 from hub.errors import GaveUp, SettingsError
 from hub.letters.content import LetterContent
-from hub.letters.templates import Template, Templates, clean, coming_dates, long_date
+from hub.letters.templates import Template, Templates
 from hub.letters.tree import Block, parse, to_html, to_text
+from hub.letters.view import clean, coming_dates
+from hub.letters.words import Words
 
 # Typst divides even one page among all cores, and workers that do so at once get in each other's way.
 os.environ.setdefault("RAYON_NUM_THREADS", "1")
 
 MOST_PAGES = 2
+MOST_PAGES_LARGE = 6
+"""In large print; how many pages that may be is our own choice: three sheets, printed on both sides."""
 _FITS: tuple[tuple[bool, int | None], ...] = ((False, None), (True, None), (True, 16), (True, 12), (True, 8), (True, 5))
 """How a long letter is made to fit, tried in order: compact type, then fewer rows with the rest counted."""
 
@@ -53,8 +57,6 @@ _KEPT_TOGETHER = re.compile(
     r"(?<=\d) (?=\d\d)|(?<=\d\.) (?=[a-z]{3})|(?<=\d) (?=[A-Z][a-z]+ \d{4})|(?<=[a-z]) (?=\d{4}\b)"
 )
 """Spaces inside a telephone number or a date, where a line must not break."""
-_PAGE_WORDS = {"da": ("Side", "af"), "en": ("Page", "of")}
-_PHONE = {"da": "Telefon", "en": "Phone"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Rendered:
     """SHA-256 of the PDF, hexadecimal."""
     template_version: str
     actions: tuple[Action, ...]
+    words: Words
     blocks: tuple[Block, ...]
     """The tree that HTML, text and PDF are made of (hub.letters.tree), for the plain-language check."""
     unprintable: int = 0
@@ -87,14 +90,16 @@ def render(content: LetterContent, templates: Templates) -> Rendered:
     set on two pages or the PDF is not what it must be, SettingsError for a template that goes wrong."""
     template = templates.find(content.kind, content.language)
     language = template.about.language
+    most = most_pages(content)
+    first = [] if language == content.language else [_not_yet(*templates.not_yet(content.language))]
     for compact, limit in _FITS:
-        blocks = parse(*template.write(content, limit))
+        blocks = first + parse(*template.write(content, limit))
         pdf, unprintable = _pdf(_page(content, template, blocks, compact=compact))
         pages = _checked(pdf, language)
-        if pages <= MOST_PAGES:
+        if pages <= most:
             break
     else:
-        raise GaveUp(f"the letter takes {pages} pages, {MOST_PAGES} are allowed: shorten the template {content.kind}")
+        raise GaveUp(f"the letter takes {pages} pages, {most} are allowed: shorten the template {content.kind}")
     fragment = to_html(blocks)
     return Rendered(
         subject=template.about.subject,
@@ -108,9 +113,19 @@ def render(content: LetterContent, templates: Templates) -> Rendered:
         sha256=hashlib.sha256(pdf).hexdigest(),
         template_version=template.version,
         actions=actions(content, template),
+        words=template.words,
         blocks=tuple(blocks),
         unprintable=unprintable,
     )
+
+
+def most_pages(content: LetterContent) -> int:
+    return MOST_PAGES_LARGE if content.large_print else MOST_PAGES
+
+
+def _not_yet(language: str, sentence: str) -> Block:
+    """What stands on top of a letter in another language than the reader's own."""
+    return {"t": "p", "lang": language, "c": [sentence]}
 
 
 def actions(content: LetterContent, template: Template) -> tuple[Action, ...]:
@@ -132,28 +147,28 @@ def _whole_day(day: date) -> tuple[datetime, datetime]:
     )
 
 
-def _letterhead(content: LetterContent, language: str) -> tuple[str, list[str]]:
+def _letterhead(content: LetterContent, words: Words) -> tuple[str, list[str]]:
     sender = content.municipality
-    contact = [f"{_PHONE[language]} {clean(sender.phone)}"] if sender.phone else []
+    contact = [f"{words.phone} {clean(sender.phone)}"] if sender.phone else []
     return clean(sender.name), contact + ([clean(sender.web)] if sender.web else [])
 
 
 def _page(content: LetterContent, template: Template, blocks: list[Block], *, compact: bool) -> str:
     """What layout.typ reads, as JSON."""
-    language = template.about.language
-    sender, contact = _letterhead(content, language)
+    words = template.words
+    sender, contact = _letterhead(content, words)
     written = content.written
     page = json.dumps(
         {
-            "language": language,
+            "language": template.about.language,
             "title": template.about.subject,
             "written": [written.year, written.month, written.day],
-            "date": long_date(written, language),
+            "date": words.long_date(written),
             "sender": sender,
             "contact": contact,
             "recipient": clean(content.recipient_name),
-            "page-words": _PAGE_WORDS[language],
-            "compact": compact,
+            "page-words": words.page,
+            "size": 16 if content.large_print else 10 if compact else 11,
             "blocks": blocks,
         },
         ensure_ascii=False,
@@ -188,7 +203,7 @@ def _failed(error: typst.TypstError) -> GaveUp:
 def _printable(char: str) -> bool:
     """Whether our fonts have this character, asked of Typst itself."""
     empty = {"language": "da", "title": "-", "written": [2000, 1, 1], "date": "", "sender": "", "contact": []}
-    rest = {"recipient": char, "page-words": ["", ""], "compact": False, "blocks": []}
+    rest = {"recipient": char, "page-words": ["", ""], "size": 11, "blocks": []}
     try:
         _compile(json.dumps(empty | rest, ensure_ascii=False))
     except typst.TypstError:
@@ -265,7 +280,7 @@ th{background:#eef4f6;color:#0b4a5f}td:first-child{min-width:6.5rem}
 
 def _html_page(content: LetterContent, template: Template, fragment: str) -> str:
     language = template.about.language
-    sender, contact = _letterhead(content, language)
+    sender, contact = _letterhead(content, template.words)
     return f"""<!doctype html>
 <html lang="{language}">
 <head>
@@ -283,7 +298,7 @@ def _html_page(content: LetterContent, template: Template, fragment: str) -> str
 </header>
 <main>
 <p class="to"><span>{escape(clean(content.recipient_name))}</span>
-<time datetime="{content.written.isoformat()}">{long_date(content.written, language)}</time></p>
+<time datetime="{content.written.isoformat()}">{template.words.long_date(content.written)}</time></p>
 <article>
 {fragment}
 </article>

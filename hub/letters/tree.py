@@ -6,6 +6,7 @@ Blocks are what JSON can hold, so that they can be handed to Typst as data:
     {"t": "p", "c": [inline]}                  {"t": "table", "head": [[inline]], "rows": [[[inline]]]}
     {"t": "box", "c": [block]}
 
+A paragraph in another language than the letter's has "lang", its two-letter code.
 An inline is a string, {"t": "b" | "i", "c": [inline]}, {"t": "a", "href": str, "c": [inline]} or {"t": "br"}.
 
 Values (names, kinds of case) never pass through the Markdown parser: the text that is parsed has slots, and the values
@@ -167,7 +168,9 @@ def _html_block(block: Block) -> str:
         case "h":
             return f"<h{block['level']}>{_html_inline(block['c'])}</h{block['level']}>"
         case "p":
-            return f"<p>{_html_inline(block['c'])}</p>"
+            # The letters of some languages run from right to left; a browser finds out by itself.
+            other = f' lang="{escape(block["lang"])}" dir="auto"' if "lang" in block else ""
+            return f"<p{other}>{_html_inline(block['c'])}</p>"
         case "box":
             return f'<div class="box">\n{to_html(block["c"])}\n</div>'
         case "table":

@@ -38,19 +38,22 @@ class HeldRole:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A member of staff. `id` is a UUID, or what a system's token says."""
+    """A member of staff. `id` is a UUID, or what a system's token says; `person` is what is the same of them in both,
+    where that is another."""
 
     id: str
     name: str
     administration: str | None
     unit: str | None
     roles: tuple[HeldRole, ...]
+    person: str | None = None
 
     def asker(self, role: Role | None = None) -> Asker | None:
         """How the person asks and acts in a role, or in the first they have; None when they have it not."""
         held = [each for each in self.roles if role in (None, each.role)]
         for chosen in sorted(held, key=lambda each: ORDER.index(each.role)):
-            return Asker(self.id, self.name, chosen.role, self.administration, self._unit(chosen))
+            leads = chosen.role != "leader" and any(each.role == "leader" for each in self.roles)
+            return Asker(self.id, self.name, chosen.role, self.administration, self._unit(chosen), self.person, leads)
         return None
 
     def _unit(self, held: HeldRole) -> str | None:
@@ -69,7 +72,8 @@ class Person:
             HeldRole(each["role"], tuple(Constraint(c["kind"], tuple(c["values"])) for c in each["constraints"]))
             for each in stored["roles"]
         )
-        return cls(stored["id"], stored["name"], stored["administration"], stored["unit"], roles)
+        who = stored.get("person")  # a sign-in from before this was asked has none
+        return cls(stored["id"], stored["name"], stored["administration"], stored["unit"], roles, who)
 
 
 def person(claims: Mapping[str, Any], how: Roles, cvr: str, *, uuid: bool = True) -> Person:
@@ -88,6 +92,9 @@ def person(claims: Mapping[str, Any], how: Roles, cvr: str, *, uuid: bool = True
             raise NotAllowed(f"the claim {names.id} is not a UUID") from None
     elif "@" in id_:
         raise NotAllowed(f"the claim {names.id} is a mail address: it must be an id that stays with the person")
+    who = _same_person(_text(claims, names.person or names.id))
+    if who is None:
+        raise NotAllowed(f"the claim {names.person} must say which person it is")
     administration = _text(claims, names.administration)
     return Person(
         id_,
@@ -95,7 +102,16 @@ def person(claims: Mapping[str, Any], how: Roles, cvr: str, *, uuid: bool = True
         how.administrations.get(administration, administration) if administration is not None else None,
         _text(claims, names.unit),
         tuple(dict.fromkeys(_roles(claims, how, cvr))),
+        who if who != id_ else None,
     )
+
+
+def _same_person(value: str | None) -> str | None:
+    """A UUID as it is written by most, so that it is the same however a provider writes it."""
+    try:
+        return str(UUID(value.removeprefix("urn:uuid:"))) if value is not None else None
+    except ValueError:
+        return value
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str | None:

@@ -110,10 +110,10 @@ def _not_yours(request: Request) -> Response:
         403,
         ("Opslaget er ikke dit at gennemgå", "The lookup is not yours to review"),
         (
-            "Opslag med en begrundelse gennemgås af lederen for den, der slog op, og af logkontrollanten. Man "
-            "gennemgår aldrig sine egne.",
-            "Lookups with a reason are reviewed by the leader of whoever looked, and by the auditor. Nobody reviews "
-            "their own.",
+            "Opslag med en begrundelse gennemgås af lederen for den, der slog op, og af logkontrollanten. Har en leder "
+            "slået op, er det logkontrollanten alene. Man gennemgår aldrig sine egne.",
+            "Lookups with a reason are reviewed by the leader of whoever looked, and by the auditor. Those of a leader "
+            "by the auditor alone. Nobody reviews their own.",
         ),
         back="/personale",
     )

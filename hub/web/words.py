@@ -15,7 +15,7 @@ from hub.contract import State
 from hub.coordination import caseload
 from hub.errors import BadRecord
 from hub.identity import parse
-from hub.letters.templates import long_date, weekday
+from hub.letters.words import long_date, weekday
 
 LANGUAGES = ("da", "en")
 Text = tuple[str, str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -102,6 +103,46 @@ def test_the_own_leader_and_the_auditor_see_it_and_nobody_else(ctx: Any, town: A
         with pytest.raises(NotAllowed):
             reviews.settle(ctx, nobody, rows(ctx)[0].id, "right")
     assert rows(ctx)[0].done_at is None
+
+
+@pytest.mark.parametrize(
+    "looker",
+    [
+        replace(LEADER, role="staff"),
+        replace(LEADER, role="coordinator", id="another-way-in", person="l-2"),
+        replace(LEADER, role="staff", id="another-way-in", unit=None, person="l-2"),
+    ],
+)
+def test_nobody_reviews_their_own_look_in_another_role_or_by_another_way_in(ctx: Any, town: Any, looker: Asker) -> None:
+    town.ask(town.request(town.child(), looker, reason=REASON))
+    [task] = rows(ctx)
+    for same in (LEADER, replace(LEADER, role="auditor"), replace(LEADER, id="third", person="l-2", role="auditor")):
+        assert names(ctx, same) == []
+        with pytest.raises(NotAllowed):
+            reviews.settle(ctx, same, task.id, "right")
+    assert rows(ctx)[0].done_at is None
+    assert names(ctx, AUDITOR) == ["Lis Bro"]
+    reviews.settle(ctx, AUDITOR, task.id, "right")
+
+
+@pytest.mark.parametrize("looker", [LEADER, replace(LEADER, role="staff", leads=True)])
+def test_the_look_of_somebody_who_leads_is_the_auditors_at_once(ctx: Any, town: Any, looker: Asker) -> None:
+    """Nobody else who leads the unit, or the administration, settles it for them."""
+    town.ask(town.request(town.child(), looker, reason=REASON))
+    [task] = rows(ctx)
+    assert (task.administration, task.team) == (None, None)
+    for other in (
+        LEADER,
+        Asker("l-7", "Bodil Vang", "leader", "BUF", "Kystskolen"),
+        Asker("l-8", "Jens Ny", "leader", "BUF"),
+        Asker("l-9", "Kaj Ude", "leader"),
+    ):
+        assert names(ctx, other) == []
+        with pytest.raises(NotAllowed):
+            reviews.settle(ctx, other, task.id, "right")
+    assert names(ctx, AUDITOR) == ["Lis Bro"]
+    reviews.settle(ctx, AUDITOR, task.id, "right")
+    assert names(ctx, AUDITOR) == []
 
 
 def test_of_an_unknown_unit_every_leader_of_the_administration_may(ctx: Any, town: Any) -> None:

@@ -8,10 +8,14 @@ from datetime import date
 import pytest
 
 from hub.letters.content import (
+    ContentAnswer,
     ContentCase,
+    ContentChange,
+    ContentChild,
     ContentCoordinator,
     ContentLabel,
     ContentMunicipality,
+    ContentTurn,
     LetterContent,
     LetterKind,
     News,
@@ -76,3 +80,36 @@ def test_kind_and_language_are_checked(town) -> None:
         town.letter("postcard")
     with pytest.raises(ValueError, match="language"):
         replace(letter, language="Dansk")
+
+
+def test_codes_are_checked(town) -> None:
+    bo = ContentLabel("Bo")
+    for make in (
+        lambda: ContentChange("promoted"),  # type: ignore[arg-type]
+        lambda: ContentTurn(bo, "17", DAY),  # type: ignore[arg-type]
+        lambda: ContentAnswer(bo, "maybe", None, DAY),  # type: ignore[arg-type]
+        lambda: town.letter("goodbye", goodbye="lost"),
+        lambda: town.letter(reader="neighbour"),
+    ):
+        with pytest.raises(ValueError, match="must be one of"):
+            make()
+
+
+def test_an_answer_about_an_administration_names_it() -> None:
+    with pytest.raises(ValueError, match=r"answer\.administration"):
+        ContentAnswer(ContentLabel("Bo"), "closed", None, DAY)
+    ContentAnswer(ContentLabel("Bo"), "yes_withdrawn", None, DAY)
+
+
+def test_a_change_of_coordinator_says_whom_to_call_now(town) -> None:
+    with pytest.raises(ValueError, match="whom the family calls now"):
+        town.letter("deadlines", change=ContentChange("changed"), coordinator=None)
+
+
+def test_a_young_person_reads_of_nobody_else(town) -> None:
+    children = (ContentChild(ContentLabel("Søren")), ContentChild(ContentLabel("Ida")))
+    with pytest.raises(ValueError, match="about no other child"):
+        town.letter("deadlines", children=children, reader="young")
+    with pytest.raises(ValueError, match="about no other child"):
+        town.letter("deadlines", turns=(ContentTurn(ContentLabel("Ida"), "15", DAY),), reader="young")
+    assert town.letter("deadlines", reader="young").labels() == (ContentLabel("Søren"),)

@@ -7,7 +7,7 @@ import pytest
 from hub.letters.content import LetterKind
 from hub.letters.language import LIX_WANTED, lint, lint_letter, lint_outside, prose, readability, sentences, words
 from hub.letters.render import render
-from hub.letters.templates import LANGUAGES, Templates
+from hub.letters.templates import Templates
 from hub.letters.tree import parse
 
 EASY = (
@@ -178,7 +178,7 @@ def test_a_letters_own_secrets_are_not_for_the_outside() -> None:
 
 @pytest.mark.parametrize("kind", list(LetterKind))
 @pytest.mark.parametrize("maker", ["letter", "longest", "shortest"])
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", Templates().languages)
 def test_every_letter_of_the_product_keeps_every_rule(kind, maker, language, town, templates) -> None:
     content = getattr(town, maker)(str(kind), language)
     rendered = render(content, templates)
@@ -191,7 +191,7 @@ def test_a_bad_letter_breaks_the_rules_it_should(tmp_path, town) -> None:
     (tmp_path / "deadlines.da.md").write_text(
         "---\nkind: deadlines\nlanguage: da\nsubject: Din sag om {x}\nfile_name: brev-om-barn.pdf\n"
         "action: {answer: Svar, date: Frist for Søren}\n---\n# Hej\n\nDer er nyt.\n\nDer er mere nyt.\n\n"
-        "{{ coordinator.name }} og {{ dates[0].date|da }} er her, såfremt du spørger.\n",
+        "{{ coordinator.name }} og {{ dates[0].date|date }} er her, såfremt du spørger.\n",
         encoding="utf-8",
     )
     content = town.letter("deadlines")

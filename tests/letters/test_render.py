@@ -20,10 +20,21 @@ from pypdf import PdfReader
 from hub.contract import State
 from hub.errors import GaveUp
 from hub.letters import render as module
-from hub.letters.content import ContentCase, ContentChild, ContentCoordinator, ContentLabel, LetterKind, News
-from hub.letters.render import MOST_PAGES, Rendered, render
-from hub.letters.templates import LANGUAGES, Templates
+from hub.letters.content import (
+    ContentAnswer,
+    ContentCase,
+    ContentChange,
+    ContentChild,
+    ContentCoordinator,
+    ContentLabel,
+    ContentTurn,
+    LetterKind,
+    News,
+)
+from hub.letters.render import MOST_PAGES, MOST_PAGES_LARGE, Rendered, render
+from hub.letters.templates import Templates
 
+LANGUAGES = Templates().languages
 EVERY = [
     (kind, maker, language)
     for kind in map(str, LetterKind)
@@ -124,10 +135,10 @@ def test_the_same_content_gives_the_same_bytes(town, templates, letters) -> None
 
 def test_another_process_gives_the_same_bytes(town, letters) -> None:
     program = (
-        "from conftest import Town\n"
+        "from hub.letters import samples\n"
         "from hub.letters.render import render\n"
         "from hub.letters.templates import Templates\n"
-        "letter = render(Town().letter('introduction'), Templates())\n"
+        "letter = render(samples.letter('introduction'), Templates())\n"
         "print(letter.sha256, letter.template_version)"
     )
     said = subprocess.run(
@@ -190,6 +201,80 @@ def test_one_letter_offers_for_one_child_and_tells_news_of_a_sibling(town, templ
         assert "Fatima Rahmani" in letter.text, kind
         assert "genoptræning efter operation" in letter.text, kind
         assert letter.text.count("Venlig hilsen") == 1
+
+
+SOREN = ContentLabel("Søren")
+PARTS: dict[str, tuple[dict[str, Any], str]] = {
+    "changed": ({"change": ContentChange("changed", "Bo Lund")}, "Bo Lund"),
+    "substitute": ({"change": ContentChange("substitute", "Bo Lund", date(2027, 7, 31))}, "31. juli 2027"),
+    "handed over": ({"change": ContentChange("handed_over", "Bo Lund")}, "Bo Lund har givet opgaven videre"),
+    "back": ({"change": ContentChange("back")}, "Mette Hansen er din koordinator igen"),
+    **{
+        f"turns {age}": ({"turns": (ContentTurn(SOREN, age, date(2027, 5, 20)),)}, says)  # type: ignore[arg-type]
+        for age, says in (
+            ("15", "Søren fylder 15 år"), ("16", "Søren fylder 16 år"), ("17½", "Søren bliver 17½ år"),
+            ("18", "Fra den 20. maj 2027 er Søren voksen"),
+        )
+    },
+    **{
+        what: ({"answers": (ContentAnswer(SOREN, what, "Socialforvaltningen", date(2027, 4, 20)),)}, says)  # type: ignore[arg-type]
+        for what, says in (
+            ("yes_withdrawn", "Du har sagt nej tak til en koordinator. Det gælder Søren."),
+            ("consent_given", "Du har sagt ja til, at vi læser om sager hos Socialforvaltningen. Det gælder Søren."),
+            ("consent_withdrawn", "Det, vi havde læst, er slettet"),
+            ("closed", "Du har lukket for Socialforvaltningen. Det gælder Søren."),
+            ("opened", "Du har åbnet igen for Socialforvaltningen. Det gælder Søren."),
+        )
+    },
+    **{
+        f"goodbye {why}": ({"goodbye": why}, says)
+        for why, says in (
+            ("closed", "ikke længere noget i gang hos to"), ("moved", "for dem, der bor her"),
+            ("grown", "Søren er fyldt 18 år"), ("withdrawn", "Ja'et til en koordinator for Søren gælder ikke længere"),
+        )
+    },
+    "interpreter": ({"interpreter": "arabisk"}, "Du kan få en tolk (arabisk)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_is_filled_is_written_whatever_the_kind(part: str, town, templates) -> None:
+    values, says = PARTS[part]
+    for kind in LetterKind:
+        # Not beside what another letter of this kind opens with.
+        opening = {"change": ContentChange("changed")} if kind is LetterKind.COORDINATOR else {}
+        letter = render(town.letter(str(kind), children=(ContentChild(SOREN),), **(opening | values)), templates)
+        assert letter.text.count(says) == 1, kind
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("maker", ["letter", "shortest"])
+@pytest.mark.parametrize("kind", list(LetterKind))
+def test_a_young_reader_is_the_one_it_is_about(kind, maker, language, town, templates) -> None:
+    content = getattr(town, maker)(str(kind), language, reader="young")
+    letter = render(content, templates)
+    assert "Søren" not in letter.text.replace("Sørensen", "")
+    assert not re.search(
+        r"\b(?:I|jer|jeres|dit barn|your child|the child)\b", letter.text.split("\n", 3)[3] if language == "da" else ""
+    )
+    assert "2016" not in letter.text
+
+
+@pytest.mark.parametrize("kind", list(LetterKind))
+def test_a_representative_is_nobodys_parent(kind, town, templates) -> None:
+    letter = render(town.shortest(str(kind), reader="representative"), templates)
+    assert not re.search(r"\bI\b|\bjer(?:es)?\b|\bdit barn\b|forældremyndig", letter.text)
+
+
+def test_large_print_is_set_in_16_points_and_may_take_more_pages(town, templates) -> None:
+    long = render(town.longest("deadlines", large_print=True), templates)
+    assert MOST_PAGES < long.pages <= MOST_PAGES_LARGE
+    letter = render(town.letter(large_print=True), templates)
+    sizes: set[float] = set()
+    for page in PdfReader(io.BytesIO(letter.pdf)).pages:
+        page.extract_text(visitor_text=lambda text, *_rest: sizes.add(round(_rest[-1], 1)) if text.strip() else None)
+    assert min(sizes) >= 16, sizes
+    assert letter.text == render(town.letter(), templates).text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -263,10 +348,24 @@ def test_a_pdf_without_its_marks_is_not_handed_on(letters) -> None:
         module._checked(pdf, "en")
 
 
-def test_a_missing_language_falls_back_and_says_so(town, templates) -> None:
-    letter = render(replace(town.letter("receipt"), language="kl"), templates)
+@pytest.mark.parametrize(
+    ("language", "says", "told_in"),
+    [("uk", "Цей лист написано данською", "uk"), ("ar", "هذه الرسالة", "ar"), ("kl", "This letter is in Danish", "en")],
+)
+def test_a_missing_language_falls_back_and_says_so(language, says, told_in, town, templates) -> None:
+    letter = render(replace(town.letter("receipt"), language=language), templates)
     assert letter.language == "da"
     assert '<html lang="da">' in letter.html
+    assert letter.unprintable == 0
+    assert letter.text.startswith(says)
+    # The voice of a screen reader changes with the language, in the page and in the PDF.
+    assert f'<p lang="{told_in}" dir="auto">{says}' in letter.html
+    assert b"/Lang(%s)" % told_in.encode() in letter.pdf
+
+
+def test_a_letter_in_the_readers_own_language_says_nothing_of_it(town, templates) -> None:
+    for language in templates.languages:
+        assert "in Danish" not in render(town.letter("receipt", language), templates).text
 
 
 class Checker(HTMLParser):

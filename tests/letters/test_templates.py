@@ -14,9 +14,13 @@ from hypothesis import strategies as st
 from hub.contract import State
 from hub.errors import SettingsError
 from hub.letters.content import ContentCase, ContentChild, ContentCoordinator, ContentLabel, LetterKind, News
-from hub.letters.templates import LANGUAGES, Templates, clean, product_folder, view
+from hub.letters.templates import Templates
 from hub.letters.tree import parse, to_html, to_text
+from hub.letters.view import clean
+from hub.letters.view import view as view_of
+from hub.letters.words import product_folder, product_words
 
+DANISH = product_words("da")
 GOOD = """---
 kind: receipt
 language: da
@@ -45,7 +49,7 @@ def own(tmp_path: Path):
 
 def test_every_kind_is_there_in_every_language(templates) -> None:
     found = {(template.about.kind, template.about.language) for template in templates}
-    assert found == {(kind, language) for kind in LetterKind for language in LANGUAGES}
+    assert found == {(kind, language) for kind in LetterKind for language in templates.languages}
 
 
 def test_a_missing_language_falls_back_to_danish(templates) -> None:
@@ -180,7 +184,7 @@ def test_a_link_elsewhere_in_a_template_is_an_error() -> None:
 
 def rows(town, **values: Any) -> dict[str, Any]:
     case = ContentCase("Socialforvaltningen", "ledsagelse", **values)
-    return view(town.letter(children=(ContentChild(ContentLabel("Søren"), (case,)),)), "da", [])
+    return view_of(town.letter(children=(ContentChild(ContentLabel("Søren"), (case,)),)), DANISH, [])
 
 
 @pytest.mark.parametrize(
@@ -214,7 +218,7 @@ def test_a_case_without_date_is_listed_and_a_closed_one_is_not(town) -> None:
 
 
 def test_dates_of_all_children_and_administrations_stand_in_one_order(town) -> None:
-    seen = view(town.longest("deadlines"), "da", [])
+    seen = view_of(town.longest("deadlines"), DANISH, [])
     days = [row.date for row in seen["dates"]]
     assert days == sorted(days)
     assert len({row.child for row in seen["dates"]}) == 3
@@ -222,7 +226,7 @@ def test_dates_of_all_children_and_administrations_stand_in_one_order(town) -> N
 
 def test_what_is_left_out_is_counted(town) -> None:
     letter = town.longest("deadlines")
-    whole, short = view(letter, "da", []), view(letter, "da", [], limit=3)
+    whole, short = view_of(letter, DANISH, []), view_of(letter, DANISH, [], limit=3)
     assert len(short["dates"]) + len(short["undated"]) == 3
     assert short["more_dates"] == len(whole["dates"]) + len(whole["undated"]) - 3
     assert short["more_news"] == len(whole["news"]) - 3

@@ -75,7 +75,7 @@ def test_a_role_of_another_municipality_is_none_here() -> None:
 def test_one_acts_in_the_first_role_unless_asked_for_another() -> None:
     found = who(group(f"{PREFIX}/auditor/1"), group(STAFF, LEADER))
     assert found.asker() == Asker(ID, "Sanne Toft", "leader", "SOF", "Nord")
-    assert found.asker("auditor") == Asker(ID, "Sanne Toft", "auditor", "SOF", "Nord")
+    assert found.asker("auditor") == Asker(ID, "Sanne Toft", "auditor", "SOF", "Nord", leads=True)
     assert found.asker("operator") is None
 
 
