@@ -389,6 +389,7 @@ JOBS: dict[str, Callable[[Any], object]] = {
         pace.purge(world.ctx.database, world.ctx.clock),
         Sessions(world.ctx.database, world.ctx.clock, world.ctx.settings.signin).purge(),
     ),
+    "notices": lambda world: hand_over.hand_over_due(world.ctx),
 }
 HOOKS = {"settings_model", "register_adapters", "register_channels", "narrow_access"}
 """But for the last they are called at start with the plugin's own settings: before anything of a child is known. What

@@ -7,8 +7,12 @@ at a time, from what is committed by then.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
 from sqlalchemy import ColumnElement, func, select, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from hub.store.many import among
 from hub.store.tables import LetterPart, Notice
@@ -20,9 +24,9 @@ def give(
     session: Session,
     table: type[Notice] | type[LetterPart],
     administration: str,
-    order: tuple[ColumnElement[object], ...],
+    order: Sequence[InstrumentedAttribute[Any]],
     *ready: ColumnElement[bool],
-) -> list[object]:
+) -> list[UUID]:
     """Give the next places of an administration's list to what has none and is ready. Commit before anything is read.
     Gives the ids of those that got one."""
     lock = f"positions:{table.__tablename__}:{administration}"

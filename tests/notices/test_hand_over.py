@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -269,7 +270,7 @@ class TestAgain:
 
     def test_waits_grow_and_vary(self) -> None:
         waits = [[hand_over.wait(tries) for _ in range(50)] for tries in range(1, 12)]
-        assert all(max(before) < min(after) for before, after in zip(waits[:6], waits[1:6], strict=False))
+        assert all(max(before) < min(after) for before, after in pairwise(waits[:6]))
         assert all(len(set(each)) > 1 for each in waits)
         assert sum(hand_over.WAITS) > 3 * 24 * 3600
 
