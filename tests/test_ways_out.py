@@ -388,6 +388,7 @@ JOBS: dict[str, Callable[[Any], object]] = {
     "forget": lambda world: (
         pace.purge(world.ctx.database, world.ctx.clock),
         Sessions(world.ctx.database, world.ctx.clock, world.ctx.settings.signin).purge(),
+        hand_over.purge(world.ctx),
     ),
     "notices": lambda world: hand_over.hand_over_due(world.ctx),
 }

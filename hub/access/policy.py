@@ -97,6 +97,7 @@ BASES = {
     "match": "Om barnet har noget i to forvaltninger",
     "scheme": "Familien har sagt ja tak",
     "notice": "Sagens rådgiver får besked om barnets koordinator",
+    "ended": "En tidligere besked om koordinatoren gælder ikke længere",
     "journal": "Forvaltningen journaliserer sin del af et brev",
     "no-reason": "Ingen sag og ingen begrundelse",
     "no-relation": "Ikke barnets familie eller hold",
@@ -194,7 +195,7 @@ RULES: tuple[Rule, ...] = (
         "databeskyttelsesforordningen art. 6(1)(e) and 9(2)(a); forvaltningsloven § 28",
         _HEALTH,
     ),
-    Rule(_TELLING, "told", frozenset({"notice"}), "notice", f"{_TASK}; art. 5(1)(d): what was told is put right"),
+    Rule(_TELLING, "told", frozenset({"notice"}), "ended", f"{_TASK}; art. 5(1)(d): what was told is put right"),
     Rule(frozenset({"source"}), "case", frozenset({"journal"}), "journal", _JOURNAL, _YES),
     Rule(
         frozenset({"source"}),

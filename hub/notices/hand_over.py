@@ -332,4 +332,4 @@ def purge(ctx: Context) -> int:
     follows = exists().where(other.c.of_id == notice.id)
     old = (notice.at < before, notice.told_at.is_not(None) | notice.why_not.is_not(None), ~waits, ~needed, ~follows)
     with ctx.database.begin() as session:
-        return len(session.execute(delete(notice).where(*old).returning(notice.id)).all())
+        return len(session.execute(delete(tables.Notice).where(*old).returning(notice.id)).all())

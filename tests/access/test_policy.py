@@ -68,7 +68,7 @@ def ask(roles: str, relations: str, purpose: str = "case", reason: str | None = 
         (ask("staff", "known", "registration"), "registration"),
         (ask("coordinator", "offered", "registration"), "registration"),
         (ask("staff", "case", "notice"), "notice"),
-        (ask("source", "told", "notice"), "notice"),
+        (ask("source", "told", "notice"), "ended"),
         (ask("source", "case", "journal"), "journal"),
         (ask("auditor", "", "log", blocked=True), "audit"),
         (ask("leader", "leads", "review"), "review"),
