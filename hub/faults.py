@@ -29,6 +29,8 @@ POINTS = (
     "notices.claimed.committed",
     "notices.handed_over",
     "notices.sent",
+    "journal.acknowledged",
+    "journal.acknowledged.committed",
     "lookup.entries",
     "lookup.committed",
 )

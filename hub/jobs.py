@@ -26,7 +26,7 @@ from hub.cases import custody, match, reminders, sync, transition
 from hub.context import Context
 from hub.coordination import offers, silence
 from hub.errors import TryAgain
-from hub.letters import compose, delivery, statuses
+from hub.letters import compose, delivery, journalising, statuses
 from hub.letters.templates import Templates
 from hub.notices import hand_over
 from hub.signin.sessions import Sessions
@@ -101,6 +101,7 @@ def build(ctx: Context) -> App:
     def remind(timestamp: int = 0) -> None:
         reminders.remind(ctx)
         transition.remind(ctx)
+        journalising.overdue(ctx)
 
     @app.task(name="notices", queue=LETTERS, retry=retry)
     def tell_staff(timestamp: int = 0) -> None:
@@ -119,6 +120,7 @@ def build(ctx: Context) -> App:
         pace.purge(ctx.database, ctx.clock)
         Sessions(ctx.database, ctx.clock, ctx.settings.signin).purge()
         hand_over.purge(ctx)
+        journalising.purge(ctx)
 
     if ctx.settings.demo is None:  # the demo moves its own time and says when each is due
         for task, cron in (

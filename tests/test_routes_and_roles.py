@@ -31,6 +31,7 @@ from hub.coordination.staff import add_coordinator
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
 from hub.letters.templates import Templates
+from hub.notices.kinds import KINDS
 from hub.settings import Api, Demo, SignIn
 from hub.store import tables
 from hub.web.app import build
@@ -98,6 +99,13 @@ TABLE: dict[str, Row] = {
     "GET /api/v1/openapi.json": everybody(JSON),
     "POST /api/v1/lookups": everybody(SIGN_IN, a_system_with_a_token=SHOWN),
     "POST /api/v1/lookups/batch": everybody(SIGN_IN, a_system_with_a_token=SHOWN),
+    # For an administration's own system (tests/api/test_feeds.py); this token is a member of staff's.
+    "GET /api/v1/notices": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "GET /api/v1/journal": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "POST /api/v1/journal/{part}/receipt": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    # Nobody here is the adviser of a case.
+    "GET /personale/advis": everybody(SIGN_IN, staff=PAGE),
+    "POST /personale/advis": everybody(SIGN_IN, staff=REFUSED),
     "GET /personale": everybody(SIGN_IN, staff=PAGE),
     "POST /personale": everybody(SIGN_IN, **LOOKED_UP),
     "GET /personale/liste": everybody(SIGN_IN, staff=PAGE),
@@ -244,6 +252,10 @@ TRIES: dict[str, Try] = {
     "GET /hub.css": lambda who: who.get(STYLE_PATH),
     "POST /api/v1/lookups": lambda who: who.call("/api/v1/lookups", **LOOKUP),
     "POST /api/v1/lookups/batch": lambda who: who.call("/api/v1/lookups/batch", cprs=[KARLA], purpose="case"),
+    "POST /api/v1/journal/{part}/receipt": lambda who: who.call(
+        "/api/v1/journal/00000000-0000-4000-8000-000000000000/receipt", document="D-1"
+    ),
+    "POST /personale/advis": lambda who: who.post("/personale/advis", **dict.fromkeys(KINDS, "page")),
     "POST /personale": lambda who: who.post("/personale", **LOOKUP),
     "POST /personale/liste": lambda who: who.post("/personale/liste", cprs=KARLA, purpose="case"),
     "GET /personale/opgaver/{task_id:uuid}": lambda who: who.get(f"/personale/opgaver/{who.hub.office_task}"),

@@ -173,6 +173,7 @@ def must_not_be_told(hub: Hub) -> None:
 # The pages and the API: by route, the requests that try it as everybody who may be signed in.
 
 Try = Callable[[Hub], list[Any]]
+NOBODYS = "00000000-0000-4000-8000-000000000000"
 GUARDIANS, STAFF = (MOTHER, FATHER), (SOF, COORDINATOR)
 
 
@@ -228,6 +229,17 @@ def worklist(hub: Hub, browser: Browser) -> list[Any]:
     return [browser.submit("/personale/liste", "/personale/liste", **fields)]
 
 
+def as_system(method: str, path: str, **body: str) -> Try:
+    """As SOF's own system, with the role `source`."""
+
+    def tried(hub: Hub) -> list[Any]:
+        system = Asker("sof-system", "SOF", "source", "SOF")
+        token = issue(hub.signing, hub.world.ctx.settings.api, hub.world.ctx.clock, system)
+        return [hub.browser.request(method, path, json=body or None, headers={"Authorization": f"Bearer {token}"})]
+
+    return tried
+
+
 BEGIN, BACK, LEFT = "GET /log-ind/{door}", "GET /log-ind/{door}/svar", "GET /logget-ud/{door}"
 OWN_PAGE = "the page they come to"
 
@@ -277,6 +289,9 @@ ROUTES: dict[str, Try] = {
     "GET /api/v1/openapi.json": get("/api/v1/openapi.json"),
     "POST /api/v1/lookups": lookup,
     "POST /api/v1/lookups/batch": batch,
+    "GET /api/v1/notices": as_system("GET", "/api/v1/notices"),
+    "GET /api/v1/journal": as_system("GET", "/api/v1/journal"),
+    "POST /api/v1/journal/{part}/receipt": as_system("POST", f"/api/v1/journal/{NOBODYS}/receipt", document="D-1"),
     BEGIN: sign_ins(BEGIN),
     BACK: sign_ins(BACK),
     LEFT: sign_ins(LEFT),
@@ -315,10 +330,11 @@ ROUTES: dict[str, Try] = {
     "POST /personale/opgaver/{task_id:uuid}/faerdig": as_staff(
         lambda hub, browser: [browser.submit("/personale", "/personale/opgaver/" + NOBODYS + "/faerdig")]
     ),
+    "GET /personale/advis": as_staff(lambda hub, browser: [browser.get("/personale/advis")]),
+    "POST /personale/advis": as_staff(lambda hub, browser: [browser.submit("/personale", "/personale/advis")]),
     "POST /personale/registrer": as_staff(lambda hub, browser: registering(hub, "/personale/registrer")),
     "POST /personale/registrer/gem": as_staff(lambda hub, browser: registering(hub, "/personale/registrer/gem")),
 }
-NOBODYS = "00000000-0000-4000-8000-000000000000"
 
 
 def routes_of(router: Any) -> set[str]:
@@ -350,6 +366,8 @@ COMMANDS: dict[str, list[str] | str] = {
     "restore": ["--hold"],
     "plugins list": ["--json"],
     "coordinators import": ["COORDINATORS"],
+    "notices dead": ["--json"],
+    "notices replay": [],
     "quarantine list": ["--json"],
     "quarantine show": "shows a record as it came, to an operator with a reason and an entry in the log: it may hold "
     "anything, since nobody could read it. Cases that can be read are never there",
@@ -482,8 +500,9 @@ def test_no_way_out_tells_what_must_not_be_told(hub: Hub, capfd: pytest.CaptureF
     assert {read, f"{read}/brev.pdf"} <= out.where("merudgifter")
     assert out.where("Koordinator 0") >= {
         "POST /api/v1/lookups", "POST /api/v1/lookups/batch", "tovholder lookup", "POST /personale",
-        "POST /personale/liste",
+        "POST /personale/liste", "GET /api/v1/notices",
     }  # fmt: skip
+    assert "GET /api/v1/journal" in out.where("merudgifter")
     commands = {f"tovholder {name}" for name, tried in COMMANDS.items() if isinstance(tried, list)}
     assert {way for way in commands if "Traceback" in out.said[way]} == set()
 

@@ -59,6 +59,8 @@ class Gathered:
     keys: tuple[bytes, ...]
     """The guardian's key, then each child's in the order of `children`."""
     children: tuple[UUID, ...]
+    shown: tuple[UUID, ...]
+    """The children of the content, in its order."""
     cases: tuple[UUID, ...]
     """The cases it names."""
     before: date
@@ -235,6 +237,7 @@ def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[st
         coordinator=card,
         keys=(key, *(keys[child] for child in about)),
         children=tuple(about),
+        shown=tuple(in_scheme),
         cases=tuple(
             case.id for child in in_scheme for case in known.cases.get(child, []) if case.is_open or case.id in news
         ),

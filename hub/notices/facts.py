@@ -25,7 +25,7 @@ from hub.notices.record import about
 from hub.store import tables
 from hub.store.many import among
 from hub.store.people import open_keys
-from hub.vault import unseal, unseal_json
+from hub.vault import CannotOpen, unseal, unseal_json
 
 PURPOSE = "notice"
 CASE_GONE = "the source no longer shows the case, or it is closed"
@@ -34,6 +34,7 @@ NO_COORDINATOR = "the coordinator is another by now, or there is none"
 NO_SUBSTITUTE = "the coordinator is not away any more"
 CLOSED = "the family has closed for the administration"
 FORGOTTEN = "the child has been forgotten"
+UNREADABLE = "the case's id does not open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,10 @@ def _fact(
         return why or (CLOSED if decision.basis == "blocked" else decision.basis)
     if notice.coordinator_id not in cards or first.sealed is None:
         return FORGOTTEN
+    try:
+        case = unseal(child_key[1], first.sealed, about(first.id)).decode()
+    except CannotOpen:
+        return UNREADABLE  # one damaged row must not take the others with it
     away = coordinator is not None and coordinator.away and notice.kind != "ended"
     substitute = coordinator.substitute_id if coordinator is not None and away else None
     return Fact(
@@ -184,7 +189,7 @@ def _fact(
         at=notice.at,
         administration=notice.administration,
         source=notice.source,
-        case=unseal(child_key[1], first.sealed, about(first.id)).decode(),
+        case=case,
         coordinator=cards[notice.coordinator_id],
         since=assignment.since if assignment is not None and notice.kind != "ended" else None,
         until=notice.at if notice.kind == "ended" else None,

@@ -23,6 +23,7 @@ from hub.clock import today
 from hub.context import Context
 from hub.errors import NotAllowed
 from hub.notices.facts import PURPOSE, Fact, hold, read
+from hub.notices.kinds import Kind
 from hub.store import positions, tables
 from hub.store.many import among
 
@@ -63,15 +64,20 @@ def pull(ctx: Context, asker: Asker, after: int) -> Disclosure[Some]:
     return Disclosure(Some(facts, last, left > 0), entry[0].id)
 
 
-def mine(ctx: Context, asker: Asker, staff: Sequence[UUID]) -> Disclosure[tuple[Fact, ...]]:
-    """The latest notices of an adviser, newest first: `staff` are their rows. Raises LogUnavailable."""
+def mine(ctx: Context, asker: Asker, staff: Sequence[UUID], kinds: Sequence[Kind]) -> Disclosure[tuple[Fact, ...]]:
+    """The latest notices of these kinds to an adviser, newest first: `staff` are their rows. Raises LogUnavailable."""
     notice = tables.Notice
     try:
         with ctx.database.begin() as session:
             rows = (
                 session.execute(
                     select(notice)
-                    .where(among(notice.adviser_id, staff), notice.administration == asker.administration)
+                    .where(
+                        among(notice.adviser_id, staff),
+                        notice.administration == asker.administration,
+                        notice.kind.in_(kinds),
+                        notice.why_not.is_(None),
+                    )
                     .order_by(notice.at.desc(), notice.id)
                     .limit(AT_MOST)
                 )

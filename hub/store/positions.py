@@ -46,7 +46,7 @@ def give(
     last = session.execute(
         select(func.coalesce(func.max(table.position), 0)).where(table.administration == administration)
     ).scalar_one()
-    numbered = func.unnest(list(new)).table_valued("id", with_ordinality="place", joins_implicitly=True)
+    numbered = func.unnest(list(new)).table_valued("id", with_ordinality="place").render_derived(name="numbered")
     session.execute(
         update(table)
         .where(among(table.id, new), table.id == numbered.c.id)

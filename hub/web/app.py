@@ -25,6 +25,7 @@ from hub.web import (
     family,
     family_choices,
     family_rights,
+    notices,
     registering,
     reviewing,
     signin,
@@ -82,6 +83,7 @@ def build(ctx: Context) -> FastAPI:
     app.include_router(family_choices.router)
     app.include_router(family_rights.router)
     app.include_router(tasks.router)
+    app.include_router(notices.router)
     app.include_router(registering.router)
     app.include_router(reviewing.router)
     app.include_router(signin.router)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from hub import StaffRecord, State
+from hub.access.log import Asker
+from hub.api.tokens import issue, make_key
 from hub.cases.sync import sync
-from hub.settings import Notices
+from hub.settings import Api, Notices
+from hub.web.app import build
 
 KARLA, EMIL = "0311164234", "1405134321"
 MOTHER = "0101804001"
@@ -94,3 +101,37 @@ def karla(world: Any) -> Any:
     world.case(world.buf, "B-1", KARLA, State.OPEN, adviser=BO)
     sync(world.ctx)
     return child
+
+
+@dataclass
+class Calls:
+    """The API, as an administration's own system calls it."""
+
+    client: Any
+    bearer: Callable[..., dict[str, str]]
+
+    def get(self, path: str, administration: str = "SOF", role: str = "source", **query: str) -> Any:
+        return self.client.get(f"/api/v1/{path}", params=query, headers=self.bearer(administration, role))
+
+    def acknowledge(self, part: str, document: str = "D-1", administration: str = "SOF") -> Any:
+        headers = self.bearer(administration, "source")
+        return self.client.post(f"/api/v1/journal/{part}/receipt", json={"document": document}, headers=headers)
+
+
+@pytest.fixture
+def calls(world: Any, tmp_path: Path) -> Iterator[Callable[[], Calls]]:
+    """Opens the application as it is by then."""
+    signing, opened = make_key(), ExitStack()
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [signing.as_dict(private=False)]}))
+    api = Api(jwks=tmp_path / "jwks.json")
+
+    def bearer(administration: str, role: str) -> dict[str, str]:
+        asker = Asker(f"{administration}-system", f"{administration}s fagsystem", role, administration)
+        return {"Authorization": f"Bearer {issue(signing, api, world.clock, asker)}"}
+
+    def calls() -> Calls:
+        world.ctx = replace(world.ctx, settings=world.ctx.settings.model_copy(update={"api": api}))
+        return Calls(opened.enter_context(TestClient(build(world.ctx))), bearer)
+
+    yield calls
+    opened.close()

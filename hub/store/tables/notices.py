@@ -19,7 +19,9 @@ class Notice(Base):
     __table_args__ = (
         CheckConstraint("kind in ('assigned','substitute','back','handed_over','ended')", name="kind"),
         CheckConstraint("(sealed is not null) = (of_id is null)", name="sealed"),
-        Index("uq_notice_position", "administration", "position", unique=True),
+        # Partial: a unique index of the whole table would make its columns a key, and giving a place would wait for
+        # whoever writes a notice that follows this one.
+        Index("uq_notice_position", "administration", "position", unique=True, postgresql_where="position is not null"),
         Index("ix_notice_new", "administration", postgresql_where="position is null"),
         Index("ix_notice_unrouted", "at", postgresql_where="routed_at is null"),
     )
@@ -85,7 +87,13 @@ class LetterPart(Base):
     __tablename__ = "letter_part"
     __table_args__ = (
         Index("uq_letter_part_once", "letter_id", "child_id", "administration", unique=True),
-        Index("uq_letter_part_position", "administration", "position", unique=True),
+        Index(
+            "uq_letter_part_position",
+            "administration",
+            "position",
+            unique=True,
+            postgresql_where="position is not null",
+        ),
         Index("ix_letter_part_new", "administration", postgresql_where="position is null"),
         Index("ix_letter_part_due", "due", postgresql_where="journalised_at is null and why_not is null"),
     )

@@ -40,7 +40,7 @@ CREATE INDEX ix_notice_of_id ON notice (of_id);
 
 CREATE INDEX ix_notice_unrouted ON notice (at) WHERE routed_at is null;
 
-CREATE UNIQUE INDEX uq_notice_position ON notice (administration, position);
+CREATE UNIQUE INDEX uq_notice_position ON notice (administration, position) WHERE position is not null;
 
 CREATE TABLE notice_handover (
     notice_id UUID NOT NULL,
@@ -92,7 +92,7 @@ CREATE INDEX ix_letter_part_new ON letter_part (administration) WHERE position i
 
 CREATE UNIQUE INDEX uq_letter_part_once ON letter_part (letter_id, child_id, administration);
 
-CREATE UNIQUE INDEX uq_letter_part_position ON letter_part (administration, position);
+CREATE UNIQUE INDEX uq_letter_part_position ON letter_part (administration, position) WHERE position is not null;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON notice, notice_handover, notice_choice, letter_part TO tovholder_app;
 
