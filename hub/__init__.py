@@ -1,4 +1,4 @@
-"""All that a plugin may import: the records, the two protocols, the hooks, the errors and how to read."""
+"""All that a plugin may import: the records, the protocols, the hooks, the errors and how to read."""
 
 from hub.contract import (
     REVEALS_PLACE,
@@ -15,6 +15,8 @@ from hub.contract import (
     Later,
     Letter,
     Look,
+    Mail,
+    Mailer,
     Page,
     PersonRecord,
     Presence,
@@ -72,6 +74,8 @@ __all__ = [
     "Later",
     "Letter",
     "Look",
+    "Mail",
+    "Mailer",
     "NotAllowed",
     "Page",
     "PersonRecord",

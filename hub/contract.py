@@ -1,4 +1,4 @@
-"""What goes between the hub and its plugins: frozen records and the two protocols, Adapter and Channel.
+"""What goes between the hub and its plugins: frozen records and the protocols Adapter, Channel and Mailer.
 
 An adapter only reads: the contract has no way to write to a source. A record says as little as the hub needs to know:
 no diagnosis, no case content. `cpr` is the number as the source gives it, ten characters without dash; the hub
@@ -325,6 +325,34 @@ class Channel(Protocol):
 
     def statuses(self, since: str | None) -> Iterator[StatusPage]:
         """What became of letters, oldest first, in pages; ends when there is nothing more now."""
+        ...
+
+    def health(self) -> Health: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A message by e-mail to one address. It is readable on its way, on a locked screen and by whoever shares the
+    mailbox: to a family it says that there is news on their page and nothing else; to staff it may say more.
+    `subject` is one line; `html` says the same as `text`."""
+
+    to: str
+    subject: str
+    text: str
+    html: str | None = None
+    language: str = "da"
+
+
+@runtime_checkable
+class Mailer(Protocol):
+    """Carries e-mail. It is no Channel: a Letter cannot be handed to it. All calls block, and are made from a thread
+    without an event loop."""
+
+    name: str
+
+    def send(self, mail: Mail, key: str) -> SendResult:
+        """Send once. `key` is a UUID, the same at every try of the same mail, and becomes its Message-ID. A server of
+        e-mail does not know keys: after `Unsure` a second try may be a second mail."""
         ...
 
     def health(self) -> Health: ...

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from hub.cases import quarantine, sources
 from hub.clock import DENMARK
 from hub.context import Context
-from hub.contract import Adapter, Channel
+from hub.contract import Adapter, Channel, Mailer
 from hub.errors import TovholderError
 from hub.store import home, schema, tables
 
@@ -48,7 +48,11 @@ def examine(ctx: Context) -> list[Check]:
         held = home.held(session)
         checks.append(Check("sending", not held, home.WHY if held else "letters leave from this database"))
     checks.append(_journal(ctx.settings.journal))
-    plugged: list[tuple[str, Adapter | Channel]] = [*ctx.plugins.adapters.items(), *ctx.plugins.channels.items()]
+    plugged: list[tuple[str, Adapter | Channel | Mailer]] = [
+        *ctx.plugins.adapters.items(),
+        *ctx.plugins.channels.items(),
+        *ctx.plugins.mailers.items(),
+    ]
     return checks + [_ask(name, thing) for name, thing in plugged]
 
 
@@ -70,7 +74,7 @@ def _source(source: sources.Freshness, now: datetime) -> Iterator[Check]:
         yield Check(f"{what} held", False, source.held)
 
 
-def _ask(name: str, thing: Adapter | Channel) -> Check:
+def _ask(name: str, thing: Adapter | Channel | Mailer) -> Check:
     try:
         health = thing.health()
     except TovholderError as error:

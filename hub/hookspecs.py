@@ -12,7 +12,7 @@ from typing import Any
 import pluggy
 from pydantic import BaseModel
 
-from hub.contract import Adapter, Channel, Look
+from hub.contract import Adapter, Channel, Look, Mailer
 
 PROJECT = "tovholder"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -24,7 +24,7 @@ def settings_model() -> type[BaseModel]:  # type: ignore[empty-body]  # pluggy t
     """Called once at start. Return the pydantic model of the plugin's own section of the settings,
     `[plugins.NAME]`, where NAME is the plugin's entry-point name. The section is validated against it and handed to
     the other hooks; no plugin sees another's section. A plugin without this hook gets no settings. A plugin whose
-    section is absent is loaded but not asked for adapters or channels."""
+    section is absent is loaded but not asked for adapters, channels or mailers."""
 
 
 @hookspec
@@ -36,6 +36,12 @@ def register_adapters(settings: Any) -> Sequence[Adapter]:  # type: ignore[empty
 @hookspec
 def register_channels(settings: Any) -> Sequence[Channel]:  # type: ignore[empty-body]  # pluggy takes the signature alone
     """Called once at start with the plugin's own validated settings. Return its channels. Connect to nothing here."""
+
+
+@hookspec
+def register_mailers(settings: Any) -> Sequence[Mailer]:  # type: ignore[empty-body]  # pluggy takes the signature alone
+    """Called once at start with the plugin's own validated settings. Return what carries e-mail. Connect to nothing
+    here."""
 
 
 @hookspec

@@ -1,4 +1,4 @@
-"""Load plugins, check them, hand out their adapters and channels."""
+"""Load plugins, check them, hand out their adapters, channels and mailers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pluggy
 from pydantic import BaseModel, ValidationError
 
 from hub import hookspecs
-from hub.contract import Adapter, Channel, Look
+from hub.contract import Adapter, Channel, Look, Mailer
 from hub.errors import PluginError, SettingsError
 from hub.reading.settings import Kind, SourceSettings
 from hub.settings import Settings, explain
@@ -40,6 +40,7 @@ class Plugins:
     """Each adapter's own validated section, by adapter name: where the hub finds names and limits of kinds."""
     narrowers: Mapping[str, Narrower] = field(default_factory=dict)
     """What takes looks away, by plugin name."""
+    mailers: Mapping[str, Mailer] = field(default_factory=dict)
 
     def kind(self, source: str, code: str) -> Kind | None:
         """A kind of case as its source's list has it; None for one that is not on the list (any more): it is not
@@ -73,6 +74,7 @@ def load(settings: Settings, found: Iterable[EntryPoint] | None = None) -> Plugi
         )
     adapters: dict[str, Adapter] = {}
     channels: dict[str, Channel] = {}
+    mailers: dict[str, Mailer] = {}
     sections: dict[str, Any] = {}
     narrowers: dict[str, Narrower] = {}
     for point in points:
@@ -84,13 +86,15 @@ def load(settings: Settings, found: Iterable[EntryPoint] | None = None) -> Plugi
             sections[adapter.name] = section
         for channel in _ask(manager, point.name, "register_channels", section):
             _add(channels, channel, Channel, point.name)
+        for mailer in _ask(manager, point.name, "register_mailers", section):
+            _add(mailers, mailer, Mailer, point.name)
         hook = _only(manager, point.name, "narrow_access")
         if hook.get_hookimpls():
             narrowers[point.name] = partial(_narrows, hook, section)
     loaded = tuple(
         Plugin(point.name, point.dist.version if point.dist else "", point.name in settings.plugins) for point in points
     )
-    return Plugins(loaded, adapters, channels, sections, narrowers)
+    return Plugins(loaded, adapters, channels, sections, narrowers, mailers)
 
 
 def _narrows(hook: pluggy.HookCaller, section: Any, look: Look) -> bool:

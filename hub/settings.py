@@ -331,6 +331,8 @@ class Settings(_Section):
     rights: Rights = Rights()
     notices: Notices = Notices()
     worker: Worker = Worker()
+    mailer: str | None = None
+    """The plugin that carries e-mail, by its name (`email` comes with Tovholder). None: no e-mail leaves."""
     signin: SignIn = SignIn()
     api: Api = Api()
     access: Access = Access()

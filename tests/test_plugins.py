@@ -62,7 +62,7 @@ def settings(tmp_path: Path, **sections: dict[str, object]) -> Settings:
 
 def test_the_installed_plugins_load_without_settings() -> None:
     names = [plugin.name for plugin in load(Settings()).loaded]
-    assert {"sof_case", "buf_case", "suf_cura", "cpr_custody", "digital_post"} <= set(names)
+    assert {"sof_case", "buf_case", "suf_cura", "cpr_custody", "digital_post", "email"} <= set(names)
     assert names == sorted(names)
     assert all(plugin.version and not plugin.configured for plugin in load(Settings()).loaded)
 
@@ -107,6 +107,7 @@ def test_a_misspelt_hook_is_named(tmp_path: Path, write: Write) -> None:
     [
         ("register_adapters", "register_adapters", "two plugins register the adapter 'same'"),
         ("register_channels", "register_channels", "two plugins register the channel 'same'"),
+        ("register_mailers", "register_mailers", "two plugins register the mailer 'same'"),
     ],
 )
 def test_two_of_one_name_are_refused(tmp_path: Path, write: Write, first: str, second: str, said: str) -> None:

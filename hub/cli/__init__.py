@@ -114,7 +114,8 @@ def plugins_list(as_json: Json = False) -> None:
     loaded = load_plugins(read_settings())
     rows = [asdict(plugin) for plugin in loaded.loaded]
     if as_json:
-        print_json({"plugins": rows, "adapters": sorted(loaded.adapters), "channels": sorted(loaded.channels)})
+        kinds = {"adapters": loaded.adapters, "channels": loaded.channels, "mailers": loaded.mailers}
+        print_json({"plugins": rows} | {kind: sorted(names) for kind, names in kinds.items()})
     else:
         table_of(rows, "Plugins")
 
