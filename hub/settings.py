@@ -140,33 +140,10 @@ class Webhook(_Section):
         return secrets
 
 
-class Mail(_Section):
-    """The municipality's own mail server, for notices to staff."""
-
-    host: str
-    port: int = Field(default=587, ge=1, le=65535)
-    sender: str = Field(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+$")
-    tls: Literal["starttls", "tls", "none"] = "starttls"
-    """`none` on this machine alone."""
-    user: str | None = None
-    password: SecretStr | None = None
-    ca: Path | None = None
-    """A file with the certificates to trust, where the server's is the municipality's own."""
-
-    @model_validator(mode="after")
-    def is_safe(self) -> Self:
-        if self.tls == "none" and self.host not in _LOOPBACK:
-            raise ValueError("tls = none is for a server on this machine alone")
-        if (self.user is None) != (self.password is None):
-            raise ValueError("give both user and password, or neither")
-        return self
-
-
 class Notices(_Section):
     """Notices to staff, and journalising (docs/notices.md)."""
 
     webhooks: dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")], Webhook] = {}
-    mail: Mail | None = None
     keep_days: int = Field(default=90, ge=7, le=3650)
     """How long what has been told, and what has been journalised, can be read again."""
     journal_working_days: int = Field(default=3, ge=1, le=60)

@@ -18,6 +18,7 @@ from hub.access.log import Asker
 from hub.context import Context
 from hub.errors import NotAllowed
 from hub.notices.kinds import KINDS, Kind
+from hub.notices.mail import mailer
 from hub.store import tables
 from hub.store.many import among
 
@@ -42,7 +43,7 @@ def by_default(ctx: Context, administration: str | None) -> Way:
     """How somebody is told who has chosen nothing: by the first way there is. A webhook of their administration's own
     system takes the place of a mail."""
     hooked = any(hook.administration == administration for hook in ctx.settings.notices.webhooks.values())
-    return "mail" if ctx.settings.notices.mail is not None and not hooked else "page"
+    return "mail" if mailer(ctx) is not None and not hooked else "page"
 
 
 def chosen(ctx: Context, session: Session, asker: Asker, staff: Sequence[UUID]) -> dict[Kind, Way]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import select
@@ -20,7 +20,7 @@ from hub.access.askers import PersonKeyPair
 from hub.access.log import Asker, SealedEntry, seal_entry
 from hub.access.policy import Consent, Question, Relation, decide
 from hub.context import Context
-from hub.notices.kinds import event_type
+from hub.notices.kinds import Kind, event_type
 from hub.notices.record import about
 from hub.store import tables
 from hub.store.many import among
@@ -55,7 +55,7 @@ class Fact:
     `until` when that ended."""
 
     id: UUID
-    kind: str
+    kind: Kind
     at: datetime
     administration: str
     source: str
@@ -185,7 +185,7 @@ def _fact(
     substitute = coordinator.substitute_id if coordinator is not None and away else None
     return Fact(
         id=notice.id,
-        kind=notice.kind,
+        kind=cast("Kind", notice.kind),  # as the database checks
         at=notice.at,
         administration=notice.administration,
         source=notice.source,

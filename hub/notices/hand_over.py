@@ -23,10 +23,10 @@ from hub.access import log
 from hub.access.askers import PersonKeyPair, asker_key
 from hub.access.log import Asker
 from hub.context import Context
+from hub.contract import Later, Refused, SendResult, Sent
 from hub.errors import GaveUp, NotAllowed, TryAgain
 from hub.notices import mail, webhook
 from hub.notices.facts import Card, Fact, people, read
-from hub.settings import Webhook
 from hub.store import home, tables
 from hub.store.many import among
 
@@ -86,7 +86,7 @@ def hand_over_due(ctx: Context) -> Handed:
 def route(ctx: Context) -> int:
     """Decide by which ways the new notices go: every webhook of the settings that wants them; mail where the adviser
     has chosen so, or where no webhook takes them and mail is configured. Gives how many there were."""
-    settings, now = ctx.settings.notices, ctx.clock.now()
+    settings, now, by_mail = ctx.settings.notices, ctx.clock.now(), mail.mailer(ctx) is not None
     with ctx.database.begin() as session:
         new = (
             session.execute(
@@ -115,7 +115,7 @@ def route(ctx: Context) -> int:
                 if hook.administration == notice.administration and notice.kind in hook.kinds
             ]
             way = chosen.get((notice.adviser_id, notice.kind))
-            if settings.mail is not None and (way == "mail" or (way is None and not ways)):
+            if by_mail and (way == "mail" or (way is None and not ways)):
                 ways.append(MAIL)
             rows += [
                 {"notice_id": notice.id, "way": each, "state": "waiting", "tries": 0, "next_at": now, "state_at": now}
@@ -211,36 +211,22 @@ def _no_way(ctx: Context, way: str, adviser: tuple[Card, PersonKeyPair] | None) 
     """Why it cannot go by this way any more."""
     if way != MAIL:
         return None if way.removeprefix(HOOK) in ctx.settings.notices.webhooks else NO_WAY
-    if ctx.settings.notices.mail is None:
+    if mail.mailer(ctx) is None:
         return NO_WAY
     return None if adviser is not None and adviser[0].email else NO_ADDRESS
 
 
 def _send(ctx: Context, one: _Ready, http: httpx.Client, result: Handed) -> None:
     """Send it and write down what came of it, in a transaction of its own."""
-    why, after, final = None, None, False
-    try:
-        if one.way == MAIL:
-            settings = ctx.settings.notices.mail
-            assert settings is not None  # noqa: S101 - as the claim has seen
-            assert one.to is not None  # noqa: S101 - as the claim has seen
-            mail.send(mail.message(one.fact, one.to, settings, ctx.settings.municipality.name), settings)
-        else:
-            hook: Webhook = ctx.settings.notices.webhooks[one.way.removeprefix(HOOK)]
-            stamp = int(ctx.clock.now().timestamp())
-            webhook.send(http, hook, one.fact.event(ctx.settings.municipality.cvr), stamp)
-    except webhook.Failed as error:
-        why, after = str(error), error.after_seconds
-    except TryAgain as error:
-        why, after = str(error), error.after_seconds
-    except GaveUp as error:
-        why, final = str(error), True
+    result_of = _mailed(ctx, one) if one.way == MAIL else _called(ctx, one, http)
+    why = None if isinstance(result_of, Sent) else result_of.reason
+    after = result_of.after_seconds if isinstance(result_of, Later) else None
     faults.point("notices.handed_over")
     now = ctx.clock.now()
     if why is None:
         values: dict[str, object] = {"state": "sent", "reason": None}
         result.sent += 1
-    elif final or one.tries > len(WAITS):
+    elif isinstance(result_of, Refused) or one.tries > len(WAITS):
         values = {"state": "dead", "reason": why}
         result.dead += 1
         logger.warning("a notice is dead", notice=str(one.fact.id), way=one.way, why=why)
@@ -255,6 +241,24 @@ def _send(ctx: Context, one: _Ready, http: httpx.Client, result: Handed) -> None
     with ctx.database.begin() as session:
         session.execute(update(tables.Handover).where(*mine).values(values | {"state_at": now}))
     faults.point("notices.sent")
+
+
+def _mailed(ctx: Context, one: _Ready) -> SendResult:
+    carrier = mail.mailer(ctx)
+    assert carrier is not None  # noqa: S101 - as the claim has seen
+    assert one.to is not None  # noqa: S101 - as the claim has seen
+    try:
+        return carrier.send(mail.mail_of(one.fact, one.to), str(one.fact.id))
+    except TryAgain as error:
+        return Later(str(error), error.after_seconds)
+    except GaveUp as error:
+        return Refused(str(error))
+
+
+def _called(ctx: Context, one: _Ready, http: httpx.Client) -> SendResult:
+    hook = ctx.settings.notices.webhooks[one.way.removeprefix(HOOK)]
+    stamp = int(ctx.clock.now().timestamp())
+    return webhook.send(http, hook, one.fact.event(ctx.settings.municipality.cvr), stamp)
 
 
 def wait(tries: int, asked: float | None = None) -> float:

@@ -17,20 +17,13 @@ from typing import Any
 
 import httpx2 as httpx
 
+from hub.contract import Later, SendResult, Sent, Unsure
 from hub.settings import Webhook
 
 TIMEOUT = 10.0
 """So long a receiver has to answer (seconds)."""
 _CONNECT = 5.0
 TYPE = "application/cloudevents+json; charset=utf-8"
-
-
-class Failed(Exception):
-    """It may not have arrived: why, without what it said, and after how many seconds the receiver wants another."""
-
-    def __init__(self, why: str, after_seconds: float | None = None) -> None:
-        super().__init__(why)
-        self.after_seconds = after_seconds
 
 
 def body_of(event: Mapping[str, Any]) -> bytes:
@@ -53,8 +46,8 @@ def client() -> httpx.Client:
     return httpx.Client(follow_redirects=False, trust_env=False, timeout=httpx.Timeout(TIMEOUT, connect=_CONNECT))
 
 
-def send(http: httpx.Client, to: Webhook, event: Mapping[str, Any], timestamp: int) -> None:
-    """Hand it over; 2xx counts as received, whatever stands in the answer. Raises Failed."""
+def send(http: httpx.Client, to: Webhook, event: Mapping[str, Any], timestamp: int) -> SendResult:
+    """Hand it over; 2xx counts as received, whatever stands in the answer."""
     body, key = body_of(event), str(event["id"])
     headers = {
         "Content-Type": TYPE,
@@ -67,13 +60,13 @@ def send(http: httpx.Client, to: Webhook, event: Mapping[str, Any], timestamp: i
         # The body of the answer is not read: a receiver can neither fill the memory nor say anything.
         with http.stream("POST", to.url, content=body, headers=headers) as answer:
             status, after = answer.status_code, answer.headers.get("retry-after", "").strip()
-    except httpx.TimeoutException as error:
-        raise Failed("no answer within the time limit") from error
+    except httpx.TimeoutException:
+        return Unsure("no answer within the time limit")
     except httpx.HTTPError as error:
-        raise Failed(f"no answer: {type(error).__name__}") from error
+        return Unsure(f"no answer: {type(error).__name__}")
     if 200 <= status < 300:
-        return
+        return Sent(key)
     seconds = float(after[:6]) if after.isascii() and after.isdecimal() else None
     if 300 <= status < 400:
-        raise Failed(f"answered {status}: redirects are not followed; correct the url", seconds)
-    raise Failed(f"answered {status}", seconds)
+        return Later(f"answered {status}: redirects are not followed; correct the url", seconds)
+    return Later(f"answered {status}", seconds)

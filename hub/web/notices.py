@@ -16,6 +16,7 @@ from hub.access.log import Asker
 from hub.errors import NotAllowed, TryAgain
 from hub.notices import choices, feed
 from hub.notices.kinds import KINDS, WORDS, Kind
+from hub.notices.mail import mailer
 from hub.web import signin
 from hub.web.pages import context, message, page
 from hub.web.security import form
@@ -76,7 +77,7 @@ def _page(request: Request, asker: Asker, problem: Text | None = None) -> Respon
         adviser=bool(staff),
         kinds=[(kind, WORDS[kind], now[kind]) for kind in KINDS],
         words=WORDS,
-        ways=[each for each in WAYS.items() if each[0] != "mail" or ctx.settings.notices.mail is not None],
+        ways=[each for each in WAYS.items() if each[0] != "mail" or mailer(ctx) is not None],
         problem=problem,
         said=request.session.pop("said", None) if problem is None else None,
     )

@@ -28,18 +28,13 @@ BLOCKS = dict(re.findall(r"<!-- \w+: (\w+) -->\n```\w+\n(.*?)```", PAGE, re.S))
 
 def test_the_settings_of_the_page_are_settings() -> None:
     said = Settings.model_validate(tomllib.loads(BLOCKS["settings"])).notices
-    assert said.mail is not None
     assert (said.keep_days, said.journal_working_days) == (Notices().keep_days, Notices().journal_working_days)
 
 
 def test_every_setting_is_on_the_page() -> None:
-    hook, mail = Notices.model_fields["webhooks"].annotation, Notices.model_fields["mail"].annotation
+    hook = Notices.model_fields["webhooks"].annotation
     assert hook is not None
-    assert mail is not None
-    names = {*Notices.model_fields, *hook.__args__[1].model_fields, *mail.__args__[0].model_fields} - {
-        "webhooks",
-        "mail",
-    }
+    names = {*Notices.model_fields, *hook.__args__[1].model_fields} - {"webhooks"}
     missing = {name for name in names if not re.search(rf"^#? ?{name} = ", BLOCKS["settings"], re.M)}
     assert missing == set()
 

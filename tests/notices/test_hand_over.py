@@ -18,7 +18,6 @@ from hub import NotAllowed, StaffRecord, State, consents, family
 from hub.cases.sync import sync
 from hub.errors import SettingsError
 from hub.notices import facts, hand_over, record
-from hub.notices.webhook import Failed
 from hub.settings import Settings, Webhook
 from hub.store import tables
 from hub.store.people import open_key
@@ -336,9 +335,6 @@ class TestAgain:
         assert due(world).sent == 1
         assert len({got.headers["webhook-id"] for got in hooked.got}) == 1
         assert len(hooked.got) == 2
-
-    def test_failed_says_no_address(self) -> None:
-        assert str(Failed("answered 500")) == "answered 500"
 
 
 class TestPurge:
