@@ -155,11 +155,12 @@ def again(ctx: Context, child_id: UUID, guardian_id: UUID | None, fields: dict[s
 
 
 def with_yes(
-    ctx: Context, child_id: UUID, child_key: bytes, by: Speaker, registered_by: UUID | None
+    ctx: Context, child_id: UUID, child_key: bytes, age: int, by: Speaker, registered_by: UUID | None
 ) -> list[tables.Consent]:
-    """The consents that a family's yes holds, where the settings say that its text asks for them."""
+    """The consents that a family's yes holds, where the settings say that its text asks for them. A guardian's yes
+    holds none for a young person."""
     access = ctx.settings.access
-    if access.health_consent != "with_yes":
+    if access.health_consent != "with_yes" or (by.capacity == "guardian" and age >= YOUNG):
         return []
     return [
         tables.Consent(

@@ -1,5 +1,8 @@
 """The acts of a family that reach into several rooms, each one transaction: accept, decline, withdraw, come of age.
 
+Who has custody answers, and from 15 the young person. One yes gives a coordinator. A guardian's no is that guardian's
+and leaves the offer to the others; the young person's own no ends it. A yes is taken back by any of them.
+
 Each ends with its entry in the access log, taken last: the log's head then orders it against every lookup, and a no is
 obeyed by whatever comes after.
 """
@@ -9,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import exists, select, true
 from sqlalchemy.orm import Session, aliased
 
 from hub import consents, journal
@@ -21,7 +24,7 @@ from hub.cases.numbers import numbers_of
 from hub.clock import today
 from hub.context import Context
 from hub.errors import NotAllowed
-from hub.identity import Cpr, parse
+from hub.identity import YOUNG, Cpr, parse
 from hub.store import tables
 from hub.store.people import open_key
 from hub.vault import CannotOpen, seal_json, unseal_json
@@ -29,9 +32,10 @@ from hub.vault import CannotOpen, seal_json, unseal_json
 
 @dataclass(frozen=True, slots=True)
 class Answerer:
-    """Whose answer it is, how it came, which text they answered, and the member of staff who wrote it down."""
+    """Whose answer it is (`guardian_id` is None for the young person), how it came, which text they answered, and the
+    member of staff who wrote it down."""
 
-    guardian_id: UUID
+    guardian_id: UUID | None
     how: consents.How
     text_version: str
     registered_by: log.Asker | None = None
@@ -42,16 +46,23 @@ class Answerer:
     again: UUID | None = None
     """The answer's own id, when it is one from the journal that a restored database has lost."""
 
+    @property
+    def capacity(self) -> consents.Capacity:
+        return "young" if self.guardian_id is None else "guardian"
+
 
 def accept(ctx: Context, child_id: UUID, by: Answerer) -> None:
-    """Ja tak: the reserved place becomes an assignment. A second yes changes nothing.
+    """Ja tak: the reserved place becomes an assignment. A second yes changes nothing. A guardian who has said no may
+    change their mind as long as the offer is open.
 
-    Raises NotAllowed when there is no open offer, the answerer has no custody, or the child is 18."""
+    Raises NotAllowed when there is no open offer, the answerer has no say, or the child is 18."""
     with ctx.database.begin() as session:
         standing = _standing(ctx, session, child_id, by)
         offer, now = standing.offer, ctx.clock.now()
         if offer.state == "accepted":
             return
+        if by.capacity == "young" and not ctx.settings.access.young_accepts:
+            raise NotAllowed("access.young_accepts is off: a guardian says yes, and the young person may say no")
         if offer.state != "offered" or offer.coordinator_id is None:
             raise NotAllowed("there is no open offer to accept; it may have lapsed or been declined")
         if standing.number.is_adult(today(ctx.clock)):
@@ -66,26 +77,50 @@ def accept(ctx: Context, child_id: UUID, by: Answerer) -> None:
 
 
 def decline(ctx: Context, child_id: UUID, by: Answerer) -> None:
-    """Nej tak: the place is free again, and nothing more is written about the offer. Raises NotAllowed."""
+    """Nej tak: nothing more is written about the offer to whoever says so. When nobody is left who may say yes, or the
+    young person themselves says no, the offer ends and the place is free again. A second no changes nothing.
+
+    Raises NotAllowed."""
     with ctx.database.begin() as session:
         standing = _standing(ctx, session, child_id, by)
         if standing.offer.state == "declined":
             return
         if standing.offer.state != "offered":
             raise NotAllowed("there is no open offer to decline")
-        end(session, ctx.clock.now(), standing.offer, "declined", "the family said no")
+        said_no = tables.Acceptance.says_no(child_id, by.guardian_id)
+        if by.guardian_id is not None and session.execute(select(said_no)).scalar_one():
+            return
+        if by.guardian_id is None or not _may_say_yes(ctx, session, standing, by.guardian_id):
+            end(ctx, session, standing.offer, "declined", "the family said no")
+        else:
+            events.drop_waiting(session, events.SAID_NO, child=child_id, guardian=by.guardian_id)
         _write_down(ctx, session, standing, by, "no")
 
 
+def _may_say_yes(ctx: Context, session: Session, standing: _Standing, but: UUID) -> bool:
+    """Whether anybody but this guardian may say yes to the offer still."""
+    day, child_id = today(ctx.clock), standing.offer.child_id
+    if standing.number.age(day) >= YOUNG and ctx.settings.access.young_accepts:
+        return True
+    others = exists().where(
+        tables.Custody.child_id == child_id,
+        tables.Custody.guardian_id != but,
+        tables.Custody.holds(day),
+        ~tables.Acceptance.says_no(child_id, tables.Custody.guardian_id),
+    )
+    return session.execute(select(others)).scalar_one()
+
+
 def withdraw(ctx: Context, child_id: UUID, by: Answerer) -> None:
-    """The yes is taken back: coordinator, cases and waiting letters end in this transaction. Raises NotAllowed."""
+    """The yes is taken back: coordinator, cases and waiting letters end in this transaction; letters that a law owes go
+    back to their administration as a task. Raises NotAllowed."""
     with ctx.database.begin() as session:
         standing = _standing(ctx, session, child_id, by)
         if standing.offer.state == "withdrawn":
             return
         if standing.offer.state != "accepted":
             raise NotAllowed("there is no yes to take back")
-        end(session, ctx.clock.now(), standing.offer, "withdrawn", "the family took its yes back")
+        end(ctx, session, standing.offer, "withdrawn", "the family took its yes back")
         _write_down(ctx, session, standing, by, "withdrawn")
 
 
@@ -103,7 +138,7 @@ def come_of_age(ctx: Context) -> int:
             offer = session.execute(
                 select(tables.Offer).where(tables.Offer.child_id == child).with_for_update()
             ).scalar_one()
-            end(session, ctx.clock.now(), offer, "grown", "the child turned 18")
+            end(ctx, session, offer, "grown", "the child turned 18")
             row = session.get_one(tables.Child, child)
             key = (row.key_id, open_key(session, ctx.keys, row.key_id))
             now, what = ctx.clock.now(), {"ended": "grown"}
@@ -118,40 +153,50 @@ class _Standing:
     offer: tables.Offer
     number: Cpr
     child_key: PersonKeyPair
-    guardian_key: PersonKeyPair
-    tokens: tuple[bytes, bytes]
-    """The child's and the guardian's."""
+    own_key: PersonKeyPair
+    """Of who answers: the child's own, where that is the young person."""
+    child_token: bytes
+    guardian_token: bytes | None
 
 
 def _standing(ctx: Context, session: Session, child_id: UUID, by: Answerer) -> _Standing:
-    """Raises NotAllowed when the child has no offer, or the answerer no custody today."""
+    """Raises NotAllowed when the child has no offer, or the answerer no say: a guardian without custody today, a young
+    person before 15."""
     child_key, guardian_key = aliased(tables.PersonKey), aliased(tables.PersonKey)
-    custody = tables.Custody.is_held(child_id, by.guardian_id, today(ctx.clock))
+    young = by.guardian_id is None
+    has_a_say = true() if young else tables.Custody.is_held(child_id, by.guardian_id, today(ctx.clock))
     row = session.execute(
         select(tables.Offer, tables.Child, child_key, guardian_key, tables.Guardian.token)
         .join(tables.Child, tables.Child.id == tables.Offer.child_id)
         .join(child_key, child_key.id == tables.Child.key_id)
-        .join(tables.Guardian, tables.Guardian.id == by.guardian_id)
-        .join(guardian_key, guardian_key.id == tables.Guardian.key_id)
-        .where(tables.Offer.child_id == child_id, custody)
+        .outerjoin(tables.Guardian, tables.Guardian.id == by.guardian_id)
+        .outerjoin(guardian_key, guardian_key.id == tables.Guardian.key_id)
+        .where(tables.Offer.child_id == child_id, has_a_say)
         .with_for_update(of=tables.Offer)
     ).one_or_none()
     if row is None:
         raise NotAllowed("this child has no offer, or whoever answers has no custody of it today")
     offer, child, sealing, guardians, token = row
-    if sealing.wrapped is None or guardians.wrapped is None:
+    if sealing.wrapped is None or (guardians is not None and guardians.wrapped is None):
         raise CannotOpen("the key of somebody this is about is destroyed")
-    key = ctx.keys.ring.unwrap(sealing.version, sealing.wrapped, str(sealing.id))
-    own = ctx.keys.ring.unwrap(guardians.version, guardians.wrapped, str(guardians.id))
-    number = parse(unseal_json(key, child.sealed, f"child:{child.id}")["cpr"])
-    return _Standing(offer, number, (sealing.id, key), (guardians.id, own), (child.token, token))
+    own = key = (sealing.id, ctx.keys.ring.unwrap(sealing.version, sealing.wrapped, str(sealing.id)))
+    if guardians is not None:
+        own = (guardians.id, ctx.keys.ring.unwrap(guardians.version, guardians.wrapped, str(guardians.id)))
+    fields = unseal_json(key[1], child.sealed, f"child:{child.id}")
+    if "cpr" not in fields:
+        raise NotAllowed("what was known of this child has been forgotten: there is no open offer")
+    number = parse(fields["cpr"])
+    if young and number.age(today(ctx.clock)) < YOUNG:
+        raise NotAllowed(f"a child answers for themselves from {YOUNG}")
+    return _Standing(offer, number, key, own, child.token, token)
 
 
 def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answerer, answer: str) -> None:
     """The answer as a row, and as an entry in the log: taken last, so that the log orders it against every lookup. In
     the journal once it is committed."""
     child_id, answer_id = standing.offer.child_id, by.again or uuid4()
-    asker, key, staff = log.of_family(by.guardian_id), standing.guardian_key, None
+    asker = log.of_family(by.guardian_id) if by.guardian_id is not None else log.of_family(child_id, "young")
+    key, staff = standing.own_key, None
     if by.registered_by is not None:
         asker, key = by.registered_by, asker_key(session, ctx.keys, by.registered_by)
         staff = staff_row(session, key)
@@ -165,7 +210,7 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
             registered_by=staff,
             text_version=by.text_version,
             at=ctx.clock.now(),
-            capacity="guardian",
+            capacity=by.capacity,
             language=by.language,
             evidence=seal_json(standing.child_key[1], {"evidence": by.evidence}, f"acceptance:{answer_id}")
             if by.evidence
@@ -174,16 +219,17 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
     )
     if answer == "yes":
         speaker = consents.Speaker(
-            "guardian", by.how, by.text_version, by.language, by.guardian_id, None, by.evidence, by.registered_by
+            by.capacity, by.how, by.text_version, by.language, by.guardian_id, None, by.evidence, by.registered_by
         )
-        session.add_all(consents.with_yes(ctx, child_id, standing.child_key[1], speaker, staff))
+        age = standing.number.age(today(ctx.clock))
+        session.add_all(consents.with_yes(ctx, child_id, standing.child_key[1], age, speaker, staff))
     entry = log.seal_entry(
         at=ctx.clock.now(),
         kind="acceptance",
         child_id=child_id,
         asker=asker,
         asker_key=key,
-        subject={"answer": answer, "how": by.how},
+        subject={"answer": answer, "how": by.how, "capacity": by.capacity},
         subject_key=standing.child_key,
     )
     log.append(session, [entry])
@@ -191,8 +237,9 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
         kept = {
             "answer": str(answer_id),
             "says": answer,
-            "child": standing.tokens[0].hex(),
-            "guardian": standing.tokens[1].hex(),
+            "child": standing.child_token.hex(),
+            "guardian": standing.guardian_token.hex() if standing.guardian_token is not None else None,
+            "capacity": by.capacity,
             "how": by.how,
             "text": by.text_version,
             "language": by.language,

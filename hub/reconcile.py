@@ -133,7 +133,8 @@ def _answers(ctx: Context, entries: Sequence[journal.Entry], result: Reconciled)
             continue
         then = replace(ctx, clock=SetClock(entry.at))
         try:
-            if guardian is None or fields["says"] not in acts:
+            # Of a consent that was taken back the journal says "withdrawn" too, and of which administration.
+            if "administration" in fields:
                 consents.again(then, child, guardian, fields)
             else:
                 acts[fields["says"]](then, child, _answerer(guardian, fields))
@@ -142,7 +143,7 @@ def _answers(ctx: Context, entries: Sequence[journal.Entry], result: Reconciled)
             result.lost.append(f"answer {answer}: {error}")
 
 
-def _answerer(guardian: UUID, fields: dict[str, Any]) -> family.Answerer:
+def _answerer(guardian: UUID | None, fields: dict[str, Any]) -> family.Answerer:
     """Journals of 0.1 say neither language nor evidence."""
     who = fields["registered_by"]
     return family.Answerer(

@@ -68,8 +68,8 @@ class Origin:
 @dataclass(frozen=True, slots=True)
 class Form:
     """Whose answer it can be (name by row id; those with custody today), and what they can say now; `choices` with the
-    code of an administration, the same whatever is closed or consented to already. `young`: the child is 15, and can
-    choose too, though not answer the offer."""
+    code of an administration, the same whatever is closed or consented to already. `young`: the child is 15, and
+    answers and chooses too."""
 
     guardians: tuple[tuple[UUID, str | None], ...]
     answers: tuple[Said, ...]
@@ -89,10 +89,11 @@ def open_form(ctx: Context, asker: Asker, origin: Origin) -> Disclosure[Form | N
 
 
 def register(
-    ctx: Context, asker: Asker, origin: Origin, guardian_id: UUID, said: Said, how: How, evidence: str
+    ctx: Context, asker: Asker, origin: Origin, guardian_id: UUID | None, said: Said, how: How, evidence: str
 ) -> None:
-    """Write an answer down: it holds as if the guardian had given it on the page. `evidence`: where its proof is found,
-    such as a journal number. Raises NotAllowed: see `open_form`; no custody, no evidence, nothing to answer."""
+    """Write an answer down: it holds as if the guardian, or the young person (None), had given it on the page.
+    `evidence`: where its proof is found, such as a journal number. Raises NotAllowed: see `open_form`; no say, no
+    evidence, nothing to answer."""
     evidence = _proof(evidence)
     with ctx.database.begin() as session:
         child = _whose(ctx, session, asker, origin)
@@ -225,8 +226,8 @@ def _form(ctx: Context, session: Session, child: tables.Child, basis: str) -> du
     return duty.Found(form, child.id, (child.key_id, key), ["guardians", "offer"], basis)
 
 
-def _text(session: Session, child_id: UUID, guardian_id: UUID) -> str:
-    """The version of the introduction letter that the guardian had last; `none` where none was sent."""
+def _text(session: Session, child_id: UUID, guardian_id: UUID | None) -> str:
+    """The version of the introduction letter that whoever answers had last; `none` where none was sent."""
     found = session.execute(
         select(tables.Letter.template_version)
         .join(tables.LetterChild, tables.LetterChild.letter_id == tables.Letter.id)

@@ -276,6 +276,9 @@ class Access(_Section):
     read at all."""
     health_consent: Literal["apart", "with_yes"] = "apart"
     """How families consent: apart from all else, or with their yes, whose text then has to ask for it."""
+    young_accepts: bool = True
+    """Whether the yes of a young person from 15 is enough by itself. Off: a guardian says yes. Their no ends the offer,
+    and their withdrawal the scheme, in either case (docs/ages-and-custody.md)."""
     children_an_hour: int = Field(default=100, ge=1, le=100_000)
     """So many different children may one person look up in an hour. More needs a written reason and is told to the
     auditor; twice as many is refused."""

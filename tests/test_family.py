@@ -8,11 +8,16 @@ from datetime import date, timedelta
 from threading import Barrier, Thread
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, update
 
-from hub import family
+from hub import PersonRecord, StaffRecord, consents, family
 from hub.access.log import Asker
-from hub.cases import custody
+from hub.cases import custody, events
 from hub.cases.sync import sync
+from hub.coordination import silence
 from hub.errors import NotAllowed
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
@@ -184,19 +189,266 @@ class TestCustody:
 
 class TestDecline:
     def test_frees_the_place_ends_what_waits_and_is_logged(self, offered):
-        family.decline(offered.ctx, offered.child(KARLA), offered.by(MOTHER))
-        row = offer(offered)
+        family.decline(offered.ctx, offered.child(EMIL), offered.by(STRANGER))
+        row = offer(offered, EMIL)
         assert (row.state, row.coordinator_id) == ("declined", None)
-        mine = [e for e in offered.events("offered") if e.child_id == offered.child(KARLA)]
+        mine = [e for e in offered.events("offered") if e.child_id == offered.child(EMIL)]
         assert {e.why_not for e in mine} == {"the family said no"}
         assert {e.bundle_id for e in mine} == {None}
         (entry,) = entries(offered)
-        assert entry["answer"] == "no"
+        assert (entry["answer"], entry["capacity"]) == ("no", "guardian")
 
     def test_a_second_no_changes_nothing(self, offered):
-        for who in (MOTHER, FATHER):
-            family.decline(offered.ctx, offered.child(KARLA), offered.by(who))
+        for _again in range(2):
+            family.decline(offered.ctx, offered.child(KARLA), offered.by(MOTHER))
         assert len(offered.rows(tables.Acceptance)) == len(entries(offered)) == 1
+        for _again in range(2):
+            family.decline(offered.ctx, offered.child(EMIL), offered.by(STRANGER))
+        assert len(offered.rows(tables.Acceptance)) == len(entries(offered)) == 2
+
+
+class TestOneNoOfTwo:
+    """A guardian's no is that guardian's: the offer stays open for the other."""
+
+    @pytest.fixture
+    def refused(self, offered):
+        family.decline(offered.ctx, offered.child(KARLA), offered.by(MOTHER))
+        return offered
+
+    def test_the_place_stays_and_what_waited_for_whoever_said_it_ends(self, refused):
+        row = offer(refused)
+        assert row.state == "offered"
+        assert row.coordinator_id is not None
+        waits = {e.guardian_id: e.why_not for e in refused.events("offered") if e.child_id == refused.child(KARLA)}
+        assert waits == {refused.guardian(MOTHER): "the guardian said no to the offer", refused.guardian(FATHER): None}
+
+    def test_the_others_yes_gives_a_coordinator_and_both_hear_of_it(self, refused):
+        refused.accept(KARLA, FATHER)
+        assert offer(refused).state == "accepted"
+        told = {e.guardian_id for e in refused.events("assigned")}
+        assert told == {refused.guardian(MOTHER), refused.guardian(FATHER)}
+
+    def test_the_others_no_ends_the_offer(self, refused):
+        family.decline(refused.ctx, refused.child(KARLA), refused.by(FATHER))
+        assert (offer(refused).state, offer(refused).coordinator_id) == ("declined", None)
+        assert [entry["answer"] for entry in entries(refused)] == ["no", "no"]
+
+    def test_whoever_said_no_may_change_their_mind_while_the_offer_is_open(self, refused):
+        refused.accept(KARLA, MOTHER)
+        assert offer(refused).state == "accepted"
+
+    def test_only_the_other_is_reminded(self, refused):
+        compose_due(refused.ctx, Templates())
+        refused.clock.move(timedelta(days=20))
+        assert silence.follow_up(refused.ctx).reminded == 2
+        compose_due(refused.ctx, Templates())
+        about = {link.letter_id for link in refused.rows(tables.LetterChild) if link.child_id == refused.child(KARLA)}
+        to = [row.guardian_id for row in refused.rows(tables.Letter) if row.id in about]
+        assert to == [refused.guardian(FATHER)] * 2
+
+    def test_an_offer_that_was_ready_for_whoever_said_no_does_not_leave(self, offered):
+        compose_due(offered.ctx, Templates())
+        family.decline(offered.ctx, offered.child(KARLA), offered.by(MOTHER))
+        states = {row.guardian_id: deliver(offered.ctx, row.id) for row in offered.rows(tables.Letter)}
+        assert states[offered.guardian(MOTHER)] == "withheld"
+        assert states[offered.guardian(FATHER)] == "sent"
+        compose_due(offered.ctx, Templates())
+        assert len(offered.rows(tables.Letter)) == 3  # nothing is told again in another
+
+    def test_without_the_other_nobody_is_left_to_say_yes(self, offered):
+        offered.custody(KARLA, FATHER, until=date(2026, 11, 2))
+        custody.read_custody(offered.ctx, {offered.child(KARLA)})
+        family.decline(offered.ctx, offered.child(KARLA), offered.by(MOTHER))
+        assert offer(offered).state == "declined"
+
+    @hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(answers=st.lists(st.tuples(st.sampled_from((MOTHER, FATHER)), st.booleans()), max_size=6))
+    def test_it_ends_as_the_first_yes_or_the_last_no(self, answers, shared_offer):
+        """Whatever is said in which order: a yes gives the coordinator, and only two noes end the offer."""
+        world, reset = shared_offer
+        reset()
+        noes: set[str] = set()
+        expected = "offered"
+        for who, says_yes in answers:
+            act = family.accept if says_yes else family.decline
+            try:
+                act(world.ctx, world.child(KARLA), world.by(who))
+            except NotAllowed:
+                assert expected == ("declined" if says_yes else "accepted")
+            else:
+                if expected == "offered":
+                    noes |= set() if says_yes else {who}
+                    expected = "accepted" if says_yes else "declined" if len(noes) == 2 else "offered"
+            assert offer(world).state == expected
+
+
+@pytest.fixture
+def shared_offer(offered):
+    """The same offer again and again, as if nobody had answered it."""
+    place = offer(offered).coordinator_id
+
+    def reset() -> None:
+        with offered.ctx.database.begin() as session:
+            for table in (tables.Assignment, tables.Acceptance, tables.Consent):
+                session.execute(delete(table))
+            session.execute(
+                update(tables.Offer)
+                .where(tables.Offer.child_id == offered.child(KARLA))
+                .values(state="offered", coordinator_id=place, answered_at=None)
+            )
+
+    return offered, reset
+
+
+class TestYoung:
+    CHILD, FOURTEEN = "0211114003", "0311114003"
+    """15 today, and tomorrow."""
+
+    @pytest.fixture
+    def young(self, world):
+        world.coordinators()
+        for child in (self.CHILD, self.FOURTEEN):
+            world.present(child)
+            world.custody(child, MOTHER, FATHER)
+        world.night()
+        return world
+
+    @pytest.fixture
+    def with_guardian(self, young):
+        access = young.ctx.settings.access.model_copy(update={"young_accepts": False})
+        young.ctx = replace(young.ctx, settings=young.ctx.settings.model_copy(update={"access": access}))
+        return young
+
+    BY = family.Answerer(None, "page", "young/test")
+
+    def test_their_yes_is_enough_and_is_theirs_in_the_log(self, young):
+        family.accept(young.ctx, young.child(self.CHILD), self.BY)
+        assert offer(young, self.CHILD).state == "accepted"
+        (answer,) = young.rows(tables.Acceptance)
+        assert (answer.capacity, answer.guardian_id, answer.answer) == ("young", None, "yes")
+        entry = entries(young)[-1]
+        assert (entry["asker"]["role"], entry["asker"]["id"]) == ("young", str(young.child(self.CHILD)))
+
+    def test_their_yes_holds_consent_and_a_guardians_does_not(self, young):
+        family.accept(young.ctx, young.child(self.CHILD), young.by(MOTHER))
+        assert young.rows(tables.Consent) == []
+        family.accept(young.ctx, young.child(self.FOURTEEN), young.by(MOTHER))
+        assert [row.capacity for row in young.rows(tables.Consent)] == ["guardian"]
+        young.clock.move(timedelta(days=1))
+        family.withdraw(young.ctx, young.child(self.FOURTEEN), self.BY)
+        assert offer(young, self.FOURTEEN).state == "withdrawn"
+
+    def test_their_no_ends_the_offer_for_all(self, young):
+        family.decline(young.ctx, young.child(self.CHILD), self.BY)
+        assert offer(young, self.CHILD).state == "declined"
+        with pytest.raises(NotAllowed):
+            young.accept(self.CHILD, MOTHER)
+
+    def test_the_guardians_noes_leave_the_offer_to_them(self, young):
+        for who in (MOTHER, FATHER):
+            family.decline(young.ctx, young.child(self.CHILD), young.by(who))
+        assert offer(young, self.CHILD).state == "offered"
+        family.accept(young.ctx, young.child(self.CHILD), self.BY)
+        assert offer(young, self.CHILD).state == "accepted"
+
+    def test_where_a_lawyer_says_so_a_guardian_says_yes_and_they_say_no(self, with_guardian):
+        child = with_guardian.child(self.CHILD)
+        with pytest.raises(NotAllowed, match="young_accepts"):
+            family.accept(with_guardian.ctx, child, self.BY)
+        for who in (MOTHER, FATHER):
+            family.decline(with_guardian.ctx, child, with_guardian.by(who))
+        assert offer(with_guardian, self.CHILD).state == "declined"
+
+    @pytest.mark.parametrize("act", [family.accept, family.decline, family.withdraw])
+    def test_the_day_before_15_they_have_no_say(self, young, act):
+        with pytest.raises(NotAllowed, match="15"):
+            act(young.ctx, young.child(self.FOURTEEN), self.BY)
+        assert young.rows(tables.Acceptance) == []
+
+
+class TestOwedByLaw:
+    """What an authority must tell is told by the administration, when the family has said no to the hub."""
+
+    @pytest.fixture
+    def going(self, offered):
+        offered.accept(KARLA, MOTHER)
+        for source, case in ((offered.sof, "sof-1"), (offered.buf, "buf-1"), (offered.suf, "suf-1")):
+            offered.case(source, case, KARLA, adviser=StaffRecord(case, f"Adviser {case}"))
+        sync(offered.ctx)
+        return offered
+
+    def tell(self, world, administration: str, kind: str) -> None:
+        (case,) = world.rows(tables.Case, tables.Case.administration == administration)
+        with world.ctx.database.begin() as session:
+            news = events.News(kind, case.child_id, f"{case.id}", case.id)
+            assert events.record(session, world.ctx.keys, world.clock.now(), 3, [news]) == 2
+
+    def owed(self, world) -> list[tuple[str | None, object]]:
+        found = world.rows(tables.Task, tables.Task.kind == "letter_owed", tables.Task.done_at.is_(None))
+        assert all(row.case_id is None and row.child_id == world.child(KARLA) for row in found)
+        assert all(row.staff_id is not None for row in found)
+        return sorted((row.administration, row.due) for row in found)
+
+    def test_a_withdrawal_gives_back_what_waits_and_nothing_else(self, going):
+        self.tell(going, "SOF", "deadline_unkept")
+        self.tell(going, "BUF", "applied")
+        self.tell(going, "SUF", events.DEADLINE_NEAR)
+        family.withdraw(going.ctx, going.child(KARLA), going.by(MOTHER))
+        day = date(2026, 11, 2)
+        assert self.owed(going) == [("BUF", day), ("SOF", day)]
+        assert {row.why_not for row in going.events("deadline_unkept")} == {"the family took its yes back"}
+
+    def test_and_what_is_in_a_letter_that_has_not_left(self, going):
+        self.tell(going, "SOF", "deadline_unkept")
+        going.clock.move(timedelta(days=7))
+        compose_due(going.ctx, Templates())
+        assert self.owed(going) == []
+        family.withdraw(going.ctx, going.child(KARLA), going.by(MOTHER))
+        assert [administration for administration, _due in self.owed(going)] == ["SOF"]
+        letters = [row.id for row in going.rows(tables.Letter)]
+        assert {deliver(going.ctx, letter) for letter in letters} == {"withheld", "sent"}  # Emil's leaves
+        assert len(self.owed(going)) == 1
+
+    def test_and_not_what_the_family_has_been_told(self, going):
+        self.tell(going, "SOF", "deadline_unkept")
+        going.clock.move(timedelta(days=7))
+        compose_due(going.ctx, Templates())
+        for row in going.rows(tables.Letter):
+            deliver(going.ctx, row.id)
+        family.withdraw(going.ctx, going.child(KARLA), going.by(MOTHER))
+        assert self.owed(going) == []
+
+    def test_a_consent_to_health_data_taken_back_gives_back_that_administrations(self, going):
+        for administration in ("SOF", "SUF"):
+            self.tell(going, administration, "deadline_unkept")
+        by = consents.Speaker("guardian", "page", "test", "da", going.guardian(MOTHER))
+        consents.take_back(going.ctx, going.child(KARLA), "SUF", by)
+        assert [administration for administration, _due in self.owed(going)] == ["SUF"]
+
+    def test_a_case_that_must_no_longer_be_told_gives_back_its_own(self, going):
+        for administration in ("SOF", "BUF"):
+            self.tell(going, administration, "deadline_unkept")
+        going.sof.take_away("sof-1")
+        sync(going.ctx)
+        assert [administration for administration, _due in self.owed(going)] == ["SOF"]
+
+    def test_coming_of_age_gives_back_and_a_death_does_not(self, world):
+        for child, says in (("0311084003", 1), (KARLA, 0)):
+            world.accepted(child)
+            world.case(world.sof, f"case-{child}", child, adviser=StaffRecord("s", "S"))
+            sync(world.ctx)
+            (case,) = world.rows(tables.Case, tables.Case.child_id == world.child(child))
+            with world.ctx.database.begin() as session:
+                news = events.News("deadline_unkept", case.child_id, "x", case.id)
+                events.record(session, world.ctx.keys, world.clock.now(), 3, [news])
+            if says:
+                world.clock.move(timedelta(days=1))
+                family.come_of_age(world.ctx)
+            else:
+                world.cpr.put(PersonRecord(KARLA, KARLA, dead=True))
+                custody.read_custody(world.ctx, {world.child(KARLA)})
+        owed = world.rows(tables.Task, tables.Task.kind == "letter_owed")
+        assert [row.child_id for row in owed] == [world.child("0311084003")]
 
     def test_is_no_way_to_take_a_yes_back(self, offered):
         offered.accept(KARLA, MOTHER)

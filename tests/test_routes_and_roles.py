@@ -126,6 +126,7 @@ TABLE: dict[str, Row] = {
     # A young person is sent on to their own page.
     "GET /familie": everybody(SIGN_IN, guardians=PAGE, a_guardian=SHOWN, the_other_guardian=SHOWN, a_young_person=DONE),
     "GET /familie/mig": everybody(SIGN_IN, a_young_person=PAGE),
+    "POST /familie/mig/svar": everybody(SIGN_IN, a_young_person=DONE),
     "POST /familie/mig/valg": everybody(SIGN_IN, a_young_person=DONE),
     "POST /familie/valg": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
     "POST /familie/svar": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
@@ -149,6 +150,7 @@ DEMO: dict[str, Row] = {
     "POST /log-ud": everybody(DONE),
     "GET /familie": TABLE["GET /familie"] | {"a young person": SIGN_IN},
     "GET /familie/mig": everybody(SIGN_IN),
+    "POST /familie/mig/svar": everybody(SIGN_IN),
     "POST /familie/mig/valg": everybody(SIGN_IN),
 }
 """Where the demo differs."""
@@ -283,6 +285,7 @@ TRIES: dict[str, Try] = {
         "/familie/valg", child=str(who.hub.child), choice="aabn", administration="SOF"
     ),
     "POST /familie/mig/valg": lambda who: who.post("/familie/mig/valg", choice="aabn", administration="SOF"),
+    "POST /familie/mig/svar": lambda who: who.post("/familie/mig/svar", answer="ja"),
     "POST /familie/svar": lambda who: who.post("/familie/svar", child=str(who.hub.child), answer="ja"),
     "POST /familie/spoerg": lambda who: who.post(
         "/familie/spoerg", child=str(who.hub.child), kind=rights.OBJECTION, text="Ikke uden mig."

@@ -301,6 +301,7 @@ ROUTES: dict[str, Try] = {
     "GET /familie": as_guardians(lambda browser: [browser.get("/familie?sprog=en"), browser.get("/familie?sprog=da")]),
     "POST /familie/valg": as_guardians(lambda browser: [browser.submit("/familie", "/familie/valg", choice="x")]),
     "GET /familie/mig": as_guardians(lambda browser: [browser.get("/familie/mig")]),
+    "POST /familie/mig/svar": as_guardians(lambda browser: [browser.submit("/familie", "/familie/mig/svar")]),
     "POST /familie/mig/valg": as_guardians(lambda browser: [browser.submit("/familie", "/familie/mig/valg")]),
     "POST /familie/svar": as_guardians(lambda browser: [browser.submit("/familie", "/familie/svar", answer="ja")]),
     "POST /familie/spoerg": as_guardians(lambda browser: [browser.submit("/familie", "/familie/spoerg", kind="x")]),

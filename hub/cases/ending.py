@@ -1,21 +1,22 @@
-"""How a child's part in the scheme ends, whatever the reason: what the yes carried goes."""
+"""How a child's part in the scheme ends, whatever the reason: what the yes carried goes, what a law owes goes back."""
 
 from __future__ import annotations
-
-from datetime import datetime
 
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from hub.cases import events
+from hub.cases import events, owed
+from hub.context import Context
 from hub.notices import record as notices
 from hub.store import tables
 
 
-def end(session: Session, now: datetime, offer: tables.Offer, state: str, why: str) -> None:
+def end(ctx: Context, session: Session, offer: tables.Offer, state: str, why: str) -> None:
     """Place, assignment, consents, case index and waiting events end, with the reason. Letters already frozen are held
-    back when it is their turn to leave."""
-    child_id = offer.child_id
+    back when it is their turn to leave. What a law owes of them is the administration's task from here on."""
+    child_id, now = offer.child_id, ctx.clock.now()
+    if state != "died":
+        owed.give_back(ctx, session, tables.Event.child_id == child_id)
     offer.state, offer.coordinator_id, offer.answered_at = state, None, now
     notices.ended(session, now, child_id)
     session.execute(

@@ -28,6 +28,9 @@ CASE_CLOSED = "case_closed"
 ADVISER_CHANGED = "adviser_changed"
 DEADLINE_MOVED = "deadline_moved"
 DEADLINE_NEAR = "deadline_near"
+OWED_BY_LAW = frozenset({"applied", "deadline_unkept", "deadline_passed"})
+"""Kinds that an authority owes the family, in the scheme or not (an answer that is late: retssikkerhedsloven § 3, stk.
+2; a receipt: good administrative practice). When the hub may not tell them any more, the administration must."""
 
 WAITS = {OFFERED: 0, ASSIGNED: 1, DEADLINE_NEAR: 1}
 """Kinds that wait less than the usual window, in working days: an offer leaves at once, a receipt when the first cases
@@ -36,6 +39,7 @@ have been read, a near deadline before it is nearer."""
 ABOUT_CASES = (CASE_OPENED, DECIDED, CASE_CLOSED, ADVISER_CHANGED, DEADLINE_MOVED, DEADLINE_NEAR)
 CASE_GONE = "the source no longer shows the case"
 NO_CUSTODY = "the guardian no longer has custody"
+SAID_NO = "the guardian said no to the offer"
 
 LETTERS_LEAVE = time(8, 0)
 """When a bundle's last day ends in a letter (Danish time)."""
@@ -142,11 +146,16 @@ def _bundles(session: Session, now: datetime, due: dict[UUID, datetime]) -> dict
     return {row.guardian_id: row.id for row in rows}
 
 
-def drop_waiting(session: Session, why: str, *, child: UUID | None = None, case: UUID | None = None) -> None:
-    """Events of a child or a case that still wait end here, with the reason. Letters already frozen are not touched."""
+def drop_waiting(
+    session: Session, why: str, *, child: UUID | None = None, case: UUID | None = None, guardian: UUID | None = None
+) -> None:
+    """Events of a child or a case that still wait end here, with the reason; `guardian`: only those for one of them.
+    Letters already frozen are not touched."""
     waiting = select(Bundle.id).where(Bundle.composed_at.is_(None))
-    about = Event.child_id == child if child is not None else Event.case_id == case
-    session.execute(update(Event).where(about, Event.bundle_id.in_(waiting)).values(bundle_id=None, why_not=why))
+    about = [Event.child_id == child if child is not None else Event.case_id == case]
+    if guardian is not None:
+        about.append(Event.guardian_id == guardian)
+    session.execute(update(Event).where(*about, Event.bundle_id.in_(waiting)).values(bundle_id=None, why_not=why))
 
 
 def tell_again(session: Session, bundle: UUID, guardian: UUID, now: datetime) -> None:

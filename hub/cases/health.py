@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from hub.access.policy import Consent, Question, Relation, decide
-from hub.cases import events
+from hub.cases import events, owed
 from hub.context import Context
 from hub.contract import Adapter
 from hub.store import tables
@@ -47,11 +47,13 @@ def readable(ctx: Context, session: Session, adapter: Adapter, children: Set[UUI
     return set(session.execute(given.with_for_update(read=True)).scalars())
 
 
-def forget(session: Session, child_id: UUID, administration: str) -> None:
+def forget(ctx: Context, session: Session, child_id: UUID, administration: str) -> None:
     """What was read of a child from an administration goes: its waiting events end, and a later consent is a first
-    read. Letters already frozen are held back when it is their turn to leave."""
+    read. Letters already frozen are held back when it is their turn to leave; what a law owes of them is the
+    administration's task."""
     mine = (tables.Case.child_id == child_id, tables.Case.administration == administration)
     cases = session.execute(select(tables.Case.id).where(*mine)).scalars().all()
+    owed.give_back(ctx, session, among(tables.Event.case_id, cases))
     for case in cases:
         events.drop_waiting(session, NO_CONSENT, case=case)
     session.execute(delete(tables.Case).where(among(tables.Case.id, cases)))
@@ -78,7 +80,7 @@ def _end(ctx: Context, session: Session, child_id: UUID, administration: str, wh
     ).all()
     still = session.execute(select(exists().where(*mine, tables.Consent.holds(now)))).scalar_one()
     if ended and not still:
-        forget(session, child_id, administration)
+        forget(ctx, session, child_id, administration)
         names = [name for name, adapter in ctx.plugins.adapters.items() if adapter.administration == administration]
         of_child = tables.ChildSource.child_id == child_id
         session.execute(delete(tables.ChildSource).where(of_child, among(tables.ChildSource.source, names)))

@@ -13,7 +13,7 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from hub.cases import events, health, quarantine, sources
+from hub.cases import events, health, owed, quarantine, sources
 from hub.cases.advisers import StaffKeeper
 from hub.cases.changes import case_fields, deadline_of, digest_of, news_of
 from hub.clock import today
@@ -83,8 +83,9 @@ def take(run: Run, session: Session, page: Page, quiet: Set[str]) -> None:
     _stamp(
         session, source, {**dict.fromkeys(unread), **{ref: one.changed for ref, one in found.records.items()}}, run.at
     )
-    run.result.gone += forget(session, source, found.gone)
-    run.result.gone += forget(session, source, found.elsewhere, of={child.id for child in run.children.values()})
+    run.result.gone += forget(ctx, session, source, found.gone)
+    known = {child.id for child in run.children.values()}
+    run.result.gone += forget(ctx, session, source, found.elsewhere, of=known, goes_on=True)
     quarantine.mend(session, source, sources.CASES, (found.records.keys() | found.gone) - unread, ctx.clock.now())
     window = ctx.settings.letters.window_working_days
     run.result.events += events.record(session, keys, ctx.clock.now(), window, news)
@@ -148,7 +149,7 @@ def _store(run: Run, session: Session, records: dict[bytes, CaseRecord], quiet: 
     moved = {ref for ref, row in known.items() if ref in records and row.child_id != run.children[records[ref].cpr].id}
     if moved:
         # It was registered on the wrong child: gone for that one, new for this one.
-        forget(session, source, moved)
+        forget(ctx, session, source, moved, goes_on=True)
         known = {ref: row for ref, row in known.items() if ref not in moved}
     section = ctx.plugins.sections.get(source)
     news: list[events.News] = []
@@ -240,15 +241,26 @@ def unlisted(session: Session, source: str, children: Iterable[Child], listed: S
     }
 
 
-def forget(session: Session, source: str, references: Set[bytes], *, of: Set[UUID] | None = None) -> int:
-    """What the source no longer shows is no longer told: its waiting events end, the case goes. `of`: only where it is
-    about one of these children. Gives how many."""
+def forget(
+    ctx: Context,
+    session: Session,
+    source: str,
+    references: Set[bytes],
+    *,
+    of: Set[UUID] | None = None,
+    goes_on: bool = False,
+) -> int:
+    """What the source no longer shows is no longer told: its waiting events end, the case goes. What a law owes of it
+    is the administration's task, unless the case `goes_on` as another child's. `of`: only of these children.
+    Gives how many."""
     if not references:
         return 0
     wanted = select(tables.Case.id).where(tables.Case.source == source, among(tables.Case.reference, references))
     if of is not None:
         wanted = wanted.where(among(tables.Case.child_id, of))
     found = session.execute(wanted).scalars().all()
+    if not goes_on:
+        owed.give_back(ctx, session, among(tables.Event.case_id, found))
     for case in found:
         events.drop_waiting(session, events.CASE_GONE, case=case)
     session.execute(delete(tables.Case).where(among(tables.Case.id, found)))

@@ -192,12 +192,11 @@ def _goes_before(session: Session, one: UUID, other: UUID) -> bool:
 def _retire(ctx: Context, session: Session, child: tables.Child, stays: tables.Child, changes: Changes) -> None:
     """A row that was the same child's: its offer, cases, waiting events and custody end; what was sent and logged is
     kept with it. Its key stays, so that letters and entries can be read as before."""
-    now = ctx.clock.now()
     offer = session.execute(
         select(tables.Offer).where(tables.Offer.child_id == child.id).with_for_update()
     ).scalar_one_or_none()
     if offer is not None:
-        end(session, now, offer, "moved", MOVED)
+        end(ctx, session, offer, "moved", MOVED)
     session.execute(delete(tables.ChildSource).where(tables.ChildSource.child_id == child.id))
     session.execute(delete(tables.Custody).where(tables.Custody.child_id == child.id))
     session.execute(
@@ -209,7 +208,7 @@ def _retire(ctx: Context, session: Session, child: tables.Child, stays: tables.C
             # What a family asked for is answered all the same.
             tables.Task.id.not_in(select(tables.RightsRequest.task_id)),
         )
-        .values(done_at=now)
+        .values(done_at=ctx.clock.now())
     )
     key = open_key(session, ctx.keys, child.key_id)
     stays_key = open_key(session, ctx.keys, stays.key_id)

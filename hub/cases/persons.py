@@ -61,7 +61,7 @@ def _died(ctx: Context, session: Session, child_id: UUID) -> list[log.SealedEntr
         return []
     if offer.state not in ("waiting", "offered", "accepted"):
         return []
-    end(session, now, offer, "died", DIED)
+    end(ctx, session, offer, "died", DIED)
     row = session.get_one(tables.Child, child_id)
     child_key = (row.key_id, open_key(session, ctx.keys, row.key_id))
     return [by_system(session, ctx.keys, now, "assignment", child_id, child_key, {"ended": "died"})]

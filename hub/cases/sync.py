@@ -134,7 +134,7 @@ def _forget_unlisted(ctx: Context, session: Session, source: str, children: _Chi
     if listed is None or not sources.left_list(sources.state(session, source, sources.CASES), listed):
         return 0
     everybody = [*children.known.values(), *children.started.values()]
-    return intake.forget(session, source, intake.unlisted(session, source, everybody, listed))
+    return intake.forget(ctx, session, source, intake.unlisted(session, source, everybody, listed))
 
 
 def _start(session: Session, source: str, children: Iterable[Child]) -> None:
@@ -185,7 +185,7 @@ def _end_unseen(run: Run, session: Session, state: tables.SourceState, children:
     # A record that could not be read, and does not say which it is, may be one of those last seen before it came up.
     gone = {ref for ref, seen_at in references.items() if state.blind_at is None or seen_at >= state.blind_at}
     run.result.unsure += len(references) - len(gone)
-    run.result.gone += intake.forget(session, state.source, gone)
+    run.result.gone += intake.forget(run.ctx, session, state.source, gone)
     quarantine.settle(session, state.source, sources.CASES, run.at, now)
 
 

@@ -21,7 +21,7 @@ class FamilyAnswer:
     after: int
     how: Literal["page", "phone", "paper", "meeting"]
     guardian: str
-    """The number of the guardian who answers."""
+    """The number of the guardian who says yes, if that is the answer; a no is said by all."""
 
 
 def answer_of(town: Town, child: str, on: date) -> FamilyAnswer | None:

@@ -25,7 +25,7 @@ from rich.table import Table
 from sqlalchemy import select, text
 
 from hub import family, jobs
-from hub.cases import reminders, transition
+from hub.cases import events, reminders, transition
 from hub.cases.deadlines import is_working_day
 from hub.clock import DENMARK, FileClock
 from hub.context import Context, build
@@ -37,6 +37,7 @@ from hub.demo.model import Town
 from hub.demo.servers import run as servers
 from hub.demo.town_file import save
 from hub.errors import GaveUp, NotAllowed
+from hub.identity import YOUNG, parse
 from hub.settings import Settings
 from hub.store import queue, tables
 
@@ -314,6 +315,7 @@ def _answers(show: Show, day: datetime) -> None:
             .where(tables.Offer.state == "offered")
         ).all()
         guardians = dict(session.execute(select(tables.Guardian.token, tables.Guardian.id)).tuples().all())
+        custody = events.guardians_of(session, {row.child_id for row in rows}, today)
         offered_by = select(tables.Letter.guardian_id, tables.Letter.template_version)
         texts = dict(session.execute(offered_by.where(tables.Letter.kind == "introduction")).tuples().all())
     clerk = personas.clerk(show.town)
@@ -324,12 +326,17 @@ def _answers(show: Show, day: datetime) -> None:
         if given is None or given.answer == "silent" or _working_days(offered, today) < given.after:
             return
         guardian = guardians.get(ctx.keys.lookup_token(given.guardian))
-        if guardian is None or guardian not in texts:
+        if guardian is None or not texts.keys() >= set(custody[row.child_id]):
             return  # nobody answers a letter that has not come
-        by = family.Answerer(
-            guardian, given.how, f"introduction:{texts[guardian]}", None if given.how == "page" else clerk
-        )
-        (family.accept if given.answer == "yes" else family.decline)(ctx, row.child_id, by)
+        text = f"introduction:{texts[guardian]}"
+        writes = None if given.how == "page" else clerk
+        if given.answer == "yes":
+            family.accept(ctx, row.child_id, family.Answerer(guardian, given.how, text, writes))
+            return
+        # A family's no is the no of everybody who could say yes.
+        young = [None] if parse(tokens[row.token]).age(today) >= YOUNG else []
+        for each in (*custody[row.child_id], *young):
+            family.decline(ctx, row.child_id, family.Answerer(each, given.how, text, writes))
 
     for row in sorted(rows, key=lambda row: tokens[row.token]):
         answer(row)

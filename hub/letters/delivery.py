@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import assert_never
 from uuid import UUID, uuid4
 
-from sqlalchemy import and_, delete, exists, func, not_, select, update
+from sqlalchemy import and_, delete, exists, func, not_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, undefer
@@ -180,17 +180,19 @@ class _Standing:
 
 
 def _standing(ctx: Context, session: Session, letter: tables.Letter, opened: Opened) -> _Standing:
-    """Whether the guardian still has custody of every child it is about, each is a child still, and offered or in the
-    scheme; and whether the sources still show every case it names. The letter's row is locked: a status that comes
-    while it is sent waits until then."""
+    """Whether the guardian still has custody of every child it is about, each is a child still, and in the scheme or
+    offered to a guardian who has not said no; and whether the sources still show every case it names.
+    The letter's row is locked: a status that comes while it is sent waits until then."""
     day = today(ctx.clock)
     custody = exists().where(
         tables.Custody.child_id == tables.LetterChild.child_id,
         tables.Custody.guardian_id == letter.guardian_id,
         tables.Custody.holds(day),
     )
+    no = tables.Acceptance.says_no(tables.LetterChild.child_id, letter.guardian_id)
     stands = exists().where(
-        tables.Offer.child_id == tables.LetterChild.child_id, tables.Offer.state.in_(("offered", "accepted"))
+        tables.Offer.child_id == tables.LetterChild.child_id,
+        or_(tables.Offer.state == "accepted", and_(tables.Offer.state == "offered", ~no)),
     )
     refused, cases, heard_of = session.execute(
         select(

@@ -80,6 +80,8 @@ class _Known:
     """By guardian: the children they have custody of today."""
     offers: dict[UUID, tables.Offer]
     """By child: the offers that are open."""
+    said_no: set[tuple[UUID, UUID]]
+    """Guardians, each with the child whose open offer they have said no to."""
     assigned: dict[UUID, UUID]
     """By child: who coordinates."""
     guardians: dict[UUID, tables.Guardian]
@@ -147,6 +149,11 @@ def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _
     )
     open_offers = {offer.child_id: offer for offer in offers}
     coordinators = {row.child_id: row.coordinator_id for row in assigned}
+    said_no = session.execute(
+        select(tables.Acceptance.guardian_id, tables.Acceptance.child_id).where(
+            among(tables.Acceptance.child_id, open_offers), tables.Acceptance.answer == "no"
+        )
+    )
     guardians = session.execute(select(tables.Guardian).where(among(tables.Guardian.id, guardian_ids))).scalars().all()
     children = session.execute(select(tables.Child).where(among(tables.Child.id, child_ids))).scalars().all()
     cases: dict[UUID, list[tables.Case]] = {}
@@ -167,6 +174,7 @@ def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _
         events=found,
         mine=mine,
         offers=open_offers,
+        said_no={(row.guardian_id, row.child_id) for row in said_no if row.guardian_id is not None},
         assigned=coordinators,
         guardians={row.id: row for row in guardians},
         children={row.id: row for row in children},
@@ -263,7 +271,10 @@ def _told(
         elif child not in children:
             why = GROWN if child in known.opened else FORGOTTEN
         elif event.kind == events.OFFERED:
-            why = None if child in known.offers else ANSWERED if child in known.assigned else ENDED
+            if child in known.offers:
+                why = events.SAID_NO if (bundle.guardian_id, child) in known.said_no else None
+            else:
+                why = ANSWERED if child in known.assigned else ENDED
         elif child not in known.assigned:
             why = ENDED
         elif event.kind in events.ABOUT_CASES and event.case_id not in {case.id for case in known.cases.get(child, [])}:

@@ -6,6 +6,7 @@ Reading it is an entry in the access log (hub.access.own); the page shows what a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from uuid import UUID
 
@@ -81,28 +82,50 @@ def mine(request: Request, young_id: signin.Young) -> Response:
 
 
 def _mine(request: Request, disclosure: Disclosure[FamilyPage]) -> Response:
-    return page(request, "young.html", family=disclosure.value, chosen=chosen(request))
+    return page(
+        request,
+        "young.html",
+        family=disclosure.value,
+        said=request.session.pop("said", None),
+        chosen=chosen(request),
+        may_accept=context(request).settings.access.young_accepts,
+    )
 
 
 @router.post("/familie/svar")
 async def answer(request: Request, guardian_id: signin.Guardian) -> Response:
+    """A guardian's answer for an own child."""
     fields = await form(request)
-    acts = {"ja": family.accept, "nej": family.decline}
     try:
-        child_id, act = UUID(fields.get("child", "")), acts[fields.get("answer", "")]
-    except (ValueError, KeyError):
-        return _not_open(request)
+        child_id = UUID(fields.get("child", ""))
+    except ValueError:
+        return _not_open(request, "/familie")
+    return await _answer(request, fields, child_id, guardian_id, "/familie")
+
+
+@router.post(f"{MINE}/svar")
+async def answer_young(request: Request, young_id: signin.Young) -> Response:
+    """A young person's answer for themselves."""
+    return await _answer(request, await form(request), young_id, None, MINE)
+
+
+async def _answer(
+    request: Request, fields: Mapping[str, str], child_id: UUID, guardian_id: UUID | None, back: str
+) -> Response:
+    act = {"ja": family.accept, "nej": family.decline}.get(fields.get("answer", ""))
+    if act is None:
+        return _not_open(request, back)
     language = speak(request).language
     by = family.Answerer(guardian_id, how="page", text_version=f"page:{language}:{_OFFER_TEXT}", language=language)
     try:
         await run_in_threadpool(act, context(request), child_id, by)
     except NotAllowed:
-        return _not_open(request)
+        return _not_open(request, back)
     request.session["said"] = fields["answer"]
-    return RedirectResponse("/familie", 303)
+    return RedirectResponse(back, 303)
 
 
-def _not_open(request: Request) -> Response:
+def _not_open(request: Request, back: str) -> Response:
     return message(
         request,
         409,
@@ -111,7 +134,7 @@ def _not_open(request: Request) -> Response:
             "Tilbuddet er ikke åbent længere. Ring til kommunen, hvis du stadig vil have en koordinator.",
             "The offer is no longer open. Call the municipality if you still want a coordinator.",
         ),
-        back="/familie",
+        back=back,
     )
 
 

@@ -135,7 +135,7 @@ async def _choose(request: Request, fields: Mapping[str, str], child_id: UUID, g
     choice, office = fields.get("choice", ""), fields.get("administration", "")
     version = f"page:{language}:{_TEXT}"
     try:
-        if choice == "tilbage" and guardian_id is not None:
+        if choice == "tilbage":
             answerer = family.Answerer(guardian_id, "page", version, language=language)
             await run_in_threadpool(family.withdraw, ctx, child_id, answerer)
         elif choice in ACTS and office in ctx.settings.administrations:

@@ -34,8 +34,9 @@ from hub.web.words import Words, capital
 
 @dataclass(frozen=True, slots=True)
 class PageChild:
-    """`offer` is the state of the offer: only offered, accepted and waiting are told, and `said` is this guardian's own
-    last answer. `unread` are administrations whose cases have not been fetched yet."""
+    """`offer` is the state of the offer: only offered, accepted and waiting are told, and offered to nobody who has
+    said no: what another has answered is theirs. `said` is this guardian's own last answer. `unread` are
+    administrations whose cases have not been fetched yet."""
 
     id: UUID
     label: str
@@ -183,15 +184,19 @@ def _children(
             if adapter.administration is not None and (offer.child_id, name) not in read
         }
         began = since.get(offer.child_id)
+        state = offer.state if offer.state in ("offered", "accepted", "waiting") else "none"
+        if state == "offered" and said.get(offer.child_id) == "no":
+            state = "none"
+        coordinator = offer.coordinator_id if state in ("offered", "accepted") else None
         found.append(
             PageChild(
                 id=offer.child_id,
                 label=labels[offer.child_id],
-                offer=offer.state if offer.state in ("offered", "accepted", "waiting") else "none",
+                offer=state,
                 why=offer.why,
                 answer_by=offer.answer_by,
                 said=said.get(offer.child_id),
-                coordinator=known.get(offer.coordinator_id) if offer.coordinator_id else None,
+                coordinator=known.get(coordinator) if coordinator else None,
                 since=began.astimezone(DENMARK).date() if began else None,
                 substitute=known.get(substitute) if substitute else None,
                 unread=tuple(sorted(unread)) if offer.state == "accepted" else (),

@@ -58,7 +58,7 @@ def _write_down(request: Request, asker: Asker, origin: registration.Origin, fie
     if said in registration.CHOICES:
         told = registration.Told(guardian_id, how, _TEXT, speak(request).language)
         registration.choose(ctx, asker, origin, said, administration, told, evidence)
-    elif guardian_id is not None:
+    else:
         registration.register(ctx, asker, origin, guardian_id, cast(registration.Said, said), how, evidence)
 
 
@@ -79,13 +79,7 @@ def _problems(fields: dict[str, str]) -> dict[str, Text]:
             UUID(who)
     except ValueError:
         problems["guardian"] = ("Vælg, hvem der har svaret.", "Choose who has answered.")
-    if said in registration.ACTS:
-        if who == YOUNG:
-            problems["said"] = (
-                "Den unge kan lukke, åbne og give samtykke, men ikke selv svare på tilbuddet.",
-                "The young person can close, open and consent, but not answer the offer themselves.",
-            )
-    elif said.partition(":")[0] not in registration.CHOICES:
+    if said not in registration.ACTS and said.partition(":")[0] not in registration.CHOICES:
         problems["said"] = ("Vælg, hvad der er svaret.", "Choose what the answer is.")
     if fields.get("how") not in registration.HOW:
         problems["how"] = ("Vælg, hvordan svaret kom.", "Choose how the answer came.")

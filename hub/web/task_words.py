@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hub import rights
+from hub.cases import owed
 from hub.web.words import Text
 
 TASKS: dict[str, tuple[Text, Text]] = {
@@ -24,6 +25,15 @@ TASKS: dict[str, tuple[Text, Text]] = {
         (
             "Ring til familien, og fortæl, hvad der står i brevet.",
             "Call the family and tell them what the letter says.",
+        ),
+    ),
+    owed.LETTER_OWED: (
+        ("Et brev, som loven kræver, er ikke sendt", "A letter that the law requires has not been sent"),
+        (
+            "Vi skulle have fortalt familien, at en ansøgning er modtaget, eller at et svar ikke kommer til tiden. Det "
+            "må vi ikke længere. Send brevet fra dit eget system.",
+            "We were to tell the family that an application has been received, or that an answer will be late. "
+            "We may no longer do so. Send the letter from your own system.",
         ),
     ),
     "letter_unwritable": (

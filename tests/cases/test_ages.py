@@ -39,6 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
 KARLA = "0311164234"
 MOTHER, FATHER = "0101804001", "0101804002"
 TEN, FIFTEEN, SIXTEEN, SEVENTEEN_HALF = "0211164003", "0211114003", "0211104003", "0205094003"
+FIFTEEN_TOO = "0111114003"
 TOMORROW_18 = "0311084003"
 """Born 3 November 2008; the tests' clock stands at 2 November 2026."""
 
@@ -117,7 +118,8 @@ def hears_itself(world: Any, child: str) -> bool:
 
 @probe
 def ten_own_letter(world: Any) -> bool:
-    return hears_itself(world, TEN)
+    world.accepted(TEN)
+    return letters(world).keys() == {MOTHER}
 
 
 @probe
@@ -142,9 +144,21 @@ def fifteen_own_page(world: Any) -> bool:
 
 @probe
 def fifteen_own_say(world: Any) -> bool:
-    offered(world, FIFTEEN)
-    by = family.Answerer(world.child(FIFTEEN), "page", "test")
-    return not refused(lambda: family.accept(world.ctx, world.child(FIFTEEN), by))
+    """A yes is enough; a no and a withdrawal hold, whatever the guardians want; the day before 15 none counts."""
+    by, younger = family.Answerer(None, "page", "test"), "0311114003"
+    for child in (FIFTEEN, FIFTEEN_TOO, younger):
+        offered(world, child, MOTHER, FATHER)
+
+    def state(child: str) -> str:
+        return next(row.state for row in world.rows(tables.Offer) if row.child_id == world.child(child))
+
+    family.accept(world.ctx, world.child(FIFTEEN), by)
+    with_coordinator = state(FIFTEEN) == "accepted"
+    family.withdraw(world.ctx, world.child(FIFTEEN), by)
+    family.decline(world.ctx, world.child(FIFTEEN_TOO), by)
+    too_late = refused(lambda: world.accept(FIFTEEN_TOO, MOTHER))
+    too_young = refused(lambda: family.decline(world.ctx, world.child(younger), by))
+    return (with_coordinator, state(FIFTEEN), too_late, too_young) == (True, "withdrawn", True, True)
 
 
 @probe
@@ -340,7 +354,11 @@ def joint_objection(world: Any) -> bool:
 def joint_one_no(world: Any) -> bool:
     offered(world, KARLA, MOTHER, FATHER)
     family.decline(world.ctx, world.child(KARLA), world.by(MOTHER))
-    return not refused(lambda: world.accept(KARLA, FATHER))
+    neither_sees = [child.offer for who in (MOTHER, FATHER) for child in page(world, who).children]
+    told = letters(world).keys()
+    world.accept(KARLA, FATHER)
+    both = {child.offer for who in (MOTHER, FATHER) for child in page(world, who).children}
+    return (neither_sees, told, both) == (["none", "offered"], {FATHER}, {"accepted"}) and assigned(world)
 
 
 @probe

@@ -202,10 +202,20 @@ class TestGain:
         assert ends(accepted, MOTHER) == before
 
     def test_a_family_that_has_said_no_is_left_alone(self, offered):
-        family.decline(offered.ctx, offered.child(KARLA), offered.by(MOTHER))
+        for who in (MOTHER, FATHER):
+            family.decline(offered.ctx, offered.child(KARLA), offered.by(who))
         offered.custody(KARLA, AUNT)
         night(offered, 8)
         assert len(offered.rows(tables.Guardian)) == 2
+
+    def test_where_one_has_said_no_whoever_is_new_is_offered_it_and_the_one_is_left_alone(self, offered):
+        family.decline(offered.ctx, offered.child(KARLA), offered.by(MOTHER))
+        before = ends(offered, MOTHER)
+        offered.custody(KARLA, AUNT)
+        night(offered, 8)
+        mine = tables.Event.guardian_id == offered.guardian(AUNT)
+        assert [(row.kind, row.why_not) for row in offered.rows(tables.Event, mine)] == [("offered", None)]
+        assert ends(offered, MOTHER) == before
 
 
 class TestNobody:
@@ -261,7 +271,8 @@ class TestNobody:
         assert self.tasks(world) == []
 
     def test_nor_is_a_family_that_has_said_no(self, offered):
-        family.decline(offered.ctx, offered.child(KARLA), offered.by(MOTHER))
+        for who in (MOTHER, FATHER):
+            family.decline(offered.ctx, offered.child(KARLA), offered.by(who))
         offered.cpr.take_away(f"{KARLA}/{MOTHER}", tombstone=False)
         offered.cpr.take_away(f"{KARLA}/{FATHER}", tombstone=False)
         night(offered, 8)

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 
 from hub import consents
 from hub import family as acts
@@ -289,9 +289,56 @@ class TestYoung:
         choose(young.browser, people.ida, "luk", "SOF", "/familie/mig")
         assert [row.child_id for row in rows(ctx, tables.Block)] == [young.child]
 
-    def test_the_yes_is_not_theirs_to_take_back_yet(self, young: SimpleNamespace, people: SimpleNamespace) -> None:
-        assert choose(young.browser, young.child, "tilbage", "", "/familie/mig").status_code == 409
-        assert sees(people, SANNE, YOUNG)
+    def test_they_take_the_yes_back_whoever_gave_it_and_nobody_is_told_who(
+        self, young: SimpleNamespace, people: SimpleNamespace
+    ) -> None:
+        assert "Koordinatoren stopper også for dem" in text(young.browser.get("/familie/mig"))
+        done = choose(young.browser, young.child, "tilbage", "", "/familie/mig")
+        assert "Du har taget dit ja tilbage" in text(done)
+        assert not sees(people, SANNE, YOUNG)
+        theirs = text(young.guardian.get("/familie"))
+        assert NAME not in theirs
+        assert "Du har sagt, at du ikke vil" not in theirs
+
+    @pytest.mark.parametrize(("answer", "state", "said"), [
+        ("ja", "accepted", "Nu har du en koordinator"), ("nej", "declined", "Vi har skrevet dit nej ned"),
+    ])  # fmt: skip
+    def test_they_answer_the_offer_on_their_own_page(
+        self, young: SimpleNamespace, ctx: Context, answer: str, state: str, said: str
+    ) -> None:
+        self.offer_again(young, ctx)
+        page = text(young.browser.get("/familie/mig"))
+        assert "Vil du have en koordinator?" in page
+        assert "dine sager" in page
+        assert "dit barns" not in page
+        assert said in text(young.browser.submit("/familie/mig", "/familie/mig/svar", answer=answer))
+        (offer,) = [row for row in rows(ctx, tables.Offer) if row.child_id == young.child]
+        assert offer.state == state
+        (last,) = [row for row in rows(ctx, tables.Acceptance) if row.child_id == young.child]
+        assert (last.capacity, last.guardian_id) == ("young", None)
+        assert re.fullmatch(r"page:da:[0-9a-f]{16}", last.text_version)
+        again = young.browser.submit("/familie/mig", "/familie/mig/svar", answer="ja")
+        assert again.status_code == (200 if answer == "ja" else 409)
+
+    def test_where_a_guardian_must_say_yes_they_may_say_no(self, young: SimpleNamespace, ctx: Context) -> None:
+        self.offer_again(young, ctx)
+        object.__setattr__(ctx.settings.access, "young_accepts", False)
+        page = text(young.browser.get("/familie/mig"))
+        assert "Ja tak" not in page
+        assert "Du kan selv sige nej" in page
+        assert young.browser.submit("/familie/mig", "/familie/mig/svar", answer="ja").status_code == 409
+        assert young.browser.submit("/familie/mig", "/familie/mig/svar", answer="nej").status_code == 200
+
+    def offer_again(self, young: SimpleNamespace, ctx: Context) -> None:
+        """As it was before anybody answered."""
+        with ctx.database.begin() as session:
+            for table in (tables.Acceptance, tables.Assignment, tables.Case):
+                session.execute(delete(table).where(table.child_id == young.child))
+            session.execute(
+                update(tables.Offer)
+                .where(tables.Offer.child_id == young.child)
+                .values(state="offered", answered_at=None)
+            )
 
     def test_from_15_a_guardian_does_not_consent_for_them(self, young: SimpleNamespace) -> None:
         page = text(young.guardian.get("/familie"))

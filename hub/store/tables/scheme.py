@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -11,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     and_,
+    exists,
     or_,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -78,6 +80,11 @@ class Acceptance(Base):
     """Of the text they answered."""
     evidence: Mapped[bytes | None]
     """Sealed under the child's key: where the paper lies, or the note of the call or meeting."""
+
+    @classmethod
+    def says_no(cls, child: Any, guardian: Any) -> ColumnElement[bool]:
+        """Whether a guardian has said no to an offer that is still open. Each is a row id, or a column of them."""
+        return exists().where(cls.child_id == child, cls.guardian_id == guardian, cls.answer == "no")
 
 
 class Said(Base):
