@@ -103,6 +103,7 @@ TABLE: dict[str, Row] = {
     "GET /api/v1/notices": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
     "GET /api/v1/journal": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
     "POST /api/v1/journal/{part}/receipt": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "POST /api/v1/journal/receipts": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
     # Nobody here is the adviser of a case.
     "GET /personale/advis": everybody(SIGN_IN, staff=PAGE),
     "POST /personale/advis": everybody(SIGN_IN, staff=REFUSED),
@@ -256,6 +257,9 @@ TRIES: dict[str, Try] = {
     "POST /api/v1/lookups/batch": lambda who: who.call("/api/v1/lookups/batch", cprs=[KARLA], purpose="case"),
     "POST /api/v1/journal/{part}/receipt": lambda who: who.call(
         "/api/v1/journal/00000000-0000-4000-8000-000000000000/receipt", document="D-1"
+    ),
+    "POST /api/v1/journal/receipts": lambda who: who.call(
+        "/api/v1/journal/receipts", receipts=[{"part": "00000000-0000-4000-8000-000000000000", "document": "D-1"}]
     ),
     "POST /personale/advis": lambda who: who.post("/personale/advis", **dict.fromkeys(KINDS, "page")),
     "POST /personale": lambda who: who.post("/personale", **LOOKUP),

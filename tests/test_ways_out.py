@@ -229,7 +229,7 @@ def worklist(hub: Hub, browser: Browser) -> list[Any]:
     return [browser.submit("/personale/liste", "/personale/liste", **fields)]
 
 
-def as_system(method: str, path: str, **body: str) -> Try:
+def as_system(method: str, path: str, **body: Any) -> Try:
     """As SOF's own system, with the role `source`."""
 
     def tried(hub: Hub) -> list[Any]:
@@ -292,6 +292,9 @@ ROUTES: dict[str, Try] = {
     "GET /api/v1/notices": as_system("GET", "/api/v1/notices"),
     "GET /api/v1/journal": as_system("GET", "/api/v1/journal"),
     "POST /api/v1/journal/{part}/receipt": as_system("POST", f"/api/v1/journal/{NOBODYS}/receipt", document="D-1"),
+    "POST /api/v1/journal/receipts": as_system(
+        "POST", "/api/v1/journal/receipts", receipts=[{"part": NOBODYS, "document": "D-1"}]
+    ),
     BEGIN: sign_ins(BEGIN),
     BACK: sign_ins(BACK),
     LEFT: sign_ins(LEFT),

@@ -207,6 +207,6 @@ def attach(app: FastAPI, ctx: Context) -> None:
 
 def _place(where: tuple[str | int, ...]) -> str:
     fields = LookupRequest.model_fields.keys() | BatchRequest.model_fields.keys() | feeds.Receipt.model_fields.keys()
-    fields |= {"after", "part"}
+    fields |= {"after", "part", "receipts"}
     known = [str(part) for part in where[1:] if part in fields]
     return ".".join(known) or str(where[0])

@@ -112,6 +112,34 @@ class Receipt(BaseModel):
     document: str = Field(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f\x7f]+$")
 
 
+class PartReceipt(Receipt):
+    """`part` is the item's id."""
+
+    part: UUID
+
+
+class ReceiptsRequest(BaseModel):
+    """Up to 100 at once, each part once."""
+
+    model_config = ConfigDict(extra="forbid")
+    receipts: list[PartReceipt] = Field(min_length=1, max_length=journalising.AT_MOST)
+
+
+class PartAnswer(BaseModel):
+    """`taken`, also when it was said before; `other`: it was acknowledged as another document; `unknown`: there is no
+    such part for this system. `letter_done` as for one receipt; null where it is unknown."""
+
+    part: UUID
+    result: journalising.Receipt
+    letter_done: bool | None
+
+
+class ReceiptsAnswer(BaseModel):
+    """In the order asked."""
+
+    receipts: list[PartAnswer]
+
+
 class ReceiptAnswer(BaseModel):
     """Whether all administrations have journalised their parts of the letter."""
 
@@ -124,12 +152,14 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: {"model": Problem, "description": "Something is wrong with what was asked; it is not repeated."},
     503: {"model": Problem, "description": "The access log cannot be written: try again."},
 }
-_RECEIPT: dict[int | str, dict[str, Any]] = {
+_BODY: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The body cannot be read."},
-    404: {"model": Problem, "description": "There is no such part for this system."},
-    409: {"model": Problem, "description": "It has been acknowledged as another document."},
     411: {"model": Problem, "description": "The body's length is not said (Content-Length)."},
     413: {"model": Problem, "description": "The body is larger than any receipt."},
+}
+_RECEIPT: dict[int | str, dict[str, Any]] = _BODY | {
+    404: {"model": Problem, "description": "There is no such part for this system."},
+    409: {"model": Problem, "description": "It has been acknowledged as another document."},
 }
 _NOT_YOURS = "Her svarer vi kun forvaltningernes egne systemer."
 
@@ -183,6 +213,26 @@ async def receipt(part: UUID, body: Receipt, request: Request) -> Response:
     except NotAllowed:
         return problem(404, "Der er ikke sådan et brev til jer.")
     return said(ReceiptAnswer(letter_done=done))
+
+
+@router.post("/journal/receipts", response_model=ReceiptsAnswer, responses=_PROBLEMS | _BODY)
+async def receipts(body: ReceiptsRequest, request: Request) -> Response:
+    """Many parts have been journalised: each is a receipt of its own."""
+    asker = await asked(request)
+    if isinstance(asker, Response):
+        return asker
+    documents = {one.part: one.document for one in body.receipts}
+    if len(documents) < len(body.receipts):
+        return problem(422, "receipts: a part stands there twice")
+    try:
+        said_of, done = await run_in_threadpool(journalising.acknowledge_all, request.app.state.ctx, asker, documents)
+    except NotAllowed:
+        return problem(403, _NOT_YOURS)
+    return said(
+        ReceiptsAnswer(
+            receipts=[PartAnswer(part=part, result=said_of[part], letter_done=done.get(part)) for part in documents]
+        )
+    )
 
 
 async def _pulled(

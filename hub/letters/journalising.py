@@ -6,10 +6,10 @@ Each part that is read is a look, with an entry of its own, durable before the a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import exists, func, select, update
@@ -32,12 +32,14 @@ from hub.notices.facts import CASE_GONE, FORGOTTEN, hold
 from hub.notices.feed import system_of
 from hub.store import positions, tables, tasks
 from hub.store.many import among
-from hub.store.people import open_key, open_keys
+from hub.store.people import open_keys
 from hub.vault import seal_json, unseal_json
 
 AT_MOST = 100
 """Parts in one answer."""
 PURPOSE = "journal"
+Receipt = Literal["taken", "other", "unknown"]
+"""What became of a receipt: taken (also when it is said again), another document was said before, no such part."""
 TASK = "not_journalised"
 LEFT = ("sent", "received", "delivered", "returned", "failed")
 """The states of a letter that has left, or that somebody else must tell of: also that is journalised."""
@@ -242,42 +244,69 @@ def acknowledge(ctx: Context, asker: Asker, part_id: UUID, document: str) -> boo
     letter is done.
 
     Raises NotAllowed when the part is none of the asker's, OtherDocument when it was said to be another document."""
-    administration = system_of(ctx, asker)
+    said, letters = acknowledge_all(ctx, asker, {part_id: document})
+    if said[part_id] == "unknown":
+        raise NotAllowed("there is no such part")
+    if said[part_id] == "other":
+        raise OtherDocument
+    return letters[part_id]
+
+
+def acknowledge_all(
+    ctx: Context, asker: Asker, documents: Mapping[UUID, str]
+) -> tuple[dict[UUID, Receipt], dict[UUID, bool]]:
+    """As `acknowledge`, for several parts in one transaction, each by itself: what became of it, and of those that are
+    the asker's whether the letter is done. Raises NotAllowed unless a system asks for its administration."""
+    administration, now = system_of(ctx, asker), ctx.clock.now()
+    part = tables.LetterPart
     with ctx.database.begin() as session:
-        part = session.execute(
-            select(tables.LetterPart)
-            .where(
-                tables.LetterPart.id == part_id,
-                tables.LetterPart.administration == administration,
-                tables.LetterPart.position.is_not(None),
-            )
-            .with_for_update()
-        ).scalar_one_or_none()
-        if part is None:
-            raise NotAllowed("there is no such part")
-        child = session.get_one(tables.Child, part.child_id)
-        key, about = open_key(session, ctx.keys, child.key_id), f"letter-part-receipt:{part.id}"
-        if part.journalised_at is None:
-            part.journalised_at = ctx.clock.now()
-            part.receipt = seal_json(key, {"document": document}, about)
-            mine = tables.Task.once == ctx.keys.once(TASK, str(part.id))
-            session.execute(
-                update(tables.Task).where(mine, tables.Task.done_at.is_(None)).values(done_at=ctx.clock.now())
-            )
-        elif part.receipt is None or unseal_json(key, part.receipt, about)["document"] != document:
-            raise OtherDocument
+        mine = (among(part.id, documents), part.administration == administration, part.position.is_not(None))
+        rows = session.execute(
+            select(part, tables.Child.key_id)
+            .join(tables.Child, tables.Child.id == part.child_id)
+            .where(*mine)
+            .order_by(part.id)
+            .with_for_update(of=part)
+        ).all()
+        keys = open_keys(session, ctx.keys, (row.key_id for row in rows))
+        said: dict[UUID, Receipt] = dict.fromkeys(documents, "unknown")
+        for row, key_id in rows:
+            if key_id in keys:
+                said[row.id] = _receipt(row, keys[key_id], documents[row.id], now)
+        done_tasks = [ctx.keys.once(TASK, str(row.id)) for row, _key in rows if said[row.id] == "taken"]
+        session.execute(
+            update(tables.Task)
+            .where(among(tables.Task.once, done_tasks), tables.Task.done_at.is_(None))
+            .values(done_at=now)
+        )
         session.flush()
-        done = is_done(session, part.letter_id)
+        letters = {row.id: row.letter_id for row, _key in rows}
+        waiting = _waiting(session, set(letters.values()))
         faults.point("journal.acknowledged")
     faults.point("journal.acknowledged.committed")
-    return done
+    return said, {row: letter not in waiting for row, letter in letters.items()}
+
+
+def _receipt(part: tables.LetterPart, key: bytes, document: str, now: datetime) -> Receipt:
+    about = f"letter-part-receipt:{part.id}"
+    if part.journalised_at is None:
+        part.journalised_at = now
+        part.receipt = seal_json(key, {"document": document}, about)
+        return "taken"
+    same = part.receipt is not None and unseal_json(key, part.receipt, about)["document"] == document
+    return "taken" if same else "other"
+
+
+def _waiting(session: Session, letters: set[UUID]) -> set[UUID]:
+    """Those of the letters of which something is not journalised yet."""
+    part = tables.LetterPart
+    left = (among(part.letter_id, letters), part.journalised_at.is_(None), part.why_not.is_(None))
+    return set(session.execute(select(part.letter_id).where(*left)).scalars())
 
 
 def is_done(session: Session, letter_id: UUID) -> bool:
     """Whether all that can be journalised of a letter is."""
-    part = tables.LetterPart
-    open_ = exists().where(part.letter_id == letter_id, part.journalised_at.is_(None), part.why_not.is_(None))
-    return not session.execute(select(open_)).scalar_one()
+    return not _waiting(session, {letter_id})
 
 
 def overdue(ctx: Context) -> int:

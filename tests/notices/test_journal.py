@@ -116,6 +116,27 @@ def test_the_letter_is_done_when_all_have_journalised(world: Any, siblings: Any,
     assert {item["journalised"] for item in system.get("journal").json()["items"]} == {True}
 
 
+def test_many_are_acknowledged_at_once_each_by_itself(world: Any, siblings: Any, calls: Opened) -> None:
+    system = calls()
+    first, second = (item["id"] for item in system.get("journal").json()["items"])
+    (bufs,) = (item["id"] for item in system.get("journal", administration="BUF").json()["items"])
+    system.acknowledge(first, "D-1")
+    said = [(first, "D-9"), (second, "D-2"), (bufs, "D-3")]
+    body = {"receipts": [{"part": part, "document": document} for part, document in said]}
+    headers = system.bearer("SOF", "source")
+    answer = system.client.post("/api/v1/journal/receipts", json=body, headers=headers)
+    assert answer.json() == {
+        "receipts": [
+            {"part": first, "result": "other", "letter_done": False},
+            {"part": second, "result": "taken", "letter_done": False},
+            {"part": bufs, "result": "unknown", "letter_done": None},
+        ]
+    }
+    body["receipts"].append(body["receipts"][0])
+    assert system.client.post("/api/v1/journal/receipts", json=body, headers=headers).status_code == 422
+    assert len(world.rows(tables.LetterPart, tables.LetterPart.journalised_at.is_not(None))) == 2
+
+
 def test_the_documents_id_is_kept_sealed(world: Any, siblings: Any, calls: Opened) -> None:
     system = calls()
     part = system.get("journal").json()["items"][0]["id"]
