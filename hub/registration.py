@@ -85,7 +85,8 @@ def open_form(ctx: Context, asker: Asker, origin: Origin) -> Disclosure[Form | N
         child, decision = _child(ctx, session, asker, origin)
         return _form(ctx, session, child, decision.basis) if child is not None else decision.basis
 
-    return duty.look(ctx.database, ctx.keys, ctx.clock, asker, PURPOSE, opener)
+    lookup = origin.id if origin.kind == "lookup" else None
+    return duty.look(ctx.database, ctx.keys, ctx.clock, asker, PURPOSE, opener, lookup=lookup)
 
 
 def register(

@@ -6,7 +6,9 @@ Whether it is theirs says the policy; here the look is written down before it is
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -16,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
 
-from hub.access import log
+from hub.access import log, viewers
 from hub.access.askers import PersonKeyPair, asker_key, day_key
 from hub.access.log import Asker, Disclosure
 from hub.access.lookup import LogUnavailable
@@ -62,11 +64,15 @@ def look(
     *,
     kind: str = KIND,
     said: Mapping[str, Any] = MappingProxyType({}),
+    lookup: UUID | None = None,
+    begin: Callable[[], AbstractContextManager[Session]] | None = None,
 ) -> Disclosure[T | None]:
     """What `opener` reads, released only after its entry is durable; None where it gives the basis of a no, which is an
-    entry too. `said` is what more stands in the entry. Raises LogUnavailable when the log cannot be written."""
+    entry too. `said` is what more stands in the entry. It is read as the asker, who came from their own `lookup`, or
+    else in the transaction of `begin`. Raises LogUnavailable when the log cannot be written."""
+    begin = begin or partial(viewers.begin_as, database, keys, clock, asker, lookup)
     try:
-        with database.begin() as session:
+        with begin() as session:
             read = opener(session)
             found = None if isinstance(read, str) else read
             entry = log.seal_entry(

@@ -4,6 +4,7 @@ review. Each is a look like any other: by the policy, and with its entry durable
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TypeVar, cast
 
 from sqlalchemy.orm import Session
@@ -35,7 +36,15 @@ def look(
             else "only an operator may see a record that could not be read"
         )
     return show(
-        database, keys, clock, asker, KIND, decision, lambda session: (opener(session), [shown]), reason=reason.strip()
+        database,
+        keys,
+        clock,
+        asker,
+        KIND,
+        decision,
+        lambda session: (opener(session), [shown]),
+        reason=reason.strip(),
+        begin=database.begin,  # the machine's own account, which may name anybody: no page reads quarantine
     )
 
 
@@ -49,8 +58,10 @@ def show(
     opener: Callable[[Session], tuple[T, Sequence[str]]],
     *,
     reason: str | None = None,
+    begin: Callable[[], AbstractContextManager[Session]] | None = None,
 ) -> Disclosure[T]:
     """What `opener` reads, released only after its entry is durable. It gives the value, and codes of what is shown.
+    `begin` as of hub.access.duty.
 
     Raises NotAllowed when the decision is no, LogUnavailable when the log cannot be written."""
     if not decision.see:
@@ -60,5 +71,5 @@ def show(
         value, shown = opener(session)
         return duty.Found(value, None, None, shown, decision.basis)
 
-    look = duty.look(database, keys, clock, asker, kind, found, kind=kind, said={"reason": reason})
+    look = duty.look(database, keys, clock, asker, kind, found, kind=kind, said={"reason": reason}, begin=begin)
     return cast("Disclosure[T]", look)  # `found` never says no

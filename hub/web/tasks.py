@@ -12,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
 from hub import rights
+from hub.access import viewers
 from hub.access.log import Asker, Disclosure
 from hub.cases.holders import NO_GUARDIAN
 from hub.clock import today
@@ -35,7 +36,7 @@ def _words(kind: str) -> tuple[Text, Text]:
 @router.get(LIST)
 def listed(request: Request, asker: signin.Staff) -> Response:
     ctx = context(request)
-    with ctx.database.session() as session:
+    with viewers.begin_as(ctx.database, ctx.keys, ctx.clock, asker) as session:
         waiting, count = tasklist.waiting(ctx, session, asker)
     return page(
         request,

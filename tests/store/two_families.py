@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
 
 from hub import Later, StaffRecord, State, TryAgain, consents, family, jobs, rights
+from hub.access import log, marked
 from hub.access.askers import LOGIN, asker_key, day_key
 from hub.access.log import Asker
 from hub.cases.sync import sync
@@ -20,6 +22,7 @@ from hub.clock import today
 from hub.letters import compose, delivery
 from hub.letters.templates import Templates
 from hub.store import tables, tasks
+from hub.store.people import open_key
 from hub.store.viewer import Viewer
 
 CHILDREN = {"Karla": "0311164234", "Anna": "0205144002", "Emil": "1405134321", "Ole": "2003154444"}
@@ -27,9 +30,11 @@ GUARDIANS = {"mother": "0101804001", "father": "0101804002", "aunt": "0101804003
 CUSTODY = {"Karla": ("mother", "father"), "Anna": ("mother", "aunt"), "Emil": ("stranger",), "Ole": ("stranger",)}
 ADVISERS = {name: StaffRecord(name, name) for name in ("Sanne of SOF", "Sofus of SOF", "Bo of BUF", "Su of SUF")}
 CLERKS = {
-    "clerk of SOF": Asker("u-1", "Sanne Toft", "staff", "SOF"),
-    "clerk of BUF": Asker("u-2", "Bo", "staff", "BUF"),
+    "clerk of SOF": Asker("u-1", "Sanne Toft", "staff", "SOF", "Nord"),
+    "clerk of BUF": Asker("u-2", "Bo", "staff", "BUF", "Kystskolen"),
 }
+LOOKED_UP = {"clerk of SOF": "Emil", "clerk of BUF": "Karla"}
+"""Whom they have looked up, with a reason; each waits for a review."""
 
 
 class TwoFamilies:
@@ -64,6 +69,7 @@ class TwoFamilies:
         self._days_pass(Later("busy"), Later("busy"))
         self._name(coordinators)
         self._put_tasks()
+        self._look()
         self._say()
 
     def _days_pass(self, *answers: object) -> None:
@@ -102,12 +108,11 @@ class TwoFamilies:
             called = {keys.refer(LOGIN, clerk.id): name for name, clerk in CLERKS.items()}
             for code in ("sof", "buf", "suf"):
                 called |= {keys.refer(code, record.source_id): name for name, record in ADVISERS.items()}
-            self.ids |= {
-                called[row.reference]: row.id
-                for row in session.execute(select(tables.Staff)).scalars()
-                if row.reference in called
-            }
+            known = [row for row in session.execute(select(tables.Staff)).scalars() if row.reference in called]
+            self.ids |= {called[row.reference]: row.id for row in known}
+            self.key_of = {called[row.reference]: row.key_id for row in known}
         self.names = {row_id: name for name, row_id in self.ids.items()}
+        self.by_token = {row.token: self.names.get(row.id) for row in world.rows(tables.Child)}
         for table in (tables.Child, tables.Guardian, tables.Staff):
             self.names |= {row.key_id: self.names[row.id] for row in world.rows(table) if row.id in self.names}
         self.today = today(self.clock)
@@ -134,11 +139,33 @@ class TwoFamilies:
             for kind, columns in about.items():
                 tasks.put(session, self.ctx.keys, self.clock.now(), kind, {kind: columns})
 
+    def _look(self) -> None:
+        ctx, entries = self.ctx, []
+        with ctx.database.begin() as session:
+            for name, about in LOOKED_UP.items():
+                child = session.get_one(tables.Child, self.ids[about])
+                made = log.seal_entry(
+                    at=self.clock.now(),
+                    kind="lookup",
+                    child_id=child.id,
+                    asker=CLERKS[name],
+                    asker_key=asker_key(session, ctx.keys, CLERKS[name]),
+                    subject={},
+                    subject_key=(child.key_id, open_key(session, ctx.keys, child.key_id)),
+                )
+                self.ids[f"look by {name}"] = made.id
+                self.names[made.id] = f"look by {name}"
+                session.add(tables.Task(**marked.row(ctx.keys, made, CLERKS[name])._asdict()))
+                entries.append(made)
+            log.append(session, entries)
+
     def _say(self) -> None:
-        """Each family closes for an administration, and asks for something."""
-        for guardian, child in (("mother", "Karla"), ("stranger", "Emil")):
+        """Each family closes for an administration, and two ask for something."""
+        for guardian, child in (("mother", "Karla"), ("stranger", "Emil"), ("aunt", "Anna")):
             speaker = consents.Speaker("guardian", "page", "t1", "da", self.ids[guardian])
             consents.close(self.ctx, self.ids[child], "SUF", speaker)
+            if guardian == "aunt":
+                continue
             rights.ask(self.ctx, self.ids[guardian], "wrong", self.ids[child], "Adressen er en anden nu.")
 
     def viewers(self) -> dict[str, Viewer]:
@@ -146,8 +173,25 @@ class TwoFamilies:
         return {
             **{name: Viewer(day=day, guardian=ids[name]) for name in GUARDIANS},
             "Karla herself": Viewer(day=day, child=ids["Karla"]),
-            "SOF": Viewer(day=day, administration="SOF"),
-            "BUF": Viewer(day=day, administration="BUF", staff=ids["clerk of BUF"]),
-            "coordinator": Viewer(day=day, staff=ids["Karla's coordinator"]),
+            "SOF": self._clerk("clerk of SOF"),
+            "SOF after a look": self._clerk("clerk of SOF", entry=ids["look by clerk of SOF"]),
+            "SOF after another's look": self._clerk("clerk of SOF", entry=ids["look by clerk of BUF"]),
+            "BUF": self._clerk("clerk of BUF"),
+            "coordinator": Viewer(day=day, staff=ids["Karla's coordinator"], roles=frozenset({"coordinator"})),
+            "substitute": Viewer(day=day, staff=ids["her substitute"], roles=frozenset({"coordinator"})),
+            "leader": self._clerk("clerk of BUF", roles=frozenset({"leader"})),
+            "leader of another unit": self._clerk("clerk of BUF", roles=frozenset({"leader"}), team=b"another"),
+            "auditor": Viewer(day=day, roles=frozenset({"auditor"})),
+            "operator": Viewer(day=day, administration="SOF", roles=frozenset({"operator"})),
             "nobody": Viewer(day=day),
         }
+
+    def _clerk(self, name: str, **more: Any) -> Viewer:
+        who = CLERKS[name]
+        said = {
+            "administration": who.administration,
+            "team": marked.team(self.ctx.keys, who.administration, who.unit),
+            "roles": who.roles,
+            "key": self.key_of[name],
+        } | more
+        return Viewer(day=self.today, **said)

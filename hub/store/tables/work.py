@@ -21,6 +21,7 @@ class Task(Base):
     __tablename__ = "task"
     __table_args__ = (
         Index("uq_task_once", "once", unique=True),
+        Index("ix_task_open", "administration", postgresql_where="done_at is null and entry_id is null"),
         Index("ix_task_review", "administration", "team", postgresql_where="done_at is null and entry_id is not null"),
     )
     id: Mapped[UUID] = row_id()

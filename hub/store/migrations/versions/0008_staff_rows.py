@@ -1,0 +1,20 @@
+"""What staff's pages read, they read as whoever looks: row-level security behind tasks, registration and reviews.
+
+Revision: 0008
+"""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    driver = op.get_bind().connection.driver_connection
+    assert driver is not None  # noqa: S101 - it is connected
+    op.execute("SET LOCAL ROLE tovholder_owner")
+    driver.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
+    op.execute("INSERT INTO program_fit (revision) VALUES ('0008')")
+    op.execute("RESET ROLE")
