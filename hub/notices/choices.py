@@ -55,6 +55,13 @@ def chosen(ctx: Context, session: Session, asker: Asker, staff: Sequence[UUID]) 
     return {kind: said.get(kind, default) for kind in KINDS}
 
 
+def of(ctx: Context, asker: Asker) -> tuple[list[UUID], dict[Kind, Way]]:
+    """The rows of whoever signs in, and how they are told."""
+    with ctx.database.begin() as session:
+        staff = rows_of(ctx, session, asker)
+        return staff, chosen(ctx, session, asker, staff)
+
+
 def choose(ctx: Context, asker: Asker, ways: Mapping[Kind, Way]) -> None:
     """From now on. Raises NotAllowed for somebody who is no adviser of a case that is read here."""
     with ctx.database.begin() as session:

@@ -59,9 +59,7 @@ def _ways(fields: Mapping[str, str]) -> dict[Kind, choices.Way]:
 
 def _page(request: Request, asker: Asker, problem: Text | None = None) -> Response:
     ctx = context(request)
-    with ctx.database.begin() as session:
-        staff = choices.rows_of(ctx, session, asker)
-        now = choices.chosen(ctx, session, asker, staff)
+    staff, now = choices.of(ctx, asker)
     wanted = [kind for kind, way in now.items() if way != "off"]
     try:
         disclosure = feed.mine(ctx, asker, staff, wanted) if staff else None
