@@ -25,7 +25,7 @@ def look_up(
     pair = cache.known(question.asker) or cache.fetch(question.asker)
     connection = session.connection()
     first = connection.exec_driver_sql(lookup._HEAD, (1,)).scalar_one() - 1
-    child = connection.exec_driver_sql(INPUTS, {"tokens": [question.token], "now": now}).one_or_none()
+    child = connection.exec_driver_sql(INPUTS, {"tokens": [question.token], "now": now, "decoy": None}).one_or_none()
     sources = tuple(lookup._source(row) for row in connection.exec_driver_sql(lookup._SOURCES))
     decided = decider.decide(question, child, now, *pair)
     write(connection, first, decided.entry)
@@ -33,4 +33,4 @@ def look_up(
 
 
 def write(connection: Connection, first: int, entry: Any) -> None:
-    connection.exec_driver_sql(lookup._INSERT, tuple(lookup._columns(first, [entry])))
+    connection.exec_driver_sql(lookup._INSERT, lookup._columns(first, [entry]))

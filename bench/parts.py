@@ -46,7 +46,9 @@ def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result
         key = make_key()
         jwks = ground.files / "jwks.json"
         jwks.write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="ascii")
-        with ground.context(ground.settings(api={"jwks": jwks}), SystemClock()) as ctx:
+        with ground.context(
+            ground.settings(api={"jwks": jwks}, access={"children_an_hour": 1000}), SystemClock()
+        ) as ctx:
             numbers = children.settle(ctx, result.sizes["children"])
             token = issue(key, ctx.settings.api, ctx.clock, children.askers(1)[0])
             with asyncio.Runner() as runner:
@@ -99,7 +101,7 @@ def _lookup(ctx: Context, numbers: list[str], token: str) -> Iterator[tuple[str,
     yield "number checked, lookup token made", _once(lambda: ctx.keys.lookup_token(parse(numbers[0]).digits))
     wanted = ctx.keys.lookup_token(numbers[0])
     with ctx.database.engine.connect() as connection:
-        child = connection.exec_driver_sql(INPUTS, {"tokens": [wanted], "now": now}).one()
+        child = connection.exec_driver_sql(INPUTS, {"tokens": [wanted], "now": now, "decoy": None}).one()
     one = lookup.Request(asker, wanted, "case")
     yield "decided, opened and sealed", _once(lambda: decider.decide(one, child, now, *pair))
     yield (
@@ -126,8 +128,10 @@ def _batches(ctx: Context, numbers: list[str], token: str, runner: asyncio.Runne
     pair = cache.fetch(asker)
     for size in AT_A_TIME:
         wanted = [ctx.keys.lookup_token(numbers[n * 7 % len(numbers)]) for n in range(size)]
+        requests = [lookup.Request(asker, one, "case") for one in wanted]
+        looks = [queue._pace.looks(asker, [one], None) for one in wanted]
         # Nobody waits for the futures.
-        batch = [lookup._Waiting(lookup.Request(asker, one, "case"), *pair, Future()) for one in wanted]  # type: ignore[arg-type]  # nobody waits for it here
+        batch = [lookup._Asked([one], *pair, each, Future(), [()]) for one, each in zip(requests, looks, strict=True)]  # type: ignore[arg-type]  # nobody waits for it here
 
         def write(batch: list[Any] = batch) -> int:
             runner.run(queue._write(batch))

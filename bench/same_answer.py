@@ -32,7 +32,8 @@ from hub.store import tables
 
 HIDDEN = ("unknown", "refused", "no coordinator", "closed")
 KINDS = (*HIDDEN, "shown")
-_STAFF = children.askers(1)[0]
+_STAFF = dict(zip(KINDS, children.askers(len(KINDS)), strict=True))
+"""One for each kind: how many children somebody has looked up already is no part of what is compared."""
 _STRANGER = Asker("s-x", "Bo Falk Jepsen", "staff", "SUF", "Handicap, team 0")
 """Of an administration that has no case."""
 
@@ -109,7 +110,7 @@ def _tokens(ctx: Context, key: Any) -> dict[str, str]:
     def token(who: Asker) -> str:
         return issue(key, ctx.settings.api, ctx.clock, who, timedelta(hours=2))
 
-    return {kind: token(_STRANGER if kind == "refused" else _STAFF) for kind in KINDS}
+    return {kind: token(_STRANGER if kind == "refused" else _STAFF[kind]) for kind in KINDS}
 
 
 class _Asked:

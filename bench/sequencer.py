@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import cycle
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +19,7 @@ from bench import children
 from bench.ground import Ground
 from bench.measure import Result, Side, alternate
 from hub.access.askers import KeyCache
-from hub.access.log import SealedEntry
+from hub.access.log import VERSION, SealedEntry
 from hub.access.lookup import _INSERT, LookupQueue, Request
 from hub.access.lookup import _columns as columns
 from hub.clock import SystemClock
@@ -32,7 +34,8 @@ GRANT SELECT, UPDATE ON bench_head TO tovholder_app;
 """
 _ROW = """
 INSERT INTO bench_entry (seq, id, version, at, kind, child_id, asker_key, asker, subject_key, subject)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+VALUES (%(seq)s, %(id)s, %(version)s, %(at)s, %(kind)s, %(child_id)s, %(asker_key)s, %(asker)s, %(subject_key)s,
+        %(subject)s)
 """
 _ROWS = _INSERT.replace("log_entry", "bench_entry")
 _HEAD = "UPDATE bench_head SET size = size + 1 WHERE id = 1 RETURNING size - 1"
@@ -50,7 +53,7 @@ def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result
     result = Result("sequencer", "The lookup queue alone: durable entries", "entries", sizes)
     tell("children and coordinators")
     with Ground() as ground:
-        settings = ground.settings()
+        settings = ground.settings(access={"children_an_hour": 1000})
         with ground.context(settings, SystemClock()) as ctx, ExitStack() as stack:
             numbers = children.settle(ctx, 200 if tiny else 2000)
             with ctx.database.owner_engine() as engine, engine.begin() as connection:
@@ -79,7 +82,8 @@ class _Loop:
     def __init__(self, ctx: Context) -> None:
         cache = KeyCache(ctx.database, ctx.keys, ctx.clock)
         self._queue = LookupQueue(ctx, cache)
-        self._asker = children.askers(1)[0]
+        # Many, each with a few children in the hour, as it is in a municipality.
+        self._askers = children.askers(512)
         self._token = ctx.keys.lookup_token
 
     @contextmanager
@@ -94,7 +98,8 @@ class _Loop:
 
     async def _ask(self, numbers: list[str], waiting: int, count: int) -> float:
         """Ask `count` times, so that `waiting` lookups wait all the time; answers per second."""
-        requests = iter([Request(self._asker, self._token(numbers[n % len(numbers)]), "case") for n in range(count)])
+        askers, tokens = cycle(self._askers), [self._token(number) for number in numbers]
+        requests = iter([Request(next(askers), tokens[n % len(tokens)], "case") for n in range(count)])
 
         async def one_after_another() -> None:
             for request in requests:
@@ -174,5 +179,5 @@ def _entry() -> SealedEntry:
     return SealedEntry(uuid4(), datetime.now(UTC), "lookup", uuid4(), uuid4(), _SEALED, uuid4(), _SEALED)
 
 
-def _row(place: int) -> list[Any]:
-    return [column[0] for column in columns(place, [_entry()])]
+def _row(place: int) -> dict[str, Any]:
+    return {"seq": place, "version": VERSION, "kind": "lookup"} | asdict(_entry())

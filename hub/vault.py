@@ -29,6 +29,7 @@ from hub.errors import SettingsError, TovholderError
 
 _NONCE = 12
 _KEY = 32
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 T = TypeVar("T")
 
 
@@ -50,8 +51,13 @@ def unseal(key: bytes, sealed: bytes, about: str) -> bytes:
         raise CannotOpen(f"a sealed {about} does not open: changed, moved, or its key is another") from None
 
 
+def json_bytes(value: Any) -> bytes:
+    """`value` as what is sealed by `seal_json`."""
+    return _ENCODER.encode(value).encode()
+
+
 def seal_json(key: bytes, value: Any, about: str) -> bytes:
-    return seal(key, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(), about)
+    return seal(key, json_bytes(value), about)
 
 
 def unseal_json(key: bytes, sealed: bytes, about: str) -> Any:

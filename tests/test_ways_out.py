@@ -373,6 +373,8 @@ COMMANDS: dict[str, list[str] | str] = {
     "notices dead": ["--json"],
     "notices replay": [],
     "quarantine list": ["--json"],
+    "letters lint": "reads templates and writes made-up letters: there is no database in it",
+    "letters preview": "writes a made-up letter, or one from a file of the operator's own: there is no database in it",
     "quarantine show": "shows a record as it came, to an operator with a reason and an entry in the log: it may hold "
     "anything, since nobody could read it. Cases that can be read are never there",
     "quarantine retry": ["--source", "sof", "--json"],

@@ -12,6 +12,7 @@ import json
 import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from sqlalchemy import insert, update
 from sqlalchemy.orm import Session
 
 from hub.store.tables import LogEntry, LogHead
-from hub.vault import seal_json
+from hub.vault import json_bytes, seal, seal_json
 
 VERSION = 1
 T = TypeVar("T")
@@ -57,6 +58,12 @@ class Asker:
         """For what is kept: what the release before does not know is left out where it says nothing."""
         fields = asdict(self)
         return {name: value for name, value in fields.items() if value or name not in ("person", "leads")}
+
+
+@lru_cache(maxsize=4096)
+def _as_bytes(asker: Asker) -> bytes:
+    """The same people ask again and again."""
+    return json_bytes(asker.as_json())
 
 
 def of_family(row_id: UUID, role: Literal["guardian", "young"] = "guardian") -> Asker:
@@ -117,7 +124,7 @@ def seal_entry(
         kind=kind,
         child_id=child_id,
         asker_key=asker_key[0],
-        asker=seal_json(asker_key[1], asker.as_json(), f"log-asker:{entry_id}"),
+        asker=seal(asker_key[1], _as_bytes(asker), f"log-asker:{entry_id}"),
         subject_key=subject_key[0],
         subject=seal_json(subject_key[1], subject, f"log-subject:{entry_id}"),
     )

@@ -33,6 +33,10 @@ class Narrow:
         self._narrowers, self._patience = narrowers, patience
         self._threads = ThreadPoolExecutor(_THREADS, "narrow") if narrowers else None
 
+    def __bool__(self) -> bool:
+        """Whether there is any plugin to ask."""
+        return bool(self._narrowers)
+
     async def asked(self, look: Look) -> tuple[str, ...]:
         """The plugins that say no, by name."""
         said = await asyncio.gather(*(self._no(name, narrower, look) for name, narrower in self._narrowers.items()))

@@ -108,6 +108,7 @@ BASES = {
     "no-ground": "Kommunen har ikke slået denne adgang til",
     "blocked": "Familien har lukket for forvaltningen",
     "narrowed": "Kommunens egne regler siger nej",
+    "pace": "Så mange børn på en time, at der skal en grund til eller ventes",
     "unreadable": "Oplysningen kunne ikke åbnes",
 }
 """The codes that stand in the log, of a yes and of a no, and what families read."""

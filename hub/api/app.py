@@ -178,7 +178,7 @@ async def _answers(
     """What is said of the answers, all of which are there; 503 when one is not."""
     state = request.app.state
     try:
-        disclosures = await state.pace.ask_all(state.lookups, questions)
+        disclosures = await state.lookups.ask_all(questions)
     except pace.ReasonNeeded as error:
         return problem(422, f"reason: {error}")
     except pace.TooMany as error:
@@ -194,7 +194,6 @@ def attach(app: FastAPI, ctx: Context) -> None:
     """Put the API on an application whose `state.lookups` is the running LookupQueue."""
     app.state.ctx = ctx
     app.state.tokens = Tokens(ctx.settings.api, ctx.clock, ctx.settings.municipality.cvr)
-    app.state.pace = pace.Pace(ctx.database, ctx.keys, ctx.clock, ctx.settings.access.children_an_hour)
     app.include_router(router)
     app.include_router(feeds.router)
 

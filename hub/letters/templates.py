@@ -93,6 +93,7 @@ class Templates:
         texts = {name: _text(path) for name, path in files.items()}
         for name, text in (published or {}).items():
             files[name], texts[name] = Path(name), text
+        self.files: Mapping[str, Path] = files
         self.texts: Mapping[str, str] = texts
         """The text of each file that is used, by its name."""
         self._found: dict[tuple[LetterKind, str], Template] = {}

@@ -6,7 +6,8 @@ Blocks are what JSON can hold, so that they can be handed to Typst as data:
     {"t": "p", "c": [inline]}                  {"t": "table", "head": [[inline]], "rows": [[[inline]]]}
     {"t": "box", "c": [block]}
 
-A paragraph in another language than the letter's has "lang", its two-letter code.
+A paragraph in another language than the letter's has "lang", its two-letter code. A block after a line
+`lix-exempt: reason` has "exempt", the reason: it is no words of ours, and is not measured (hub.letters.lint).
 An inline is a string, {"t": "b" | "i", "c": [inline]}, {"t": "a", "href": str, "c": [inline]} or {"t": "br"}.
 
 Values (names, kinds of case) never pass through the Markdown parser: the text that is parsed has slots, and the values
@@ -30,6 +31,7 @@ Inline = str | dict[str, Any]
 
 SLOT_OPEN, SLOT_CLOSE = "\ue000", "\ue001"
 _SLOT = re.compile(f"{SLOT_OPEN}([0-9]+){SLOT_CLOSE}")
+_EXEMPT = "lix-exempt:"
 _MARKS = {"strong": "b", "em": "i"}
 
 _markdown = MarkdownIt("zero").enable(
@@ -58,6 +60,9 @@ def parse(markdown: str, values: Sequence[str] = ()) -> list[Block]:
                 open_lists[-1].append({"t": "h", "level": int(token.tag[1]), "c": []})
             case "paragraph_open":
                 open_lists[-1].append({"t": "p", "c": []})
+            # The parser's words, before values are in: no value can keep a paragraph from being measured.
+            case "inline" if token.content.startswith(_EXEMPT) and len(open_lists) == 1:
+                blocks[-1] = {"t": "exempt", "c": token.content.removeprefix(_EXEMPT).strip()}
             case "inline":
                 _append_inline(open_lists[-1], _inline(token.children or [], values))
             case "bullet_list_open" | "ordered_list_open":
@@ -85,7 +90,22 @@ def parse(markdown: str, values: Sequence[str] = ()) -> list[Block]:
                 table["head"] = table["rows"].pop(0)
             case _:
                 pass
-    return blocks
+    return _exempted(blocks) if any(block["t"] == "exempt" for block in blocks) else blocks
+
+
+def _exempted(blocks: list[Block]) -> list[Block]:
+    """The blocks without the lines that exempt the next from measuring, which then says why."""
+    found: list[Block] = []
+    reason: str | None = None
+    for block in blocks:
+        if block["t"] == "exempt":
+            reason = block["c"]
+            if not reason:
+                raise SettingsError(f"{_EXEMPT} needs a reason; say why the next block is not to be measured")
+        else:
+            found.append(block if reason is None else block | {"exempt": reason})
+            reason = None
+    return found
 
 
 def _append_inline(container: list[Any], content: list[Inline]) -> None:

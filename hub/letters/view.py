@@ -57,7 +57,10 @@ def view(content: LetterContent, words: Words, values: list[str], limit: int | N
         if value is None or isinstance(value, Enum | bool | date | int):
             return value
         if isinstance(value, str):
-            values.append(clean(value))
+            line = clean(value)
+            if not line:
+                return ""  # a template asks whether it is there
+            values.append(line)
             return slot(len(values) - 1)
         if isinstance(value, ContentLabel):
             if content.reader == "young":

@@ -59,8 +59,7 @@ async def look_up(
 ) -> list[Disclosure[lookup.Answer]] | Response:
     """The answers to one person's questions, all for one reason; or the page that says why there are none."""
     try:
-        state = request.app.state
-        found: list[Disclosure[lookup.Answer]] = await state.pace.ask_all(state.lookups, questions)
+        found: list[Disclosure[lookup.Answer]] = await request.app.state.lookups.ask_all(questions)
     except pace.ReasonNeeded:
         return form_again({"reason": words.MANY}, status=422)
     except pace.TooMany as error:

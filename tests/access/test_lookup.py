@@ -8,10 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
+import psycopg.rows
 import pytest
 
 from hub import StaffRecord
 from hub.access import lookup
+from hub.access.deciding import INPUTS
 from hub.access.log import Disclosure
 from hub.access.lookup import Answer, Source
 from hub.cases import sources
@@ -95,6 +97,34 @@ def test_refused_unknown_and_no_coordinator_look_alike_and_are_all_logged(town: 
         "no-purpose",
     ]
     assert all(rows[each.entry].kind == "lookup" for each in answers)
+
+
+def test_the_database_reads_as_much_for_an_unknown_child_as_for_a_known_one(ctx: Context, town: Any) -> None:
+    """Else its time would tell which numbers the hub knows."""
+    known, decoy = town.child(), town.child()
+    plans = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+
+    def reads(cpr: str, instead: Any) -> int:
+        token = ctx.keys.lookup_token(cpr)
+        with psycopg.connect(ctx.database.conninfo) as connection:
+            connection.execute(plans)
+            asked = {"tokens": [token], "now": ctx.clock.now(), "decoy": instead}
+            for _warm in range(3):
+                found = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {INPUTS}", asked).fetchone()
+        plan = found[0][0]["Plan"]  # type: ignore[index]
+        return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+    assert reads(UNKNOWN, None) < reads(known.cpr, decoy.id) / 2, "else this measures nothing"
+    assert abs(reads(UNKNOWN, decoy.id) - reads(known.cpr, decoy.id)) <= 2
+
+
+def test_what_is_read_in_the_place_of_an_unknown_child_is_given_to_nobody(ctx: Context, town: Any) -> None:
+    decoy = town.child()
+    with psycopg.connect(ctx.database.conninfo, row_factory=psycopg.rows.dict_row) as connection:
+        asked = {"tokens": [ctx.keys.lookup_token(UNKNOWN)], "now": ctx.clock.now(), "decoy": decoy.id}
+        [row] = connection.execute(INPUTS, asked).fetchall()
+    assert row.pop("token") == ctx.keys.lookup_token(UNKNOWN)
+    assert set(row.values()) == {None}
 
 
 def test_an_unknown_child_is_sealed_under_the_days_key(ctx: Context, town: Any, clock: SetClock) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from hub.errors import SettingsError
 from hub.letters.content import LetterKind
-from hub.letters.language import LIX_WANTED, lint, lint_letter, lint_outside, prose, readability, sentences, words
+from hub.letters.lint import LIX_WANTED, lint, lint_letter, lint_outside
+from hub.letters.plain import product_plain
+from hub.letters.readability import prose, readability, sentences, words
 from hub.letters.render import render
 from hub.letters.templates import Templates
-from hub.letters.tree import parse
+from hub.letters.tree import parse, slot
 
 EASY = (
     "Kære Anne. Vi har modtaget din ansøgning om hjælp til Søren. Din koordinator er Mette Hansen. "
@@ -25,7 +28,7 @@ OFFICIALESE = (
 
 
 def rules(text: str, language: str = "da") -> set[str]:
-    return {finding.rule for finding in lint(text, language)}
+    return {finding.rule for finding in lint(text, product_plain(language))}
 
 
 def test_lix_of_an_easy_text() -> None:
@@ -187,6 +190,36 @@ def test_every_letter_of_the_product_keeps_every_rule(kind, maker, language, tow
     assert readability(prose(rendered.blocks)).words > 30
 
 
+def test_quoted_law_is_left_out_of_measuring_and_says_why() -> None:
+    quoted = "lix-exempt: barnets lov, quoted\n\nKommunen yder såfremt § 41.\n\nDu får svar."
+    blocks = parse(quoted)
+    assert prose(blocks) == "Du får svar."
+    assert blocks[0]["exempt"] == "barnets lov, quoted"
+    assert len(blocks) == 2
+    with pytest.raises(SettingsError, match="needs a reason"):
+        parse("lix-exempt:\n\nKommunen yder.")
+
+
+def test_no_value_can_keep_a_paragraph_from_being_measured() -> None:
+    (block,) = parse(slot(0), ["lix-exempt: because"])
+    assert "exempt" not in block
+
+
+def test_a_field_that_was_not_there_is_seen_by_the_gap_it_left() -> None:
+    assert "gap" in rules("Ring til os på .")
+    assert "gap" not in rules("Ring til os. Skriv, hvis du vil.")
+
+
+def test_long_paragraphs_warn_then_fail() -> None:
+    def paragraph(words: int) -> list[bool]:
+        text = "Du får svar nu. " * (words // 4)
+        return [finding.fails for finding in lint(text) if finding.rule == "paragraph"]
+
+    assert paragraph(68) == []
+    assert paragraph(72) == [False]
+    assert paragraph(112) == [True]
+
+
 def test_a_bad_letter_breaks_the_rules_it_should(tmp_path, town) -> None:
     (tmp_path / "deadlines.da.md").write_text(
         "---\nkind: deadlines\nlanguage: da\nsubject: Din sag om {x}\nfile_name: brev-om-barn.pdf\n"
@@ -196,7 +229,14 @@ def test_a_bad_letter_breaks_the_rules_it_should(tmp_path, town) -> None:
     )
     content = town.letter("deadlines")
     found = lint_letter(render(content, Templates(tmp_path)), content)
-    assert {finding.rule for finding in found} == {"coordinator", "next-date", "outside", "officialese"}
+    assert {finding.rule for finding in found} == {
+        "sender",
+        "coordinator",
+        "next-date",
+        "first-step",
+        "outside",
+        "officialese",
+    }
     assert [finding.line for finding in found if finding.rule == "officialese"] == [8]
     # The subject, the file name, and the three dates in the calendar.
     assert sum(finding.rule == "outside" for finding in found) == 5
