@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from hub import journal
 from hub.access import log
 from hub.access.askers import PersonKeyPair, asker_key, by_system, staff_row
-from hub.cases import health
+from hub.cases import events, health, kinds
 from hub.clock import today
 from hub.context import Context
 from hub.errors import NotAllowed
@@ -64,6 +64,7 @@ def give(ctx: Context, child_id: UUID, administration: str, by: Speaker, until: 
         if session.execute(select(exists().where(*holds))).scalar_one():
             return
         session.add(tables.Consent(**act.fields("consent"), administration=administration, until=until))
+        act.tell(kinds.CONSENT_GIVEN, administration)
         act.write_down("consent", "given", administration, {"until": until.isoformat() if until else None})
 
 
@@ -73,6 +74,7 @@ def take_back(ctx: Context, child_id: UUID, administration: str, by: Speaker) ->
     with ctx.database.begin() as session:
         act = _Act.begin(ctx, session, child_id, by)
         if health.take_back(ctx, session, child_id, administration):
+            act.tell(kinds.CONSENT_WITHDRAWN, administration)
             act.write_down("consent", "withdrawn", administration)
 
 
@@ -214,6 +216,13 @@ class _Act:
 
     def fields(self, table: str) -> dict[str, Any]:
         return _said(table, self.id, self.child.id, self.child_key, self.by, self.staff, self.now)
+
+    def tell(self, kind: str, administration: str) -> None:
+        """A guardian who says so reads in a letter that it has been written down; nobody else hears of it."""
+        if self.by.guardian_id is not None:
+            what, only = f"{administration}:{self.id}", self.by.guardian_id
+            news = events.News(kind, self.child.id, what, only=only, administration=administration)
+            events.record(self.ctx, self.session, [news])
 
     def write_down(self, kind: str, says: str, administration: str, more: dict[str, str | None] | None = None) -> None:
         """In the log, taken last; and in the journal once it is committed."""

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, aliased
 from hub import consents, journal
 from hub.access import log
 from hub.access.askers import PersonKeyPair, asker_key, by_system, staff_row
-from hub.cases import events
+from hub.cases import events, kinds
 from hub.cases.ending import end
 from hub.cases.numbers import numbers_of
 from hub.clock import today
@@ -69,10 +69,7 @@ def accept(ctx: Context, child_id: UUID, by: Answerer) -> None:
             raise NotAllowed("the child is 18: nobody else answers for them now")
         offer.state, offer.answered_at = "accepted", now
         session.add(tables.Assignment(child_id=child_id, coordinator_id=offer.coordinator_id, since=now))
-        window = ctx.settings.letters.window_working_days
-        events.record(
-            session, ctx.keys, now, window, [events.News(events.ASSIGNED, child_id, str(offer.coordinator_id))]
-        )
+        events.record(ctx, session, [events.News(kinds.ASSIGNED, child_id, str(offer.coordinator_id))])
         _write_down(ctx, session, standing, by, "yes")
 
 
@@ -121,7 +118,17 @@ def withdraw(ctx: Context, child_id: UUID, by: Answerer) -> None:
         if standing.offer.state != "accepted":
             raise NotAllowed("there is no yes to take back")
         end(ctx, session, standing.offer, "withdrawn", "the family took its yes back")
+        _say_goodbye(ctx, session, child_id, by.guardian_id)
         _write_down(ctx, session, standing, by, "withdrawn")
+
+
+def _say_goodbye(ctx: Context, session: Session, child_id: UUID, who: UUID | None) -> None:
+    """Whoever took the yes back is told that it has been written down; the others that the yes holds no longer, and
+    not by whose word."""
+    what = f"withdrawn:{ctx.clock.now().isoformat()}"
+    guardians = events.guardians_of(session, {child_id}, today(ctx.clock)).get(child_id, [])
+    told = {one: kinds.YES_WITHDRAWN if one == who else kinds.YES_ENDED for one in guardians}
+    events.record(ctx, session, [events.News(kind, child_id, what, only=one) for one, kind in told.items()])
 
 
 def come_of_age(ctx: Context) -> int:

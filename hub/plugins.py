@@ -17,7 +17,7 @@ from hub import hookspecs
 from hub.contract import Adapter, Channel, Look, Mailer
 from hub.errors import PluginError, SettingsError
 from hub.reading.settings import Kind, SourceSettings
-from hub.settings import Settings, explain
+from hub.settings import EVERY, Settings, explain
 
 Narrower = Callable[[Look], bool]
 """Says whether a look is taken away."""
@@ -91,6 +91,12 @@ def load(settings: Settings, found: Iterable[EntryPoint] | None = None) -> Plugi
         hook = _only(manager, point.name, "narrow_access")
         if hook.get_hookimpls():
             narrowers[point.name] = partial(_narrows, hook, section)
+    unknown = sorted(settings.letters.agreements.keys() - adapters.keys() - {EVERY})
+    if unknown:
+        raise SettingsError(
+            f"{settings.file or 'tovholder.toml'}: letters.agreements.{unknown[0]}: no configured plugin registers "
+            f"an adapter of that name; there are: {', '.join(sorted(adapters)) or 'none'}"
+        )
     loaded = tuple(
         Plugin(point.name, point.dist.version if point.dist else "", point.name in settings.plugins) for point in points
     )

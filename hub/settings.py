@@ -11,6 +11,7 @@ import binascii
 import os
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -91,11 +92,39 @@ class Coordination(_Section):
         return self
 
 
+Sends = Literal["source"] | date
+"""Who sends letters about something: the source, or the hub from a date on."""
+EVERY = "*"
+"""In agreements: every source, every kind."""
+SourceNews = Literal[
+    "applied",
+    "case_opened",
+    "decided",
+    "case_closed",
+    "adviser_changed",
+    "deadline_set",
+    "deadline_moved",
+    "deadline_postponed",
+    "deadline_near",
+    "deadline_at_hand",
+    "deadline_unkept",
+    "deadline_passed",
+    "*",
+]
+"""The kinds of event a source could write about itself (docs/events.md), and all of them."""
+
+
 class Letters(_Section):
     window_working_days: int = Field(default=3, ge=0, le=20)
     """How long events wait for each other before a letter leaves (working days)."""
     warn_working_days: tuple[int, ...] = (10, 3)
     """How long before a deadline the adviser and the letter remind (working days)."""
+    most_a_week: int = Field(default=2, ge=1, le=20)
+    """So many letters does one person get in seven days at most, unless something is urgent or the law does not let it
+    wait."""
+    agreements: dict[str, Sends | dict[SourceNews, Sends]] = {}
+    """Who writes about what, by source: "source", or the date from which the hub does; for all kinds of news, or kind
+    by kind. `*` stands for every source, and for every kind (docs/events.md)."""
     folder: Path | None = None
     """The municipality's own templates; None uses those of the product."""
     channel: str = "digital_post"

@@ -174,6 +174,8 @@ def settings() -> Settings:
     return Settings.model_validate(
         {
             "municipality": {"name": "Eksempel Kommune", "cvr": "12345678", "phone": "70 10 20 30"},
+            # The hub writes about everything, and as often as a test likes.
+            "letters": {"agreements": {"*": date(2026, 1, 1)}, "most_a_week": 20},
             "access": {"health_presence": "the ground that a lawyer named", "health_consent": "with_yes"},
             "administrations": {
                 "SOF": {"name": "Socialforvaltningen", "name_en": "the Social Services Administration"},

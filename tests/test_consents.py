@@ -14,7 +14,7 @@ from hub import NotAllowed, State, consents, family, reconcile
 from hub.access.askers import KeyCache
 from hub.access.log import Asker
 from hub.access.lookup import LookupQueue, Request
-from hub.cases import match
+from hub.cases import health, match
 from hub.cases.numbers import Changes, renumber
 from hub.cases.sync import sync
 from hub.identity import parse
@@ -97,11 +97,14 @@ class TestHealth:
         sync(apart.ctx)
         apart.case(apart.suf, "h1", KARLA, State.DECIDED)
         sync(apart.ctx)
-        assert [event.why_not for event in apart.events()] == [None, None]  # one for each guardian, waiting
+        assert [event.why_not for event in apart.events("decided")] == [None, None]  # one for each guardian, waiting
+        assert [event.guardian_id for event in apart.events("consent_given")] == [apart.guardian(MOTHER)]
         consents.take_back(apart.ctx, apart.child(KARLA), "SUF", speaker(apart, FATHER))  # anybody's no
         assert suf_cases(apart) == []
         assert len(apart.rows(tables.Case)) == 1
-        assert len({event.why_not for event in apart.events()} - {None}) == 1
+        assert {event.why_not for event in apart.events("decided")} == {health.NO_CONSENT}
+        (told,) = apart.events("consent_withdrawn")  # of whoever said so, and nobody else
+        assert (told.guardian_id, told.administration, told.why_not) == (apart.guardian(FATHER), "SUF", None)
         assert not shown(apart, SUF)
         sync(apart.ctx)
         assert suf_cases(apart) == []

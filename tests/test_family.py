@@ -15,7 +15,7 @@ from sqlalchemy import delete, update
 
 from hub import PersonRecord, StaffRecord, consents, family
 from hub.access.log import Asker
-from hub.cases import custody, events
+from hub.cases import custody, events, kinds
 from hub.cases.sync import sync
 from hub.coordination import silence
 from hub.errors import NotAllowed
@@ -381,7 +381,7 @@ class TestOwedByLaw:
         (case,) = world.rows(tables.Case, tables.Case.administration == administration)
         with world.ctx.database.begin() as session:
             news = events.News(kind, case.child_id, f"{case.id}", case.id)
-            assert events.record(session, world.ctx.keys, world.clock.now(), 3, [news]) == 2
+            assert events.record(world.ctx, session, [news]) == 2
 
     def owed(self, world) -> list[tuple[str | None, object]]:
         found = world.rows(tables.Task, tables.Task.kind == "letter_owed", tables.Task.done_at.is_(None))
@@ -390,16 +390,16 @@ class TestOwedByLaw:
         return sorted((row.administration, row.due) for row in found)
 
     def test_a_withdrawal_gives_back_what_waits_and_nothing_else(self, going):
-        self.tell(going, "SOF", "deadline_unkept")
-        self.tell(going, "BUF", "applied")
-        self.tell(going, "SUF", events.DEADLINE_NEAR)
+        self.tell(going, "SOF", "applied")
+        self.tell(going, "BUF", "deadline_unkept")
+        self.tell(going, "SUF", kinds.DEADLINE_NEAR)
         family.withdraw(going.ctx, going.child(KARLA), going.by(MOTHER))
         day = date(2026, 11, 2)
         assert self.owed(going) == [("BUF", day), ("SOF", day)]
-        assert {row.why_not for row in going.events("deadline_unkept")} == {"the family took its yes back"}
+        assert {row.why_not for row in going.events("applied")} == {"the family took its yes back"}
 
     def test_and_what_is_in_a_letter_that_has_not_left(self, going):
-        self.tell(going, "SOF", "deadline_unkept")
+        self.tell(going, "SOF", "applied")
         going.clock.move(timedelta(days=7))
         compose_due(going.ctx, Templates())
         assert self.owed(going) == []
@@ -410,7 +410,7 @@ class TestOwedByLaw:
         assert len(self.owed(going)) == 1
 
     def test_and_not_what_the_family_has_been_told(self, going):
-        self.tell(going, "SOF", "deadline_unkept")
+        self.tell(going, "SOF", "applied")
         going.clock.move(timedelta(days=7))
         compose_due(going.ctx, Templates())
         for row in going.rows(tables.Letter):
@@ -420,14 +420,14 @@ class TestOwedByLaw:
 
     def test_a_consent_to_health_data_taken_back_gives_back_that_administrations(self, going):
         for administration in ("SOF", "SUF"):
-            self.tell(going, administration, "deadline_unkept")
+            self.tell(going, administration, "applied")
         by = consents.Speaker("guardian", "page", "test", "da", going.guardian(MOTHER))
         consents.take_back(going.ctx, going.child(KARLA), "SUF", by)
         assert [administration for administration, _due in self.owed(going)] == ["SUF"]
 
     def test_a_case_that_must_no_longer_be_told_gives_back_its_own(self, going):
         for administration in ("SOF", "BUF"):
-            self.tell(going, administration, "deadline_unkept")
+            self.tell(going, administration, "applied")
         going.sof.take_away("sof-1")
         sync(going.ctx)
         assert [administration for administration, _due in self.owed(going)] == ["SOF"]
@@ -439,8 +439,8 @@ class TestOwedByLaw:
             sync(world.ctx)
             (case,) = world.rows(tables.Case, tables.Case.child_id == world.child(child))
             with world.ctx.database.begin() as session:
-                news = events.News("deadline_unkept", case.child_id, "x", case.id)
-                events.record(session, world.ctx.keys, world.clock.now(), 3, [news])
+                news = events.News("applied", case.child_id, "x", case.id)
+                events.record(world.ctx, session, [news])
             if says:
                 world.clock.move(timedelta(days=1))
                 family.come_of_age(world.ctx)
@@ -475,7 +475,12 @@ class TestWithdraw:
         assert going.rows(tables.Case) == []
         assert offer(going).state == "withdrawn"
         mine = going.rows(tables.Event, tables.Event.child_id == going.child(KARLA))
-        assert {e.why_not for e in mine} == {"the family took its yes back"}
+        waited = {e.why_not for e in mine if e.kind not in ("yes_withdrawn", "yes_ended")}
+        assert waited == {"the family took its yes back"}
+        assert {e.kind: e.guardian_id for e in mine if e.why_not is None} == {
+            "yes_withdrawn": going.guardian(FATHER),
+            "yes_ended": going.guardian(MOTHER),  # not by whose word
+        }
         assert entries(going)[-1]["answer"] == "withdrawn"
 
     def test_nothing_of_it_happens_when_the_log_cannot_be_written(self, going, admin):

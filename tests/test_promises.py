@@ -72,13 +72,16 @@ BEFORE_YES = {
     "guardian": {"id", "token", "key_id", "sealed", "language"},  # whom the offer goes to
     "custody": {"child_id", "guardian_id", "since", "until", "seen_at"},
     "staff": {"id", "source", "reference", "administration", "key_id", "sealed"},  # coordinators
-    "coordinator": {"staff_id", "number", "active", "away", "substitute_id"},
+    "coordinator": {"staff_id", "number", "active", "away", "substitute_id", "away_until"},
     "offer": {
         "id", "child_id", "coordinator_id", "state", "why", "found_at", "offered_at", "answer_by", "reminded_at",
         "answered_at",
     },
     "bundle": {"id", "guardian_id", "opened_at", "due_at", "composed_at"},
-    "event": {"id", "guardian_id", "child_id", "kind", "case_id", "once", "at", "bundle_id", "why_not"},
+    "event": {
+        "id", "guardian_id", "child_id", "kind", "case_id", "once", "at", "bundle_id", "why_not", "seq", "day",
+        "latest", "administration",
+    },
     "letter": {
         "id", "bundle_id", "guardian_id", "kind", "language", "template_version", "content", "pdf", "sha256",
         "frozen_at", "state", "state_at", "state_due", "route", "tries",

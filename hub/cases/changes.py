@@ -8,8 +8,9 @@ from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
 
-from hub.cases import events
+from hub.cases import kinds
 from hub.cases.deadlines import published_deadline
+from hub.cases.events import News
 from hub.contract import CaseRecord, State
 from hub.reading import SourceSettings
 from hub.vault import Keys
@@ -52,19 +53,29 @@ def deadline_of(record: CaseRecord, section: Any) -> date | None:
 
 def news_of(
     child: UUID, case: UUID, old: dict[str, Any] | None, new: dict[str, Any], changed_adviser: bool, day: date
-) -> list[events.News]:
+) -> list[News]:
     """What a change is worth telling. `what` names the case, the new value and the day: a source that goes back and
     forth within a day is told once, and what changes back later is news again."""
     if old is None:
-        return [events.News(events.CASE_OPENED, child, str(case), case)]
+        kind = kinds.APPLIED if new["state"] == State.APPLIED else kinds.CASE_OPENED
+        return [News(kind, child, str(case), case)]
     told = []
     if old["state"] != new["state"]:
         if new["state"] == State.CLOSED:
-            told.append(events.News(events.CASE_CLOSED, child, f"{case}:{day}", case))
+            told.append(News(kinds.CASE_CLOSED, child, f"{case}:{day}", case))
         elif old["state"] == State.APPLIED:
-            told.append(events.News(events.DECIDED, child, f"{case}:{day}", case))
+            told.append(News(kinds.DECIDED, child, f"{case}:{day}", case))
     if changed_adviser:
-        told.append(events.News(events.ADVISER_CHANGED, child, f"{case}:{uuid4()}", case))
+        told.append(News(kinds.ADVISER_CHANGED, child, f"{case}:{uuid4()}", case))
     if new["deadline"] is not None and old["deadline"] != new["deadline"]:
-        told.append(events.News(events.DEADLINE_MOVED, child, f"{case}:{new['deadline']}:{day}", case))
+        before = date.fromisoformat(old["deadline"]) if old["deadline"] else None
+        kind = moved(before, date.fromisoformat(new["deadline"]))
+        told.append(News(kind, child, f"{case}:{new['deadline']}:{day}", case, day=before))
     return told
+
+
+def moved(before: date | None, now: date) -> str:
+    """What it is called that a case has another deadline."""
+    if before is None:
+        return kinds.DEADLINE_SET
+    return kinds.DEADLINE_POSTPONED if now > before else kinds.DEADLINE_MOVED

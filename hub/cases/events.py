@@ -6,55 +6,48 @@ The same thing seen twice is one event: `once` is a keyed digest of what happene
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from hub.cases import agreements, unsent
 from hub.cases.deadlines import add_working_days
-from hub.clock import DENMARK
+from hub.cases.kinds import KINDS, LETTERS_LEAVE
+from hub.clock import DENMARK, today
+from hub.context import Context
 from hub.store.many import among
 from hub.store.tables import Bundle, Custody, Event
-from hub.vault import Keys
 
-OFFERED = "offered"
-ASSIGNED = "assigned"
-CASE_OPENED = "case_opened"
-DECIDED = "decided"
-CASE_CLOSED = "case_closed"
-ADVISER_CHANGED = "adviser_changed"
-DEADLINE_MOVED = "deadline_moved"
-DEADLINE_NEAR = "deadline_near"
-OWED_BY_LAW = frozenset({"applied", "deadline_unkept", "deadline_passed"})
-"""Kinds that an authority owes the family, in the scheme or not (an answer that is late: retssikkerhedsloven § 3, stk.
-2; a receipt: good administrative practice). When the hub may not tell them any more, the administration must."""
-
-WAITS = {OFFERED: 0, ASSIGNED: 1, DEADLINE_NEAR: 1}
-"""Kinds that wait less than the usual window, in working days: an offer leaves at once, a receipt when the first cases
-have been read, a near deadline before it is nearer."""
-
-ABOUT_CASES = (CASE_OPENED, DECIDED, CASE_CLOSED, ADVISER_CHANGED, DEADLINE_MOVED, DEADLINE_NEAR)
+ABOUT_CASES = tuple(code for code, kind in KINDS.items() if kind.about == "case")
+OWED_BY_LAW = frozenset(code for code, kind in KINDS.items() if kind.owed is not None)
+"""Kinds that an authority owes the family, in the scheme or not. When the hub may not tell them any more, the
+administration must."""
 CASE_GONE = "the source no longer shows the case"
 NO_CUSTODY = "the guardian no longer has custody"
 SAID_NO = "the guardian said no to the offer"
-
-LETTERS_LEAVE = time(8, 0)
-"""When a bundle's last day ends in a letter (Danish time)."""
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""When a bundle is due in which nothing asks for a letter: what it holds is listed in the next one."""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
     """Something that happened to a child. `what` tells it from everything else that ever happens to the child. `only`:
-    the one guardian it is for."""
+    the one guardian it is for. `day`: the date it is about, a birthday or a deadline (of one that was moved, the date
+    before). `source`: whose news it is; `administration`: to whose data a consent is."""
 
     kind: str
     child_id: UUID
     what: str
     case_id: UUID | None = None
     only: UUID | None = None
+    day: date | None = None
+    source: str | None = None
+    administration: str | None = None
 
 
 def guardians_of(session: Session, children: set[UUID], on: date) -> dict[UUID, list[UUID]]:
@@ -73,13 +66,16 @@ def guardians_of(session: Session, children: set[UUID], on: date) -> dict[UUID, 
     return found
 
 
-def record(session: Session, keys: Keys, now: datetime, window: int, news: list[News]) -> int:
-    """Tell every guardian of each child, each once. `window` is the usual wait (working days). Gives the number of new
-    events. Guardians are taken in one order, so that two processes cannot wait for each other."""
+def record(ctx: Context, session: Session, news: Iterable[News]) -> int:
+    """Tell every guardian of each child, each once. Gives the number of new events. What the hub is to send and can
+    send to nobody is the administration's task. Guardians are taken in one order, so that two processes cannot wait for
+    each other."""
+    news = list(news)
     if not news:
         return 0
-    day = now.astimezone(DENMARK).date()
-    guardians = guardians_of(session, {item.child_id for item in news}, day)
+    now, keys = ctx.clock.now(), ctx.keys
+    guardians = guardians_of(session, {item.child_id for item in news}, today(ctx.clock))
+    unsent.to_nobody(ctx, session, [item for item in news if not guardians.get(item.child_id)])
     told = {
         (guardian, hmac.digest(keys.reference, f"{item.kind}:{item.child_id}:{item.what}".encode(), "sha256")): item
         for item in news
@@ -96,7 +92,7 @@ def record(session: Session, keys: Keys, now: datetime, window: int, news: list[
         return 0
     due: dict[UUID, datetime] = {}
     for (guardian, _once), item in told.items():
-        wanted = due_at(now, WAITS.get(item.kind, window))
+        wanted = _wanted(ctx, now, item)
         due[guardian] = min(wanted, due.get(guardian, wanted))
     bundles = _bundles(session, now, due)
     rows = [
@@ -109,6 +105,9 @@ def record(session: Session, keys: Keys, now: datetime, window: int, news: list[
             "once": once,
             "at": now,
             "bundle_id": bundles[guardian],
+            "day": item.day if KINDS[item.kind].about == "case" else None,
+            "latest": latest(item.kind, item.day),
+            "administration": item.administration,
         }
         for (guardian, once), item in sorted(told.items(), key=lambda entry: entry[0])
     ]
@@ -121,6 +120,22 @@ def record(session: Session, keys: Keys, now: datetime, window: int, news: list[
             )
         )
     return made
+
+
+def _wanted(ctx: Context, now: datetime, item: News) -> datetime:
+    """When this would have its letter leave: after its wait, and no later than the law allows."""
+    if not agreements.hub_sends(ctx.settings, item.kind, item.source, today(ctx.clock)):
+        return NEVER
+    waits = KINDS[item.kind].waits
+    wanted = due_at(now, ctx.settings.letters.window_working_days if waits is None else waits)
+    last = latest(item.kind, item.day)
+    return wanted if last is None else max(now, min(wanted, last))
+
+
+def latest(kind: str, day: date | None) -> datetime | None:
+    """The last moment at which the letter may leave (UTC); None where there is no such moment."""
+    rule = KINDS[kind].latest
+    return rule(day).astimezone(UTC) if rule is not None and day is not None else None
 
 
 def due_at(now: datetime, working_days: int) -> datetime:

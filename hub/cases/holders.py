@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from hub.access import log
 from hub.access.askers import by_system
-from hub.cases import events, sources
+from hub.cases import events, kinds, sources
 from hub.cases.deadlines import add_working_days
 from hub.clock import today
 from hub.context import Context
@@ -93,16 +93,16 @@ def settle(ctx: Context, session: Session) -> Settled:
     """Bring all children with an offer to where custody stands today."""
     day, now = today(ctx.clock), ctx.clock.now()
     drop(session, day)
-    return Settled(_tell(ctx, session, day, now), _tasks(ctx, session, day, now))
+    return Settled(_tell(ctx, session, day), _tasks(ctx, session, day, now))
 
 
-def _tell(ctx: Context, session: Session, day: date, now: datetime) -> int:
+def _tell(ctx: Context, session: Session, day: date) -> int:
     """Whoever has custody today of a child with an offer or a coordinator, and has been told nothing about it: the
     offer, with all the time others had to answer it; or the receipt."""
     told = exists().where(
         tables.Event.child_id == tables.Custody.child_id,
         tables.Event.guardian_id == tables.Custody.guardian_id,
-        tables.Event.kind.in_((events.OFFERED, events.ASSIGNED)),
+        tables.Event.kind.in_((kinds.OFFERED, kinds.ASSIGNED)),
         or_(tables.Event.why_not.is_(None), tables.Event.why_not != events.NO_CUSTODY),
     )
     rows = session.execute(
@@ -115,12 +115,12 @@ def _tell(ctx: Context, session: Session, day: date, now: datetime) -> int:
     news = []
     answer_by = add_working_days(day, ctx.settings.coordination.answer_working_days)
     for guardian, offer in rows:
-        kind = events.OFFERED if offer.state == "offered" else events.ASSIGNED
+        kind = kinds.OFFERED if offer.state == "offered" else kinds.ASSIGNED
         news.append(events.News(kind, offer.child_id, f"custody:{guardian}:{day}", only=guardian))
         if offer.state == "offered":
             offer.answer_by = max(offer.answer_by or answer_by, answer_by)
     session.flush()
-    return events.record(session, ctx.keys, now, ctx.settings.letters.window_working_days, news)
+    return events.record(ctx, session, news)
 
 
 def wanted() -> ColumnElement[bool]:

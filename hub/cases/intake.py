@@ -4,7 +4,7 @@ asked for is not kept."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -87,8 +87,7 @@ def take(run: Run, session: Session, page: Page, quiet: Set[str]) -> None:
     known = {child.id for child in run.children.values()}
     run.result.gone += forget(ctx, session, source, found.elsewhere, of=known, goes_on=True)
     quarantine.mend(session, source, sources.CASES, (found.records.keys() | found.gone) - unread, ctx.clock.now())
-    window = ctx.settings.letters.window_working_days
-    run.result.events += events.record(session, keys, ctx.clock.now(), window, news)
+    run.result.events += events.record(ctx, session, (replace(item, source=source) for item in news))
 
 
 def _sort(run: Run, page: Page) -> _Page:

@@ -32,7 +32,7 @@ MOVED = "the child is told about under another number"
 KIND = "number"
 """What an entry about a changed number is called in the access log."""
 
-_FIRST = ("accepted", "withdrawn", "declined", "died", "grown", "lapsed", "offered", "waiting")
+_FIRST = ("accepted", "withdrawn", "declined", "died", "grown", "left", "lapsed", "offered", "waiting")
 """Of two offers to the same child, which one stands: a yes, then a no that was said, then what is still open."""
 
 

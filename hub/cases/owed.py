@@ -11,7 +11,7 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from hub.cases import events
+from hub.cases import agreements, events
 from hub.clock import today
 from hub.context import Context
 from hub.store import tables, tasks
@@ -44,5 +44,6 @@ def give_back(ctx: Context, session: Session, about: ColumnElement[bool]) -> int
             "due": day,
         }
         for row in rows
+        if agreements.hub_sends(ctx.settings, row.kind, row.Case.source, day)  # else the source does anyway
     }
     return tasks.put(session, ctx.keys, ctx.clock.now(), LETTER_OWED, owing)

@@ -13,7 +13,7 @@ from sqlalchemy import func, or_, select, text
 from sqlalchemy.orm import Session
 
 from hub import faults
-from hub.cases import events
+from hub.cases import events, kinds
 from hub.cases.deadlines import add_working_days
 from hub.cases.numbers import numbers_of
 from hub.clock import DENMARK, today
@@ -39,7 +39,7 @@ def place(ctx: Context) -> Placed:
     Only when offers start by themselves (`coordination.start = "match"`) are newly found children taken up."""
     settings = ctx.settings.coordination
     with ctx.database.begin() as session:
-        _one_at_a_time(session)
+        one_at_a_time(session)
         now = ctx.clock.now()
         if settings.start == "match":
             _take_up(session, now)
@@ -50,11 +50,7 @@ def place(ctx: Context) -> Placed:
         answer_by = add_working_days(now.astimezone(DENMARK).date(), settings.answer_working_days)
         placed = _store(session, planned.placed, planned.waits, now, answer_by)
         made = events.record(
-            session,
-            ctx.keys,
-            now,
-            ctx.settings.letters.window_working_days,
-            [events.News(events.OFFERED, child, now.date().isoformat()) for child in placed],
+            ctx, session, [events.News(kinds.OFFERED, child, now.date().isoformat()) for child in placed]
         )
         result = Placed(len(placed), len(planned.waits), made)
         faults.point("offers.placed")
@@ -62,7 +58,7 @@ def place(ctx: Context) -> Placed:
     return result
 
 
-def _one_at_a_time(session: Session) -> None:
+def one_at_a_time(session: Session) -> None:
     session.execute(text("SELECT pg_advisory_xact_lock(hashtext('coordination:place'))"))
 
 

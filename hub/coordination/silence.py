@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from hub.cases import events
+from hub.cases import events, kinds
 from hub.cases.deadlines import add_working_days
 from hub.clock import today
 from hub.context import Context
@@ -56,9 +56,7 @@ def follow_up(ctx: Context) -> Silence:
         for offer in lapsed:
             offer.state, offer.coordinator_id, offer.answered_at = "lapsed", None, now
         session.flush()
-        window = ctx.settings.letters.window_working_days
-        news = [events.News(events.OFFERED, offer.child_id, "reminder") for offer in reminded]
-        events.record(session, ctx.keys, now, window, news)
+        events.record(ctx, session, [events.News(kinds.OFFERED, offer.child_id, "reminder") for offer in reminded])
         _forget(ctx, session, [offer.child_id for offer in lapsed])
     return Silence(len(reminded), len(lapsed))
 

@@ -66,7 +66,8 @@ def write_settings(folder: Path, settings: Settings, town: Town, urls: dict[str,
         "notices": {
             "webhooks": {"suf": {"administration": "SUF", "url": urls["suf"] + advis.PATH, "secrets": [advis.SECRET]}}
         },
-        "letters": {"family_url": "https://tovby.example/familie"},
+        # Agreed with the three administrations: they write no more about what the hub tells.
+        "letters": {"family_url": "https://tovby.example/familie", "agreements": {"*": town.start.date()}},
         "api": {"jwks": str(folder / "jwks.json")},
         "demo": {"folder": str(folder)},
         "plugins": {

@@ -6,25 +6,29 @@ told any more makes no letter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from hub import faults, journal
+from hub.cases import events, unsent
 from hub.context import Context
 from hub.errors import GaveUp
+from hub.letters.content import LetterContent
 from hub.letters.frozen import freeze
-from hub.letters.gather import gather
+from hub.letters.gather import Held, gather
 from hub.letters.parts import parts_of
-from hub.letters.render import render
+from hub.letters.render import Rendered, render
 from hub.letters.templates import Templates
 from hub.store import home, queue, tables, tasks
 
+Renderer = Callable[[LetterContent, Templates], Rendered]
+"""As hub.letters.render.render: raises what it raises."""
 SEND_WITHIN = timedelta(days=1)
 """A frozen letter that has not been handed over by then is somebody's task."""
 
@@ -34,6 +38,8 @@ BATCH = 20
 of them, and a job costs about as much as the statements of a letter."""
 CLOCKS_DIFFER = timedelta(hours=2)
 """Longer than the clocks of two machines differ."""
+LONGEST_WAIT = timedelta(days=60)
+"""Longer than any bundle waits for others, with all that may hold it up."""
 UNWRITABLE = "letter_unwritable"
 
 
@@ -43,10 +49,13 @@ class Composed:
     empty: int = 0
     """Bundles of which nothing may be told any more."""
     unwritable: int = 0
+    held: int = 0
+    """Bundles whose letter is not to leave yet."""
 
 
-def compose_due(ctx: Context, templates: Templates) -> Composed:
+def compose_due(ctx: Context, templates: Templates, renderer: Renderer = render) -> Composed:
     """Make a letter of every bundle that is due. Several processes may do so at once: each takes other bundles.
+    `renderer` makes of content what is frozen and sent.
 
     Raises OnHold where letters may not leave from this database."""
     result = Composed()
@@ -68,18 +77,29 @@ def compose_due(ctx: Context, templates: Templates) -> Composed:
             )
             if not bundles:
                 return result
-            _compose(ctx, session, templates, bundles, result)
+            _compose(ctx, session, templates, renderer, bundles, result)
             faults.point("letters.composed")
         faults.point("letters.composed.committed")
 
 
 def _due(now: datetime) -> ColumnElement[bool]:
-    """Also what was opened well after now, by a clock that was wrong: it would else wait until then."""
-    return or_(tables.Bundle.due_at <= now, tables.Bundle.opened_at > now + CLOCKS_DIFFER)
+    """Also what was opened well after now, or is due later than anything waits, by a clock that was wrong: it would
+    else wait until then."""
+    bundle = tables.Bundle
+    return or_(
+        bundle.due_at <= now,
+        bundle.opened_at > now + CLOCKS_DIFFER,
+        and_(bundle.due_at > now + LONGEST_WAIT, bundle.due_at < events.NEVER),
+    )
 
 
 def _compose(
-    ctx: Context, session: Session, templates: Templates, bundles: Sequence[tables.Bundle], result: Composed
+    ctx: Context,
+    session: Session,
+    templates: Templates,
+    renderer: Renderer,
+    bundles: Sequence[tables.Bundle],
+    result: Composed,
 ) -> None:
     now = ctx.clock.now()
     letters: list[tables.Letter] = []
@@ -88,6 +108,10 @@ def _compose(
     said: list[dict[str, Any]] = []
     for bundle_id, gathered in gather(ctx, session, bundles).items():
         bundle = session.get_one(tables.Bundle, bundle_id)
+        if isinstance(gathered, Held):
+            bundle.due_at, bundle.opened_at = gathered.until or events.NEVER, min(bundle.opened_at, now)
+            result.held += 1
+            continue
         bundle.composed_at = now
         if gathered is None:
             result.empty += 1
@@ -95,13 +119,14 @@ def _compose(
         try:
             if isinstance(gathered, ValueError):
                 raise gathered
-            rendered = render(gathered.content, templates)
+            rendered = renderer(gathered.content, templates)
             letter_id = uuid4()
             theirs = parts_of(ctx, session, letter_id, gathered, templates)
         except (GaveUp, ValueError):
             # Nobody's letter holds up another's: a person looks at this one, and its events stay with the bundle.
             result.unwritable += 1
             tasks.put(session, ctx.keys, now, UNWRITABLE, {str(bundle_id): {}})
+            unsent.by_letter(ctx, session, bundle_id)
             continue
         content, pdf = freeze(letter_id, rendered, gathered)
         letters.append(

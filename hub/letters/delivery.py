@@ -30,6 +30,7 @@ from hub.contract import (
     Unsure,
 )
 from hub.errors import GaveUp, SettingsError, TryAgain
+from hub.letters import holding
 from hub.letters.frozen import Opened, for_channel
 from hub.letters.statuses import WITHHELD, catch_up, move, task
 from hub.store import home, tables
@@ -124,7 +125,7 @@ def _deliver(ctx: Context, channel: Channel, letter_id: UUID, attempt_id: UUID |
             journal.write(ctx, {"letter": str(letter.id), "result": WITHHELD}, durable=False)
             return letter.state
         try:
-            result = channel.send(opened.letter, str(letter.id))
+            result = _quiet(ctx, opened) or channel.send(opened.letter, str(letter.id))
         except TryAgain as error:
             result = Later(str(error), error.after_seconds)
         except GaveUp as error:
@@ -165,6 +166,15 @@ def _deliver(ctx: Context, channel: Channel, letter_id: UUID, attempt_id: UUID |
     return state
 
 
+def _quiet(ctx: Context, opened: Opened) -> Later | None:
+    """A try that comes again, or a queue that was long, may lead into hours in which nobody can be called: what is
+    unpleasant waits for their end, but not past its latest moment."""
+    now = ctx.clock.now()
+    ends = holding.quiet_until(now, unpleasant=opened.quiet)
+    ends = min(ends, opened.latest) if opened.latest is not None else ends
+    return Later("quiet hours", (ends - now).total_seconds()) if ends > now else None
+
+
 def _note(ctx: Context, letter: tables.Letter, result: SendResult) -> None:
     """The channel's answer, for whoever restores the database. Not flushed to the disk: where a machine dies and its
     database is lost as well, the letter counts as one that may have arrived."""
@@ -193,7 +203,7 @@ def _standing(ctx: Context, session: Session, letter: tables.Letter, opened: Ope
     stands = exists().where(
         tables.Offer.child_id == tables.LetterChild.child_id,
         or_(tables.Offer.state == "accepted", and_(tables.Offer.state == "offered", ~no)),
-    )
+    ) | among(tables.LetterChild.child_id, opened.ended)
     refused, cases, heard_of = session.execute(
         select(
             exists().where(tables.LetterChild.letter_id == letter.id, not_(and_(custody, stands))),

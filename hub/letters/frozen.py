@@ -25,11 +25,15 @@ from hub.vault import CannotOpen, Keys, seal, unseal, unseal_json
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A letter as a channel gets it, and what must still be so for it to leave: that the cases it names are still
-    shown, and that it is not `before` yet (a Danish date)."""
+    shown, and that it is not `before` yet (a Danish date). Of the children in `ended` it tells that they are in the
+    scheme no longer. One that is `quiet` waits for the end of quiet hours, until `latest` at most (UTC)."""
 
     letter: ChannelLetter
     cases: frozenset[UUID]
+    ended: frozenset[UUID]
     before: date
+    quiet: bool
+    latest: datetime | None
 
 
 def freeze(letter_id: UUID, rendered: Rendered, gathered: Gathered) -> tuple[bytes, bytes]:
@@ -46,7 +50,10 @@ def freeze(letter_id: UUID, rendered: Rendered, gathered: Gathered) -> tuple[byt
             for a in rendered.actions
         ],
         "cases": [str(case) for case in gathered.cases],
+        "ended": [str(child) for child in gathered.ended],
         "before": gathered.before.isoformat(),
+        "quiet": gathered.quiet,
+        "latest": _iso(gathered.latest),
         "said": [digest.hex() for digest in gathered.said],
     }
     plain = json.dumps(content, ensure_ascii=False).encode()
@@ -81,7 +88,14 @@ def for_channel(session: Session, keys: Keys, letter: tables.Letter) -> Opened:
             Action(a["label"], a["code"], _time(a["starts"]), _time(a["ends"]), a["url"]) for a in content["actions"]
         ),
     )
-    return Opened(ready, frozenset(map(UUID, content["cases"])), date.fromisoformat(content["before"]))
+    return Opened(
+        ready,
+        frozenset(map(UUID, content["cases"])),
+        frozenset(map(UUID, content.get("ended", ()))),  # letters of 0.1 have none of these three
+        date.fromisoformat(content["before"]),
+        content.get("quiet", False),
+        _time(content.get("latest")),
+    )
 
 
 def _content(layers: Sequence[bytes], letter: tables.Letter) -> dict[str, Any]:

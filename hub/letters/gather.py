@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from hub.cases import events, sources
+from hub.cases import agreements, events, kinds
+from hub.cases.kinds import KINDS
 from hub.clock import DENMARK
 from hub.context import Context
 from hub.contract import State
-from hub.coordination.staff import CoordinatorCard, cards
+from hub.coordination.staff import CoordinatorCard
 from hub.identity import ADULT, parse, turns
+from hub.letters import holding
 from hub.letters.content import (
+    Age,
+    Answer,
+    Change,
+    ContentAnswer,
     ContentCase,
+    ContentChange,
     ContentChild,
     ContentCoordinator,
     ContentLabel,
     ContentMunicipality,
     ContentSilence,
+    ContentTurn,
+    Goodbye,
     LetterContent,
     LetterKind,
     News,
 )
+from hub.letters.fold import OTHERS, UNDONE, Folded, Now, fold, into
+from hub.letters.known import Known, read
 from hub.letters.said import DEADLINES, said
 from hub.store import tables
 from hub.store.many import among
-from hub.store.people import open_keys
 from hub.vault import unseal_json
 
 NO_CUSTODY = events.NO_CUSTODY
@@ -40,16 +50,44 @@ FORGOTTEN = "somebody it is about has been forgotten"
 ANSWERED = "the offer was answered before the letter left"
 ENDED = "the child is no longer in the scheme"
 TOLD = "told by a letter that left between the backup and the restore"
+PROTECTED = "it could tell where somebody protected lives"
 
-_NEWS = {
-    events.CASE_OPENED: News.OPENED,
-    events.DECIDED: News.DECIDED,
-    events.CASE_CLOSED: News.CLOSED,
-    events.ADVISER_CHANGED: News.ADVISER_CHANGED,
-    events.DEADLINE_MOVED: News.DEADLINE_MOVED,
-    events.DEADLINE_NEAR: News.DEADLINE_NEAR,
+NEWS: Mapping[str, News] = {
+    kinds.APPLIED: News.APPLIED,
+    kinds.CASE_OPENED: News.OPENED,
+    kinds.DECIDED: News.DECIDED,
+    kinds.CASE_CLOSED: News.CLOSED,
+    kinds.ADVISER_CHANGED: News.ADVISER_CHANGED,
+    kinds.DEADLINE_SET: News.DEADLINE_SET,
+    kinds.DEADLINE_MOVED: News.DEADLINE_MOVED,
+    kinds.DEADLINE_POSTPONED: News.DEADLINE_MOVED,
+    kinds.DEADLINE_NEAR: News.DEADLINE_NEAR,
+    kinds.DEADLINE_AT_HAND: News.DEADLINE_NEAR,
+    kinds.DEADLINE_UNKEPT: News.DEADLINE_MISSED,
+    kinds.DEADLINE_PASSED: News.DEADLINE_MISSED,
 }
-_DATED = (News.DEADLINE_MOVED, News.DEADLINE_NEAR)
+CHANGES: Mapping[str, Change] = {
+    kinds.COORDINATOR_CHANGED: "changed",
+    kinds.COORDINATOR_HANDED_OVER: "handed_over",
+    kinds.COORDINATOR_SUBSTITUTE: "substitute",
+    kinds.COORDINATOR_BACK: "back",
+}
+TURNS: Mapping[str, Age] = {
+    kinds.TURNS_15: "15",
+    kinds.TURNS_16: "16",
+    kinds.TURNS_17_HALF: "17½",
+    kinds.TURNS_18: "18",
+}
+ANSWERS: Mapping[str, Answer] = {
+    kinds.CONSENT_GIVEN: "consent_given",
+    kinds.CONSENT_WITHDRAWN: "consent_withdrawn",
+    kinds.YES_WITHDRAWN: "yes_withdrawn",
+}
+GOODBYES: Mapping[str, Goodbye] = {
+    kinds.YES_ENDED: "withdrawn",
+    kinds.SCHEME_ENDED: "closed",
+    kinds.MOVED_AWAY: "moved",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,57 +99,57 @@ class Gathered:
     children: tuple[UUID, ...]
     shown: tuple[UUID, ...]
     """The children of the content, in its order."""
+    ended: tuple[UUID, ...]
+    """Those of the children it is told of that they are in the scheme no longer."""
     cases: tuple[UUID, ...]
     """The cases it names."""
     before: date
     """The day the first of the children is an adult: from then on it must not leave."""
     said: tuple[bytes, ...]
-    """What it tells, as digests (hub.letters.said)."""
+    """What it tells, in its order, as digests (hub.letters.said)."""
+    quiet: bool
+    """Not to arrive in quiet hours (hub.letters.holding), …"""
+    latest: datetime | None
+    """… unless they last longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What the letters of several bundles are gathered from, read with one statement a table."""
+class Held:
+    """Nothing is written yet. `until`: when to look again; None where only what sources tell themselves waits."""
 
-    day: date
-    events: dict[UUID, list[tables.Event]]
-    """By bundle."""
-    mine: dict[UUID, set[UUID]]
-    """By guardian: the children they have custody of today."""
-    offers: dict[UUID, tables.Offer]
-    """By child: the offers that are open."""
-    said_no: set[tuple[UUID, UUID]]
-    """Guardians, each with the child whose open offer they have said no to."""
-    assigned: dict[UUID, UUID]
-    """By child: who coordinates."""
-    guardians: dict[UUID, tables.Guardian]
-    children: dict[UUID, tables.Child]
-    opened: dict[UUID, dict[str, Any]]
-    """By child: what is sealed; without those who have been forgotten."""
-    cases: dict[UUID, list[tables.Case]]
-    """By child."""
-    keys: dict[UUID, bytes]
-    cards: dict[UUID, CoordinatorCard]
-    silent: tuple[tuple[str, date], ...]
-    told: frozenset[bytes]
-    """What letters told that a restored database does not know of."""
-    told_now: set[bytes]
-    """What of that would have been told again."""
+    until: datetime | None
+
+
+@dataclass(slots=True)
+class _Ends:
+    """Why events are not told."""
+
+    why: dict[UUID, str] = field(default_factory=dict)
+
+    def end(self, ids: Iterable[UUID], why: str) -> None:
+        self.why.update(dict.fromkeys(ids, why))
 
 
 def gather(
     ctx: Context, session: Session, bundles: Sequence[tables.Bundle]
-) -> dict[UUID, Gathered | ValueError | None]:
-    """The content of each bundle's letter; None when nothing of it may be told any more, and the error of one that
-    cannot be written. Events that may not be told end here, with the reason."""
-    known = _read(ctx, session, bundles)
+) -> dict[UUID, Gathered | Held | ValueError | None]:
+    """The content of each bundle's letter; None when nothing of it may be told any more, Held when it is not to leave
+    yet, and the error of one that cannot be written. Events that may not be told end here, with the reason."""
+    known = read(ctx, session, bundles)
     dropped: dict[str, list[UUID]] = {}
-    result: dict[UUID, Gathered | ValueError | None] = {}
+    result: dict[UUID, Gathered | Held | ValueError | None] = {}
     for bundle in bundles:
+        ends = _Ends()
+        found: Gathered | Held | ValueError | None
         try:
-            result[bundle.id] = _gather(ctx, known, bundle, dropped)
+            found = _gather(ctx, known, bundle, ends)
         except ValueError as error:
-            result[bundle.id] = error
+            found = error
+        result[bundle.id] = found
+        if isinstance(found, Held):
+            continue  # what it comes to is seen when it leaves
+        for event, why in ends.why.items():
+            dropped.setdefault(why, []).append(event)
     for why, ids in dropped.items():
         session.execute(update(tables.Event).where(among(tables.Event.id, ids)).values(bundle_id=None, why_not=why))
     if known.told_now:
@@ -120,99 +158,50 @@ def gather(
     return result
 
 
-def _read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> _Known:
-    day = ctx.clock.now().astimezone(DENMARK).date()
-    guardian_ids = {bundle.guardian_id for bundle in bundles}
-    found: dict[UUID, list[tables.Event]] = {}
-    for event in session.execute(
-        select(tables.Event)
-        .where(tables.Event.bundle_id.in_([bundle.id for bundle in bundles]))
-        .order_by(tables.Event.at, tables.Event.id)
-    ).scalars():
-        found.setdefault(event.bundle_id or event.id, []).append(event)
-    mine: dict[UUID, set[UUID]] = {}
-    for row in session.execute(
-        select(tables.Custody.guardian_id, tables.Custody.child_id).where(
-            among(tables.Custody.guardian_id, guardian_ids),
-            tables.Custody.holds(day),
-        )
-    ):
-        mine.setdefault(row.guardian_id, set()).add(row.child_id)
-    child_ids = {child for children in mine.values() for child in children}
-    offers = session.execute(
-        select(tables.Offer).where(among(tables.Offer.child_id, child_ids), tables.Offer.state == "offered")
-    ).scalars()
-    assigned = session.execute(
-        select(tables.Assignment.child_id, tables.Assignment.coordinator_id).where(
-            among(tables.Assignment.child_id, child_ids), tables.Assignment.until.is_(None)
-        )
-    )
-    open_offers = {offer.child_id: offer for offer in offers}
-    coordinators = {row.child_id: row.coordinator_id for row in assigned}
-    said_no = session.execute(
-        select(tables.Acceptance.guardian_id, tables.Acceptance.child_id).where(
-            among(tables.Acceptance.child_id, open_offers), tables.Acceptance.answer == "no"
-        )
-    )
-    guardians = session.execute(select(tables.Guardian).where(among(tables.Guardian.id, guardian_ids))).scalars().all()
-    children = session.execute(select(tables.Child).where(among(tables.Child.id, child_ids))).scalars().all()
-    cases: dict[UUID, list[tables.Case]] = {}
-    for case in session.execute(
-        select(tables.Case)
-        .where(among(tables.Case.child_id, coordinators))
-        .order_by(tables.Case.administration.desc(), tables.Case.id)
-    ).scalars():
-        cases.setdefault(case.child_id, []).append(case)
-    staff = {case.adviser_id for rows in cases.values() for case in rows} | set(coordinators.values())
-    staff |= {offer.coordinator_id for offer in open_offers.values()}
-    keys = open_keys(session, ctx.keys, [*(g.key_id for g in guardians), *(c.key_id for c in children)])
-    opened = {
-        row.id: unseal_json(keys[row.key_id], row.sealed, f"child:{row.id}") for row in children if row.key_id in keys
-    }
-    return _Known(
-        day=day,
-        events=found,
-        mine=mine,
-        offers=open_offers,
-        said_no={(row.guardian_id, row.child_id) for row in said_no if row.guardian_id is not None},
-        assigned=coordinators,
-        guardians={row.id: row for row in guardians},
-        children={row.id: row for row in children},
-        opened={child: fields for child, fields in opened.items() if "cpr" in fields},
-        cases=cases,
-        keys=keys,
-        cards=cards(ctx, session, {member for member in staff if member is not None}),
-        silent=_silent(ctx, session),
-        told=frozenset(session.execute(select(tables.Told.said)).scalars()),
-        told_now=set(),
-    )
-
-
-def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[str, list[UUID]]) -> Gathered | None:
+def _gather(ctx: Context, known: Known, bundle: tables.Bundle, ends: _Ends) -> Gathered | Held | None:
     mine = known.mine.get(bundle.guardian_id, set())
     guardian = known.guardians[bundle.guardian_id]
     if guardian.key_id not in known.keys:
-        dropped.setdefault(FORGOTTEN, []).extend(event.id for event in known.events.get(bundle.id, []))
+        ends.end((event.id for event in known.events.get(bundle.id, [])), FORGOTTEN)
         return None
     of_age = {child: turns(parse(known.opened[child]["cpr"]).born, ADULT) for child in mine if child in known.opened}
     children = {child for child, day in of_age.items() if known.day < day}
-    told = _told(known, bundle, mine, children, dropped)
-    digests = {event.id: _said(ctx, known, event, guardian) for event in told}
-    again = [event for event in told if digests[event.id] in known.told]
-    if again:
-        known.told_now.update(digests[event.id] for event in again)
-        dropped.setdefault(TOLD, []).extend(event.id for event in again)
-        told = [event for event in told if event not in again]
+    folded = _told(known, bundle, mine, children, ends)
+    digests = {event.id: _said(ctx, known, event, guardian) for event in folded.told}
+    again = [event for event in folded.told if digests[event.id] in known.told]
+    told = [event for event in folded.told if event not in again]
+    if told and not any(_by_hub(ctx, known, event) for event in told):
+        return Held(None)
+    until = holding.until(known.now, told, known.left.get(guardian.id, ()), ctx.settings.letters.most_a_week)
+    if told and until > known.now:
+        return Held(until)
+    known.told_now.update(digests[event.id] for event in again)
+    ends.end((event.id for event in again), TOLD)
     if not told:
         return None
-    offered = sorted({event.child_id for event in told if event.kind == events.OFFERED})
+    return _write(ctx, known, guardian, told, children, of_age, tuple(digests[event.id] for event in told))
+
+
+def _write(
+    ctx: Context,
+    known: Known,
+    guardian: tables.Guardian,
+    told: Sequence[tables.Event],
+    children: set[UUID],
+    of_age: Mapping[UUID, date],
+    digests: tuple[bytes, ...],
+) -> Gathered:
+    offered = sorted({event.child_id for event in told if event.kind == kinds.OFFERED})
+    ended = sorted({event.child_id for event in told if KINDS[event.kind].about == "end"})
     # News about one child is told with where all the guardian's children in the scheme stand.
-    in_scheme = sorted(children & known.assigned.keys()) if any(e.kind != events.OFFERED for e in told) else []
-    about = sorted({*offered, *in_scheme})
+    in_scheme = sorted(children & known.assigned.keys()) if any(e.kind != kinds.OFFERED for e in told) else []
+    named = {event.child_id for event in told}  # a consent may be of a child without a coordinator
+    about = sorted({*offered, *ended, *in_scheme, *named})
     keys = {child: known.keys[known.children[child].key_id] for child in about}
     opened, news = known.opened, {event.case_id for event in told}
     coordinators = [known.offers[child].coordinator_id for child in offered] + [known.assigned[c] for c in in_scheme]
-    card = next((known.cards[c] for c in coordinators if c is not None and c in known.cards), None)
+    calls = (known.cards.get(known.calls(member)) for member in _first(told, known, coordinators))
+    card = next((found for found in calls if found is not None), None)
     key = known.keys[guardian.key_id]
     fields = unseal_json(key, guardian.sealed, f"guardian:{guardian.id}")
     language, settings = guardian.language, ctx.settings
@@ -231,7 +220,7 @@ def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[st
         reminder=bool(offered) and all(known.offers[child].reminded_at is not None for child in offered),
         children=tuple(
             ContentChild(_label(opened[child]), _cases(ctx, known, child, keys[child], told, language))
-            for child in in_scheme
+            for child in _in_order(in_scheme, told)
         ),
         silent=tuple(
             ContentSilence(settings.administration_name(code, language), since) for code, since in known.silent
@@ -239,77 +228,158 @@ def _gather(ctx: Context, known: _Known, bundle: tables.Bundle, dropped: dict[st
         if in_scheme
         else (),
         family_url=settings.letters.family_url,
+        change=_change(known, told),
+        turns=tuple(
+            ContentTurn(
+                _label(opened[event.child_id]),
+                TURNS[event.kind],
+                turns(parse(opened[event.child_id]["cpr"]).born, *kinds.TURNS[event.kind]),
+            )
+            for event in told
+            if event.kind in TURNS
+        ),
+        answers=tuple(
+            ContentAnswer(
+                _label(opened[event.child_id]),
+                ANSWERS[event.kind],
+                settings.administration_name(event.administration, language) if event.administration else None,
+                event.at.astimezone(DENMARK).date(),
+            )
+            for event in told
+            if event.kind in ANSWERS
+        ),
+        goodbye=next((GOODBYES[event.kind] for event in told if event.kind in GOODBYES), None),
     )
+    urgent = any(KINDS[event.kind].urgent for event in told)
     return Gathered(
         content=content,
         coordinator=card,
         keys=(key, *(keys[child] for child in about)),
         children=tuple(about),
-        shown=tuple(in_scheme),
+        shown=tuple(_in_order(in_scheme, told)),
+        ended=tuple(ended),
         cases=tuple(
             case.id for child in in_scheme for case in known.cases.get(child, []) if case.is_open or case.id in news
         ),
         before=min(of_age[child] for child in about),
-        said=tuple(digests[event.id] for event in told),
+        said=digests,
+        quiet=not urgent and any(KINDS[event.kind].unpleasant for event in told),
+        latest=min((event.latest for event in told if event.latest is not None), default=None),
     )
 
 
 _NO_NAME = ("Til dig, der har forældremyndigheden", "To you who have custody")
 
 
-def _told(
-    known: _Known, bundle: tables.Bundle, mine: set[UUID], children: set[UUID], dropped: dict[str, list[UUID]]
-) -> list[tables.Event]:
-    """The bundle's events that may be told still; the others get their reason. `mine` are the children the guardian
-    has custody of, `children` those of them who are children and not forgotten."""
-    told = []
+def _told(known: Known, bundle: tables.Bundle, mine: set[UUID], children: set[UUID], ends: _Ends) -> Folded:
+    """The bundle's events that may be told still, and what they come to; the others get their reason. `mine` are the
+    children the guardian has custody of, `children` those of them who are children and not forgotten."""
+    may = []
     for event in known.events.get(bundle.id, []):
-        child = event.child_id
-        why: str | None = None
-        if child not in mine:
-            why = NO_CUSTODY
-        elif child not in children:
-            why = GROWN if child in known.opened else FORGOTTEN
-        elif event.kind == events.OFFERED:
-            if child in known.offers:
-                why = events.SAID_NO if (bundle.guardian_id, child) in known.said_no else None
-            else:
-                why = ANSWERED if child in known.assigned else ENDED
-        elif child not in known.assigned:
-            why = ENDED
-        elif event.kind in events.ABOUT_CASES and event.case_id not in {case.id for case in known.cases.get(child, [])}:
-            why = events.CASE_GONE
+        why = _why_not(known, event, mine, children)
         if why is None:
-            told.append(event)
+            may.append(event)
         else:
-            dropped.setdefault(why, []).append(event.id)
-    return told
+            ends.end([event.id], why)
+    for event in [event for event in may if event.kind in OTHERS]:
+        if _former(known, bundle.id, event.child_id) == known.assigned[event.child_id]:
+            may.remove(event)
+            ends.end([event.id], UNDONE)  # it is the same coordinator again
+    cases = {case.id: case.deadline for child in children for case in known.cases.get(child, [])}
+    folded = fold(may, Now(cases, known.unkept.get(bundle.guardian_id, set())))
+    ends.why.update(folded.ended)
+    return folded
 
 
-def _said(ctx: Context, known: _Known, event: tables.Event, guardian: tables.Guardian) -> bytes:
+def _why_not(known: Known, event: tables.Event, mine: set[UUID], children: set[UUID]) -> str | None:
+    """Why an event must not be told; None where it may."""
+    child, kind = event.child_id, KINDS[event.kind]
+    if child not in mine:
+        return NO_CUSTODY
+    if child not in children:
+        return GROWN if child in known.opened else FORGOTTEN
+    if kind.reveals_place and child in known.protected:
+        return PROTECTED
+    if kind.about == "offer" and child in known.offers:
+        return events.SAID_NO if (event.guardian_id, child) in known.said_no else None
+    if kind.about == "offer":
+        return ANSWERED if child in known.assigned else ENDED
+    if kind.about == "end":
+        return into(kinds.ASSIGNED) if child in known.assigned else None
+    if kind.about == "person":
+        return None if child in known.offers or child in known.assigned else ENDED
+    if child not in known.assigned:
+        return ENDED
+    if kind.about == "case" and event.case_id not in {case.id for case in known.cases.get(child, [])}:
+        return events.CASE_GONE
+    return None
+
+
+def _by_hub(ctx: Context, known: Known, event: tables.Event) -> bool:
+    """Whether a letter is made for it; else it is only told along with something else."""
+    case = _case_of(known, event)
+    return agreements.hub_sends(ctx.settings, event.kind, case.source if case is not None else None, known.day)
+
+
+def _case_of(known: Known, event: tables.Event) -> tables.Case | None:
+    return next((case for case in known.cases.get(event.child_id, []) if case.id == event.case_id), None)
+
+
+def _said(ctx: Context, known: Known, event: tables.Event, guardian: tables.Guardian) -> bytes:
     child, value = event.child_id, None
-    case = next((case for case in known.cases.get(child, []) if case.id == event.case_id), None)
-    if event.kind == events.OFFERED:
+    case = _case_of(known, event)
+    if event.kind == kinds.OFFERED:
         value = "reminder" if known.offers[child].reminded_at is not None else None
-    elif event.kind == events.ASSIGNED:
-        card = known.cards.get(known.assigned[child])
+    elif event.kind == kinds.ASSIGNED or event.kind in CHANGES:
+        card = known.cards.get(known.calls(known.assigned[child]))
         value = card.name if card else None
+    elif event.kind in ANSWERS:
+        value = f"{event.administration}:{event.at.astimezone(DENMARK).date()}"
     elif case is not None and event.kind in DEADLINES:
         value = str(case.deadline)
-    elif case is not None and event.kind == events.ADVISER_CHANGED:
+    elif case is not None and event.kind == kinds.ADVISER_CHANGED:
         adviser = known.cards.get(case.adviser_id) if case.adviser_id else None
         value = adviser.name if adviser else None
-    elif case is not None and event.kind == events.CASE_OPENED:
+    elif case is not None and event.kind in (kinds.APPLIED, kinds.CASE_OPENED):
         key = known.keys[known.children[child].key_id]
         value = unseal_json(key, case.sealed, f"case:{case.id}")["state"]
     return said(ctx.keys, event, guardian, known.children[child], case, value)
 
 
 def _kind(told: Sequence[tables.Event]) -> LetterKind:
-    kinds = {event.kind for event in told}
-    if events.ASSIGNED in kinds:
-        return LetterKind.RECEIPT
-    return LetterKind.INTRODUCTION if events.OFFERED in kinds else LetterKind.DEADLINES
+    """What the letter opens with: the most important of what it tells."""
+    return LetterKind(min((KINDS[event.kind].letter for event in told), key=kinds.OPENS.index))
+
+
+def _first(told: Sequence[tables.Event], known: Known, coordinators: Sequence[UUID | None]) -> list[UUID]:
+    """Coordinators, those first of whom there is news."""
+    changed = [known.assigned[event.child_id] for event in told if event.kind in CHANGES]
+    return [*changed, *(member for member in coordinators if member is not None)]
+
+
+def _change(known: Known, told: Sequence[tables.Event]) -> ContentChange | None:
+    """What has become of the coordinator. One for the family: siblings have the same."""
+    event = next((event for event in told if event.kind in CHANGES), None)
+    if event is None:
+        return None
+    what, coordinator = CHANGES[event.kind], known.assigned[event.child_id]
+    cover, former = known.cover.get(coordinator), None
+    if what == "substitute":
+        former = known.cards.get(coordinator)
+    elif what in ("changed", "handed_over") and (before := _former(known, event.bundle_id, event.child_id)):
+        former = known.cards.get(before)
+    until = cover.until if cover is not None and what == "substitute" else None
+    return ContentChange(what, former.name if former else None, until)
+
+
+def _former(known: Known, bundle: UUID | None, child: UUID) -> UUID | None:
+    """Who coordinated before the first change that waits in a bundle: whom the last letter named."""
+    about = known.events.get(bundle, []) if bundle is not None else []
+    began = next((event.at for event in about if event.child_id == child and event.kind in OTHERS), None)
+    rows = known.former.get(child, [])
+    if began is None or not rows:
+        return None
+    return next((row for row in rows if row.until and row.until >= began), rows[-1]).coordinator_id
 
 
 def _label(opened: dict[str, Any]) -> ContentLabel:
@@ -319,23 +389,34 @@ def _label(opened: dict[str, Any]) -> ContentLabel:
     return ContentLabel(birth_year=parse(opened["cpr"]).born.year)
 
 
+_LAST = len(kinds.RANK)
+
+
+def _in_order(children: Sequence[UUID], told: Sequence[tables.Event]) -> list[UUID]:
+    """The children, those first of whom there is what the reader must do first."""
+    first = {event.child_id: kinds.RANK[event.kind] for event in reversed(told)}
+    return sorted(children, key=lambda child: (first.get(child, _LAST), child))
+
+
 def _cases(
-    ctx: Context, known: _Known, child: UUID, key: bytes, told: Sequence[tables.Event], language: str
+    ctx: Context, known: Known, child: UUID, key: bytes, told: Sequence[tables.Event], language: str
 ) -> tuple[ContentCase, ...]:
-    """The open cases of a child, and the closed ones there is news about."""
+    """The open cases of a child, and the closed ones there is news about; those first of which there is what the reader
+    must do first."""
     news: dict[UUID, list[News]] = {}
-    for event in told:
-        if event.case_id is not None and event.kind in _NEWS:
+    first: dict[UUID, int] = {}
+    for event in told:  # in the order of the letter
+        if event.case_id is not None and event.kind in NEWS:
+            first.setdefault(event.case_id, kinds.RANK[event.kind])
             codes = news.setdefault(event.case_id, [])
-            if _NEWS[event.kind] not in codes:
-                codes.append(_NEWS[event.kind])
+            if NEWS[event.kind] not in codes:
+                codes.append(NEWS[event.kind])
     found = []
-    for row in known.cases.get(child, []):
+    for row in sorted(known.cases.get(child, []), key=lambda row: first.get(row.id, _LAST)):
         if not row.is_open and row.id not in news:
             continue
         fields = unseal_json(key, row.sealed, f"case:{row.id}")
         adviser = known.cards.get(row.adviser_id) if row.adviser_id else None
-        deadline = _day(fields["deadline"])
         found.append(
             ContentCase(
                 administration=ctx.settings.administration_name(row.administration, language),
@@ -344,10 +425,9 @@ def _cases(
                 adviser=adviser.name if adviser else None,
                 adviser_phone=adviser.phone if adviser else None,
                 opened=_day(fields["opened"]),
-                deadline=deadline,
+                deadline=_day(fields["deadline"]),
                 follow_up=_day(fields["follow_up"]),
-                # A date that no longer holds is not told: what made it go is news of its own.
-                news=tuple(code for code in news.get(row.id, []) if deadline is not None or code not in _DATED),
+                news=tuple(news.get(row.id, ())),
             )
         )
     return tuple(found)
@@ -362,19 +442,3 @@ def _kind_name(ctx: Context, source: str, kind: str, language: str) -> str:
 
 def _day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
-
-
-def _silent(ctx: Context, session: Session) -> tuple[tuple[str, date], ...]:
-    """Administrations whose source does not answer, and since when: the letter says so, silence is not absence."""
-    rows = session.execute(
-        select(tables.SourceState).where(
-            tables.SourceState.purpose == sources.CASES, tables.SourceState.failure.is_not(None)
-        )
-    ).scalars()
-    found = []
-    for row in rows:
-        adapter = ctx.plugins.adapters.get(row.source)
-        since: datetime | None = row.answered_at or row.failed_at
-        if adapter is not None and adapter.administration is not None and since is not None:
-            found.append((adapter.administration, since.astimezone(DENMARK).date()))
-    return tuple(sorted(found))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import json
 
-from hub.cases import events
+from hub.cases import kinds
 from hub.store.tables import Case, Child, Event, Guardian
 from hub.vault import Keys
 
@@ -23,4 +23,4 @@ def said(keys: Keys, event: Event, guardian: Guardian, child: Child, case: Case 
     return hmac.digest(keys.reference, f"said:{what}".encode(), "sha256")[:16]
 
 
-DEADLINES = (events.DEADLINE_MOVED, events.DEADLINE_NEAR)
+DEADLINES = tuple(code for code in kinds.KINDS if code.startswith("deadline_"))

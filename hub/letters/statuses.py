@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from hub import faults
-from hub.cases import quarantine, readers, sources
+from hub.cases import quarantine, readers, sources, unsent
 from hub.context import Context
 from hub.contract import DeliveryStatus, Status, StatusPage, Unreadable
 from hub.errors import TovholderError
@@ -33,7 +33,7 @@ def move(letter: tables.Letter, state: str, now: datetime) -> None:
 
 
 def task(ctx: Context, session: Session, letter: tables.Letter) -> None:
-    """A letter that did not arrive is the coordinator's to follow up."""
+    """A letter that did not arrive is the coordinator's to follow up; what it told of cases, each administration's."""
     coordinator = session.execute(
         select(tables.Offer.coordinator_id)
         .join(tables.LetterChild, tables.LetterChild.child_id == tables.Offer.child_id)
@@ -42,6 +42,8 @@ def task(ctx: Context, session: Session, letter: tables.Letter) -> None:
     ).scalar_one_or_none()
     columns = {"staff_id": coordinator, "letter_id": letter.id}
     tasks.put(session, ctx.keys, ctx.clock.now(), FAILED_LETTER, {str(letter.id): columns})
+    if letter.state in ("failed", "returned", WITHHELD):
+        unsent.by_letter(ctx, session, letter.bundle_id)
 
 
 @dataclass(slots=True)

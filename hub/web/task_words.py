@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hub import rights
-from hub.cases import owed
+from hub.cases import owed, unsent
 from hub.web.words import Text
 
 TASKS: dict[str, tuple[Text, Text]] = {
@@ -25,6 +25,13 @@ TASKS: dict[str, tuple[Text, Text]] = {
         (
             "Ring til familien, og fortæl, hvad der står i brevet.",
             "Call the family and tell them what the letter says.",
+        ),
+    ),
+    unsent.UNSENT: (
+        ("Familien mangler besked om en sag", "The family has not been told about a case"),
+        (
+            "Vi kan ikke skrive til familien om det, der er sket i sagen. Giv familien besked fra jeres eget system.",
+            "We cannot write to the family about what has happened in the case. Tell them from your own system.",
         ),
     ),
     owed.LETTER_OWED: (

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from hub.cases import events
+from hub.cases import events, kinds
 from hub.cases.sync import sync
 from hub.letters.compose import compose_due
 from hub.letters.templates import Templates
@@ -34,17 +34,17 @@ def family(world):
     return world
 
 
-def tell(world, *news: events.News, window: int = 3) -> int:
+def tell(world, *news: events.News) -> int:
     with world.ctx.database.begin() as session:
-        return events.record(session, world.ctx.keys, world.clock.now(), window, list(news))
+        return events.record(world.ctx, session, news)
 
 
 def decided(world, child: str = KARLA, what: str = "case 1") -> events.News:
-    return events.News(events.DECIDED, world.child(child), what, case(world, child))
+    return events.News(kinds.DECIDED, world.child(child), what, case(world, child))
 
 
 def near(world, child: str = KARLA, what: str = "case 1") -> events.News:
-    return events.News(events.DEADLINE_NEAR, world.child(child), what, case(world, child))
+    return events.News(kinds.DEADLINE_NEAR, world.child(child), what, case(world, child))
 
 
 def case(world, child: str) -> UUID:
@@ -165,5 +165,5 @@ def test_the_digest_of_what_happened_tells_nothing_without_the_key(family):
     tell(family, decided(family))
     other = replace(family.ctx.keys, reference=b"another key")
     with family.ctx.database.begin() as session:
-        again = events.record(session, other, family.clock.now(), 3, [decided(family)])
+        again = events.record(replace(family.ctx, keys=other), session, [decided(family)])
     assert again == 2  # the same news under another key is another digest

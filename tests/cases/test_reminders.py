@@ -31,10 +31,12 @@ def on(world, day: date) -> Reminded:
     return remind(world.ctx)
 
 
-def test_ten_and_three_working_days_before_the_adviser_gets_a_task_and_the_family_is_told_once(waiting):
+def test_ten_and_three_working_days_before_and_on_the_last_the_adviser_gets_a_task_and_the_family_hears(waiting):
     found = {day: on(waiting, day) for day in (date(2026, 11, n) for n in range(9, 31))}
     said = {day: (result.tasks, result.events) for day, result in found.items() if result != Reminded(0, 0)}
-    assert said == {date(2026, 11, 16): (1, 2), date(2026, 11, 25): (1, 0)}
+    assert said == {date(2026, 11, 16): (1, 2), date(2026, 11, 25): (1, 2), date(2026, 11, 27): (0, 2)}
+    told = ("deadline_near", "deadline_at_hand", "deadline_unkept")
+    assert [len(waiting.events(kind)) for kind in told] == [2, 2, 2]
     tasks = waiting.rows(tables.Task)
     (adviser,) = waiting.rows(tables.Staff, tables.Staff.source == "sof")
     assert {(task.kind, task.staff_id, task.administration, task.due) for task in tasks} == {
@@ -66,14 +68,24 @@ def test_a_family_that_has_said_no_hears_no_more(waiting):
 
 def test_who_comes_late_is_reminded_all_the_same(waiting):
     """The hub was down for two weeks: what it should have said is said."""
-    assert on(waiting, date(2026, 11, 27)).events == 2
+    assert on(waiting, date(2026, 11, 27)) == Reminded(2, 2 * 2)  # near, and that there is neither answer nor date
     waiting.clock.move(timedelta(days=3))
     assert remind(waiting.ctx) == Reminded(0, 0)
 
 
-def test_after_the_deadline_nothing_is_near(waiting):
+def test_after_the_deadline_nothing_is_near_and_the_family_hears_once_that_it_has_passed(waiting):
     waiting.clock.set(waiting.clock.now().replace(month=12, day=1))
+    assert remind(waiting.ctx) == Reminded(0, 2)
+    assert len(waiting.events("deadline_passed")) == 2
+    waiting.clock.move(timedelta(days=1))
     assert remind(waiting.ctx) == Reminded(0, 0)
+
+
+def test_a_deadline_that_passed_before_there_was_a_coordinator_is_no_news(world):
+    world.accepted(KARLA, guardians=(MOTHER,))
+    world.case(world.sof, "s1", KARLA, State.APPLIED, deadline=date(2026, 11, 1), adviser=ANNE)
+    sync(world.ctx)
+    assert remind(world.ctx) == Reminded(0, 0)
 
 
 def test_a_municipality_may_warn_of_nothing(waiting):

@@ -86,8 +86,9 @@ class TestNews:
             ({"state": State.OPEN}, ["decided"]),
             ({"state": State.CLOSED, "closed": date(2026, 11, 2)}, ["case_closed"]),
             ({"adviser": BENT}, ["adviser_changed"]),
-            ({"deadline": date(2027, 1, 15)}, ["deadline_moved"]),
-            ({"deadline": date(2027, 1, 15), "adviser": BENT}, ["adviser_changed", "deadline_moved"]),
+            ({"deadline": date(2027, 1, 15)}, ["deadline_postponed"]),
+            ({"deadline": date(2026, 12, 15)}, ["deadline_moved"]),
+            ({"deadline": date(2027, 1, 15), "adviser": BENT}, ["adviser_changed", "deadline_postponed"]),
             ({"follow_up": date(2027, 1, 15)}, []),
             ({"adviser": None}, []),  # nobody yet: there is no new name to tell
             ({"adviser": replace(ANNE, phone="99999999")}, []),  # the same person
@@ -126,7 +127,7 @@ class TestNews:
             known.clock.move(timedelta(days=1))
             known.case(known.sof, "s1", KARLA, State.APPLIED, adviser=ANNE, deadline=date(2027, 1, day))
             sync(known.ctx)
-        assert kinds(known) == ["deadline_moved"] * 2 * 4
+        assert kinds(known) == ["deadline_moved"] * 2 + ["deadline_postponed"] * 2 * 3
 
     def test_a_second_decision_is_told_too(self, known):
         """An application sent back by the appeals board is decided again."""

@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 
 from hub import State, family
 from hub.cases.sync import sync
+from hub.coordination import cover
 from hub.notices import record
 from hub.store import tables
 from hub.store.people import open_key
@@ -151,3 +152,15 @@ def test_another_coordinator_before_the_first_was_told_of_is_the_first(world: An
             select(tables.Assignment.coordinator_id).where(tables.Assignment.until.is_(None))
         ).scalar_one()
     assert {row.coordinator_id for row in world.rows(tables.Notice)} == {now}
+
+
+def test_who_goes_away_comes_back_and_hands_over_is_told_of_by_that_act(world: Any, karla: Any) -> None:
+    world.coordinators(3)
+    told(world)
+    cover.go_away(world.ctx, "k0", "k1")
+    told(world)
+    cover.come_back(world.ctx, "k0")
+    told(world)
+    cover.hand_over(world.ctx, "k0", "k2")
+    assert [kind for kind, _why in kinds(world)] == ["assigned", "substitute", "back", "handed_over"]
+    assert [kind for kind, _why in kinds(world, "BUF")] == ["assigned", "substitute", "back", "handed_over"]

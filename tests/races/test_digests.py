@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from hub import Later, TryAgain, family, vault
-from hub.cases import events
+from hub.cases import events, kinds
 from hub.cases.sync import sync
 from hub.letters.delivery import deliver, deliver_all
 from hub.store import tables
@@ -29,13 +29,13 @@ KARLA, EMIL = "0311164234", "1405134321"
 MOTHER, FATHER = "0101804001", "0101804002"
 
 
-def tell(races, *whats: str, child: str = KARLA, only: UUID | None = None, kind: str = events.DECIDED) -> int:
+def tell(races, *whats: str, child: str = KARLA, only: UUID | None = None, kind: str = kinds.CASE_OPENED) -> int:
     """News about a child's case, in a transaction of its own."""
     world = races.world
     (case,) = world.rows(tables.Case, tables.Case.child_id == world.child(child))
     news = [events.News(kind, world.child(child), what, case.id, only) for what in whats]
     with races.ctx.database.begin() as session:
-        return events.record(session, races.ctx.keys, world.clock.now(), 3, news)
+        return events.record(races.ctx, session, news)
 
 
 def open_bundles(races) -> list[tables.Bundle]:
@@ -161,15 +161,15 @@ class TestTwoAtOnce:
 
         def go(n: int) -> int:
             mine = sorted(cases, reverse=n % 2 == 1)
-            news = [events.News(events.DECIDED, child, f"{n}", cases[child]) for child in mine]
+            news = [events.News(kinds.CASE_OPENED, child, f"{n}", cases[child]) for child in mine]
             together.wait()
             with races.ctx.database.begin() as session:
-                return events.record(session, races.ctx.keys, world.clock.now(), 3, news)
+                return events.record(races.ctx, session, news)
 
         assert sum(each.result(60) for each in [races.go(go, n) for n in range(6)]) == 6 * 4 * 2
         bundles = {row.id: row.guardian_id for row in open_bundles(races)}
         assert sorted(bundles.values()) == sorted([world.guardian(MOTHER), world.guardian(FATHER)])
-        for event in world.events("decided"):
+        for event in world.events("case_opened"):
             assert bundles[event.bundle_id] == event.guardian_id
 
     def test_the_same_news_from_two_processes_is_told_once_and_makes_no_empty_letter(self, siblings):
@@ -200,7 +200,7 @@ class TestTwoWindows:
         """Two windows in one flow (novu#2699): the shorter one ends both, and opens none behind it."""
         world = siblings.world
         tell(siblings, "slow")
-        tell(siblings, "urgent", kind=events.DEADLINE_NEAR)
+        tell(siblings, "urgent", kind=kinds.COORDINATOR_SUBSTITUTE)
         (bundle,) = open_bundles(siblings)
         world.clock.set(bundle.due_at)
         assert siblings.compose() == 1
@@ -217,10 +217,12 @@ class TestTwoWindows:
             return tell(siblings, what, kind=kind)
 
         for n in range(5):
-            told = [siblings.go(go, f"{n}", kind) for kind in (events.DECIDED, events.DEADLINE_NEAR)]
+            told = [siblings.go(go, f"{n}", kind) for kind in (kinds.CASE_OPENED, kinds.COORDINATOR_SUBSTITUTE)]
             assert [each.result(60) for each in told] == [1, 1]
             (bundle,) = open_bundles(siblings)
-            assert bundle.due_at == events.due_at(siblings.world.clock.now(), events.WAITS[events.DEADLINE_NEAR])
+            assert bundle.due_at == events.due_at(
+                siblings.world.clock.now(), kinds.KINDS[kinds.COORDINATOR_SUBSTITUTE].waits
+            )
             siblings.write()
 
 
@@ -373,9 +375,11 @@ def test_a_crowd_of_tellers_composers_and_droppers_loses_and_doubles_nothing(rac
         chance = random.Random(n // 2)  # two of them tell the same
         for step in range(12):
             case = chance.choice(cases)
-            news = events.News(events.DECIDED, case.child_id, f"{n // 2}/{step}", case.id)
+            news = events.News(
+                chance.choice([kinds.CASE_OPENED, kinds.APPLIED]), case.child_id, f"{n // 2}/{step}", case.id
+            )
             with suppress(IntegrityError), races.ctx.database.begin() as session:  # a case that has gone is none
-                events.record(session, races.ctx.keys, world.clock.now(), chance.choice([0, 1]), [news])
+                events.record(races.ctx, session, [news])
 
     def composer(_n: int) -> None:
         for _step in range(6):

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
 from hub import Health, Kind, Page, SourceSettings, StaffRecord
-from hub.cases import events, sources
+from hub.cases import events, kinds, sources
 from hub.context import Context
 from hub.coordination.staff import add_coordinator
 from hub.plugins import Plugins
@@ -115,7 +115,7 @@ class Town:
                 )
             )
             session.flush()
-            events.record(session, self.ctx.keys, now, 3, [events.News(events.OFFERED, child, "offer")])
+            events.record(self.ctx, session, [events.News(kinds.OFFERED, child, "offer")])
 
     def case(
         self,

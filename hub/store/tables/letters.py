@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     ForeignKey,
+    Identity,
     Index,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -48,6 +50,14 @@ class Event(Base):
     at: Mapped[datetime]
     bundle_id: Mapped[UUID | None] = mapped_column(ForeignKey("bundle.id"), index=True)
     why_not: Mapped[str | None]
+    seq: Mapped[int] = mapped_column(BigInteger, Identity())
+    """What came first, also where a clock was put back in between."""
+    day: Mapped[date | None]
+    """The deadline it is about; of one that was moved, the date before."""
+    latest: Mapped[datetime | None]
+    """Its letter leaves no later."""
+    administration: Mapped[str | None]
+    """Of a consent: to whose data."""
 
 
 class Letter(Base):

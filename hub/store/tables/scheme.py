@@ -30,6 +30,8 @@ class Coordinator(Base):
     active: Mapped[bool] = mapped_column(default=True)
     away: Mapped[bool] = mapped_column(default=False)
     substitute_id: Mapped[UUID | None] = mapped_column(ForeignKey("staff.id"))
+    away_until: Mapped[date | None]
+    """The day on which whoever is away expects to be back, where they know."""
 
 
 class Offer(Base):
@@ -37,12 +39,13 @@ class Offer(Base):
 
     waiting: no place yet, `why` says so · offered: a place is reserved · accepted · declined · lapsed: no answer ·
     withdrawn: the family's yes was taken back · grown: the child turned 18 · died · moved: the child has another
-    number, and its offer stands with that one (child.same_as)."""
+    number, and its offer stands with that one (child.same_as) · left: a coordinator has ended it (hub.coordination.
+    goodbye)."""
 
     __tablename__ = "offer"
     __table_args__ = (
         CheckConstraint(
-            "state in ('waiting','offered','accepted','declined','lapsed','withdrawn','grown','died','moved')",
+            "state in ('waiting','offered','accepted','declined','lapsed','withdrawn','grown','died','moved','left')",
             name="state",
         ),
         CheckConstraint("(state in ('offered','accepted')) = (coordinator_id is not null)", name="place"),

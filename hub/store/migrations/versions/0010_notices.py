@@ -1,14 +1,14 @@
 """Notices to staff, and the parts of letters that case systems journalise.
 
-Revision: 0009
+Revision: 0010
 """
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:
@@ -16,5 +16,5 @@ def upgrade() -> None:
     assert driver is not None  # noqa: S101 - it is connected
     op.execute("SET LOCAL ROLE tovholder_owner")
     driver.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
-    op.execute("INSERT INTO program_fit (revision) VALUES ('0009')")
+    op.execute("INSERT INTO program_fit (revision) VALUES ('0010')")
     op.execute("RESET ROLE")
