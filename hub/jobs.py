@@ -26,7 +26,8 @@ from hub.cases import custody, match, reminders, sync, transition
 from hub.context import Context
 from hub.coordination import offers, silence
 from hub.errors import TryAgain
-from hub.letters import compose, delivery, pointers, statuses, versions
+from hub.letters import compose, delivery, journalising, pointers, statuses, versions
+from hub.notices import hand_over
 from hub.signin.sessions import Sessions
 from hub.store import home, outage, queue
 
@@ -103,6 +104,11 @@ def build(ctx: Context) -> App:
     def remind(timestamp: int = 0) -> None:
         reminders.remind(ctx)
         transition.remind(ctx)
+        journalising.overdue(ctx)
+
+    @app.task(name="notices", queue=LETTERS, retry=retry)
+    def tell_staff(timestamp: int = 0) -> None:
+        hand_over.hand_over_due(ctx)
 
     @app.task(name="match", queue=MATCH, retry=retry)
     def match_all(timestamp: int = 0) -> None:
@@ -116,10 +122,13 @@ def build(ctx: Context) -> App:
     def forget(timestamp: int = 0) -> None:
         pace.purge(ctx.database, ctx.clock)
         Sessions(ctx.database, ctx.clock, ctx.settings.signin).purge()
+        hand_over.purge(ctx)
+        journalising.purge(ctx)
 
     if ctx.settings.demo is None:  # the demo moves its own time and says when each is due
         for task, cron in (
             (compose_due, "* * * * *"),
+            (tell_staff, "* * * * *"),
             (what_became, "*/5 * * * *"),
             (remind, "30 4 * * *"),
             (forget, "*/10 * * * *"),

@@ -91,7 +91,8 @@ class TestTasks:
     def test_take_ids_only(self, app):
         """Worker logs print the arguments of jobs."""
         ours = {name: task for name, task in app.tasks.items() if task.queue != "builtin"}
-        assert ours.keys() == {"deliver", "compose", "statuses", "remind", "match", "sync", "forget", "point"}
+        known = {"deliver", "compose", "statuses", "remind", "match", "sync", "forget", "point", "notices"}
+        assert ours.keys() == known
         for name, task in ours.items():
             names = set(inspect.signature(task.func).parameters)
             assert names <= {"letter_ids", "timestamp", "letter_id", "way"}, name

@@ -33,6 +33,7 @@ from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
 from hub.letters.templates import Templates
 from hub.mandates import Mandate, give
+from hub.notices.kinds import KINDS
 from hub.settings import Api, Demo, SignIn
 from hub.store import tables
 from hub.web.app import build
@@ -105,6 +106,14 @@ TABLE: dict[str, Row] = {
     "POST /api/v1/templates": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
     "GET /api/v1/templates/{version}": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
     "POST /api/v1/templates/{version}/steps": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    # For an administration's own system (tests/api/test_feeds.py); this token is a member of staff's.
+    "GET /api/v1/notices": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "GET /api/v1/journal": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "POST /api/v1/journal/{part}/receipt": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "POST /api/v1/journal/receipts": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    # Nobody here is the adviser of a case.
+    "GET /personale/advis": everybody(SIGN_IN, staff=PAGE),
+    "POST /personale/advis": everybody(SIGN_IN, staff=REFUSED),
     "GET /personale": everybody(SIGN_IN, staff=PAGE),
     "POST /personale": everybody(SIGN_IN, **LOOKED_UP),
     "GET /personale/liste": everybody(SIGN_IN, staff=PAGE),
@@ -284,6 +293,13 @@ TRIES: dict[str, Try] = {
     "POST /api/v1/templates/{version}/steps": lambda who: who.call(
         f"/api/v1/templates/{uuid4()}/steps", step="approve"
     ),
+    "POST /api/v1/journal/{part}/receipt": lambda who: who.call(
+        "/api/v1/journal/00000000-0000-4000-8000-000000000000/receipt", document="D-1"
+    ),
+    "POST /api/v1/journal/receipts": lambda who: who.call(
+        "/api/v1/journal/receipts", receipts=[{"part": "00000000-0000-4000-8000-000000000000", "document": "D-1"}]
+    ),
+    "POST /personale/advis": lambda who: who.post("/personale/advis", **dict.fromkeys(KINDS, "page")),
     "POST /personale": lambda who: who.post("/personale", **LOOKUP),
     "POST /personale/liste": lambda who: who.post("/personale/liste", cprs=KARLA, purpose="case"),
     "GET /personale/opgaver/{task_id:uuid}": lambda who: who.get(f"/personale/opgaver/{who.hub.office_task}"),

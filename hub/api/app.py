@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from hub.access import lookup, pace
 from hub.access.log import Asker, Disclosure
 from hub.access.policy import PURPOSES
-from hub.api import templates
-from hub.api.base import BEARER, Bounded, Problem, problem
+from hub.api import answers, feeds, templates
+from hub.api.answers import BEARER, Bounded, Problem, problem
 from hub.api.tokens import Tokens
 from hub.context import Context
-from hub.errors import BadRecord, NotAllowed, TryAgain
+from hub.errors import BadRecord, TryAgain
 from hub.identity import Cpr, parse
 
 AT_ONCE = 100
@@ -159,10 +159,9 @@ async def look_up_all(body: BatchRequest, request: Request) -> Response:
 
 async def _asked(request: Request, body: LookupRequest | BatchRequest) -> Asker | Response:
     """Who asks, or why they get no answer."""
-    try:
-        asker: Asker = await request.app.state.tokens.asked(request.headers.get("authorization"))
-    except NotAllowed:
-        return problem(401, "Send en gyldig bearer-token.", {"WWW-Authenticate": "Bearer"})
+    asker = await answers.asked(request)
+    if isinstance(asker, Response):
+        return asker
     if body.purpose not in PURPOSES:
         return problem(422, f"purpose: use one of {', '.join(sorted(PURPOSES))}")
     return asker
@@ -188,7 +187,7 @@ async def _answers(
         return problem(503, str(error), {"Retry-After": "1"})
     phone = state.ctx.settings.municipality.phone
     made = say([answer(disclosure, phone) for disclosure in disclosures])
-    return Response(made.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
+    return answers.said(made)
 
 
 def attach(app: FastAPI, ctx: Context) -> None:
@@ -197,6 +196,7 @@ def attach(app: FastAPI, ctx: Context) -> None:
     app.state.tokens = Tokens(ctx.settings.api, ctx.clock, ctx.settings.municipality.cvr)
     app.include_router(router)
     app.include_router(templates.router)
+    app.include_router(feeds.router)
 
     @app.exception_handler(RequestValidationError)
     async def say_what_is_wrong(_request: Request, error: RequestValidationError) -> Response:
@@ -206,6 +206,7 @@ def attach(app: FastAPI, ctx: Context) -> None:
 
 
 def _place(where: tuple[str | int, ...]) -> str:
-    fields = LookupRequest.model_fields.keys() | BatchRequest.model_fields.keys() | templates.FIELDS
+    fields = LookupRequest.model_fields.keys() | BatchRequest.model_fields.keys() | feeds.Receipt.model_fields.keys()
+    fields |= {"after", "part", "receipts"} | templates.FIELDS
     known = [str(part) for part in where[1:] if part in fields]
     return ".".join(known) or str(where[0])

@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from hub.access.log import Asker
-from hub.api.base import BEARER, Bounded, Problem, problem
+from hub.api.answers import BEARER, Bounded, Problem, asked, problem
 from hub.context import Context
 from hub.errors import NotAllowed, SettingsError, TryAgain
 from hub.letters import versions
@@ -121,10 +121,9 @@ async def step(version: UUID, body: Step, request: Request) -> Response:
 
 async def _answered(request: Request, act: Callable[[Context, Asker], Any]) -> Response:
     """Who asks, what they ask, or why not."""
-    try:
-        asker: Asker = await request.app.state.tokens.asked(request.headers.get("authorization"))
-    except NotAllowed:
-        return problem(401, "Send en gyldig bearer-token.", {"WWW-Authenticate": "Bearer"})
+    asker = await asked(request)
+    if isinstance(asker, Response):
+        return asker
     try:
         made = await run_in_threadpool(act, request.app.state.ctx, asker)
     except versions.NoSuchVersion as error:

@@ -150,6 +150,13 @@ def _not_yet(language: str, sentence: str) -> Block:
     return {"t": "p", "lang": language, "c": [sentence]}
 
 
+def written(content: LetterContent, templates: Templates) -> tuple[str, str, str]:
+    """A letter's subject, the language it is written in, and its text, without setting it on paper."""
+    template = templates.find(content.kind, content.language)
+    blocks = parse(*template.write(content))
+    return template.about.subject, template.about.language, to_text(blocks) + "\n"
+
+
 def actions(content: LetterContent, template: Template) -> tuple[Action, ...]:
     """What the recipient's calendar gets: the day to answer by, and each date to come, once."""
     labels = template.about.action

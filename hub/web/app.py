@@ -26,6 +26,7 @@ from hub.web import (
     family_choices,
     family_rights,
     letters_way,
+    notices,
     preferring,
     registering,
     reviewing,
@@ -86,6 +87,7 @@ def build(ctx: Context) -> FastAPI:
     app.include_router(preferring.router)
     app.include_router(tasks.router)
     app.include_router(letters_way.router)
+    app.include_router(notices.router)
     app.include_router(registering.router)
     app.include_router(reviewing.router)
     app.include_router(signin.router)

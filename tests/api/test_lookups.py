@@ -20,7 +20,7 @@ from fastapi.testclient import TestClient
 
 from hub.access import lookup
 from hub.access.log import Asker
-from hub.api.base import BODY_AT_MOST
+from hub.api.answers import BODY_AT_MOST
 from hub.api.tokens import issue
 from hub.cases import sources
 from hub.context import Context

@@ -21,6 +21,7 @@ from hub.store.tables.letters import (
     Told,
 )
 from hub.store.tables.log import LogEntry, LogHead
+from hub.store.tables.notices import Handover, LetterPart, Notice, NoticeChoice
 from hub.store.tables.people import Child, Custody, FormerNumber, Guardian, Hears, PersonKey, RotatingKey, Staff
 from hub.store.tables.program import AskerHour, ProgramFit, Sender, SignedIn
 from hub.store.tables.scheme import Acceptance, Assignment, Block, Consent, Coordinator, Offer, Said
@@ -45,11 +46,15 @@ __all__ = [
     "Event",
     "FormerNumber",
     "Guardian",
+    "Handover",
     "Hears",
     "Letter",
     "LetterChild",
+    "LetterPart",
     "LogEntry",
     "LogHead",
+    "Notice",
+    "NoticeChoice",
     "Offer",
     "PersonKey",
     "Pointer",

@@ -1,4 +1,4 @@
-"""What the routes of the API share: bodies that are known to be small, how one signs in, and what is said when not."""
+"""What every route of the API has in common: who may call, how large a body may be, how a problem is said."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
+from hub.access.log import Asker
+from hub.errors import NotAllowed
+
 BODY_AT_MOST = 64 * 1024
 """Bytes in a body. A hundred numbers and a reason are a fifth of it."""
 LENGTH_MISSING, TOO_LARGE = 411, 413
+BEARER = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token of the municipality's own issuer.")
+"""Says in the description of the API how to sign in; what a token is worth is asked of Tokens."""
 
 
 class Bounded(APIRoute):
@@ -23,7 +28,7 @@ class Bounded(APIRoute):
         handle = super().get_route_handler()
 
         async def bounded(request: Request) -> Response:
-            if request.method == "GET":  # of which no body is read
+            if request.method == "GET":
                 return await handle(request)
             length = request.headers.get("content-length", "")
             if not (length.isascii() and length.isdecimal()):
@@ -35,10 +40,6 @@ class Bounded(APIRoute):
         return bounded
 
 
-BEARER = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token of the municipality's own issuer.")
-"""Says in the description of the API how to sign in; what a token is worth is asked of Tokens."""
-
-
 class Problem(BaseModel):
     """Why there is no answer."""
 
@@ -47,3 +48,17 @@ class Problem(BaseModel):
 
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
     return JSONResponse({"detail": detail}, status, {"Cache-Control": "no-store", **(headers or {})})
+
+
+def said(model: BaseModel) -> Response:
+    """An answer that nobody keeps."""
+    return Response(model.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+async def asked(request: Request) -> Asker | Response:
+    """Who asks, or why they get no answer."""
+    try:
+        asker: Asker = await request.app.state.tokens.asked(request.headers.get("authorization"))
+    except NotAllowed:
+        return problem(401, "Send en gyldig bearer-token.", {"WWW-Authenticate": "Bearer"})
+    return asker
