@@ -28,6 +28,7 @@ from hub.coordination import offers, silence
 from hub.errors import TryAgain
 from hub.letters import compose, delivery, journalising, pointers, statuses, versions
 from hub.notices import hand_over
+from hub.retention import forget as retention
 from hub.signin.sessions import Sessions
 from hub.store import home, outage, queue
 
@@ -125,6 +126,10 @@ def build(ctx: Context) -> App:
         hand_over.purge(ctx)
         journalising.purge(ctx)
 
+    @app.task(name="retention", queue=LETTERS, retry=retry)
+    def keep_no_longer(timestamp: int = 0) -> None:
+        retention.forget(ctx)
+
     if ctx.settings.demo is None:  # the demo moves its own time and says when each is due
         for task, cron in (
             (compose_due, "* * * * *"),
@@ -132,6 +137,7 @@ def build(ctx: Context) -> App:
             (what_became, "*/5 * * * *"),
             (remind, "30 4 * * *"),
             (forget, "*/10 * * * *"),
+            (keep_no_longer, "40 2 * * *"),
             (match_all, "0 * * * *"),
             (sync_all, "20 * * * *"),
         ):

@@ -336,6 +336,30 @@ class Access(_Section):
         return frozenset(name for name, is_on in on.items() if is_on)
 
 
+class Retention(_Section):
+    """How long things are kept (hub.retention.rules says what, docs/data-protection.md by which law). The defaults are
+    for a municipality to change before it begins."""
+
+    number_days: int = Field(default=90, ge=1, le=3650)
+    """So long after a family's part has ended number, name and custody are kept: for what is still to be put right."""
+    left_days: int = Field(default=30, ge=1, le=365)
+    """So long a child is kept who left the target group and was never written to."""
+    custody_days: int = Field(default=365, ge=1, le=3650)
+    """So long custody is kept that has ended."""
+    task_days: int = Field(default=730, ge=560, le=7300)
+    """So long tasks are kept that are done; longer than any step lasts that is told once, or it would be told again."""
+    adviser_days: int = Field(default=30, ge=1, le=3650)
+    """So long staff of a source are kept whom no case names any more."""
+    case_years: int = Field(default=5, ge=1, le=100)
+    """So long the whole case of a child is kept after its end: answers, events, letters. A no is remembered as long."""
+    log_years: int = Field(default=5, ge=1, le=100)
+    """So long it can be read who looked and why. Afterwards the entries stand there as proof and open no more."""
+    archive: str = ""
+    """The archive decision by which whole cases may be destroyed. Without one none is, however old."""
+    backup_days: int | None = Field(default=None, ge=1, le=3650)
+    """So long you keep backups: files of the journal that are older go. None: they are kept."""
+
+
 class Demo(_Section):
     """Set by `tovholder demo` alone. `folder` holds the simulated clock and the demo sign-in's keys."""
 
@@ -362,6 +386,7 @@ class Settings(_Section):
     signin: SignIn = SignIn()
     api: Api = Api()
     access: Access = Access()
+    retention: Retention = Retention()
     demo: Demo | None = None
     plugins: dict[str, dict[str, Any]] = {}
 

@@ -139,6 +139,10 @@ TABLE: dict[str, Row] = {
     "POST /personale/gennemgang/{task_id:uuid}": everybody(
         SIGN_IN, staff=REFUSED, another_leader=DONE, an_auditor=DONE
     ),
+    "GET /personale/sletning": everybody(SIGN_IN, staff=REFUSED, **REVIEWERS),
+    "POST /personale/sletning": everybody(
+        SIGN_IN, staff=REFUSED, the_leader=DONE, another_leader=DONE, an_auditor=DONE
+    ),
     # A young person is sent on to their own page.
     "GET /familie": everybody(SIGN_IN, guardians=PAGE, a_guardian=SHOWN, the_other_guardian=SHOWN, a_young_person=DONE),
     "GET /familie/mig": everybody(SIGN_IN, a_young_person=PAGE),
@@ -330,6 +334,7 @@ TRIES: dict[str, Try] = {
     "POST /personale/gennemgang/{task_id:uuid}": lambda who: who.post(
         f"/personale/gennemgang/{who.new_review()}", verdict="i-orden"
     ),
+    "POST /personale/sletning": lambda who: who.post("/personale/sletning", act="fortryd"),
     # What is open is opened again: nothing changes for the next who tries.
     "POST /familie/valg": lambda who: who.post(
         "/familie/valg", child=str(who.hub.child), choice="aabn", administration="SOF"

@@ -93,6 +93,7 @@ BASES = {
     "registration": "Familiens svar skal skrives ned",
     "audit": "Kontrol af loggen",
     "review": "Gennemgang af et opslag med begrundelse",
+    "retention": "Opbevaringstiden er gået",
     "operations": "Drift",
     "match": "Om barnet har noget i to forvaltninger",
     "scheme": "Familien har sagt ja tak",
@@ -209,6 +210,13 @@ RULES: tuple[Rule, ...] = (
     Rule(frozenset({"auditor"}), None, frozenset({"log"}), "audit", _ANSWERABLE, despite_block=True),
     Rule(frozenset({"auditor"}), None, frozenset({"review"}), "review", _ANSWERABLE, despite_block=True),
     Rule(frozenset({"leader"}), "leads", frozenset({"review"}), "review", _ANSWERABLE),
+    Rule(
+        frozenset({"leader", "auditor"}),
+        None,
+        frozenset({"forget"}),
+        "retention",
+        "databeskyttelsesforordningen art. 5(1)(e); arkivloven § 8; nobody is named",
+    ),
     Rule(frozenset({"operator"}), None, frozenset({"health"}), "operations", f"{_ANSWERABLE}; nobody is named"),
     Rule(
         frozenset({"operator"}),

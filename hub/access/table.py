@@ -44,6 +44,7 @@ _PURPOSES = {
     "registration": "the names of those with custody, to write down an answer by phone, paper or in a meeting",
     "log": "the access log",
     "review": "a look with a reason, after it has happened",
+    "forget": "how many whole cases may be forgotten; it takes two different people",
     "health": "whether systems answer; counts, no people",
     "record": "one record in quarantine, as it came",
     "template": "the letters' texts: to draft, approve and publish them",

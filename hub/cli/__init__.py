@@ -37,6 +37,7 @@ from hub.doctor import examine
 from hub.errors import NotAllowed, SettingsError, TovholderError
 from hub.identity import parse
 from hub.plugins import load as load_plugins
+from hub.retention import forget as retention
 from hub.settings import Settings
 from hub.store import outage
 from hub.store.database import Database
@@ -109,6 +110,17 @@ def match(as_json: Json = False) -> None:
         read.failure or read.held or read.quarantined for read in custody
     )
     raise typer.Exit(0 if clean else NEEDS_A_PERSON)
+
+
+@app.command()
+def forget(as_json: Json = False) -> None:
+    """Forget what the rules say may go, as every night: `[retention]` in the settings, docs/data-protection.md."""
+    with context(with_token=False) as ctx:
+        done = retention.forget(ctx)
+    if as_json:
+        print_json({"forgotten": done})
+    else:
+        table_of([{"rule": rule, "count": count} for rule, count in done.items()], "Forgotten")
 
 
 @plugins_app.command("list")

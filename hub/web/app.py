@@ -25,6 +25,7 @@ from hub.web import (
     family,
     family_choices,
     family_rights,
+    forgetting,
     letters_way,
     notices,
     preferring,
@@ -90,6 +91,7 @@ def build(ctx: Context) -> FastAPI:
     app.include_router(notices.router)
     app.include_router(registering.router)
     app.include_router(reviewing.router)
+    app.include_router(forgetting.router)
     app.include_router(signin.router)
     if demo is not None:
         app.include_router(demo_signin.router)

@@ -26,7 +26,7 @@ from hub.store.tables.people import Child, Custody, FormerNumber, Guardian, Hear
 from hub.store.tables.program import AskerHour, ProgramFit, Sender, SignedIn
 from hub.store.tables.scheme import Acceptance, Assignment, Block, Consent, Coordinator, Offer, Said
 from hub.store.tables.sources import Case, ChildSource, Presence, Quarantine, SourceState
-from hub.store.tables.work import RightsRequest, Task
+from hub.store.tables.work import Forgetting, RightsRequest, Task
 
 __all__ = [
     "Acceptance",
@@ -44,6 +44,7 @@ __all__ = [
     "Delivery",
     "DeliveryStatus",
     "Event",
+    "Forgetting",
     "FormerNumber",
     "Guardian",
     "Handover",
