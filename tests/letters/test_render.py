@@ -186,6 +186,19 @@ def test_typst_in_a_value_stays_text(town, templates) -> None:
     assert "root:" not in pdf
 
 
+HEADERS = "Bo\r\nBcc: all@example.com\r\n\r\n<script>alert(1)</script>"
+
+
+@pytest.mark.parametrize("kind", list(LetterKind))
+def test_line_ends_in_a_name_make_no_header_and_no_markup(kind, town, templates) -> None:
+    letter = render(town.letter(str(kind), recipient_name=HEADERS, interpreter=HEADERS), templates)
+    for outside in (letter.subject, letter.file_name, *(action.label for action in letter.actions)):
+        assert "\n" not in outside
+        assert "Bcc" not in outside
+    assert "\nBcc" not in letter.text
+    assert "<script" not in letter.html
+
+
 def test_one_letter_offers_for_one_child_and_tells_news_of_a_sibling(town, templates) -> None:
     offer = {
         "offers": (ContentLabel("Ida"),),
