@@ -157,12 +157,11 @@ def again(ctx: Context, child_id: UUID, guardian_id: UUID | None, fields: dict[s
 
 
 def with_yes(
-    ctx: Context, child_id: UUID, child_key: bytes, age: int, by: Speaker, registered_by: UUID | None
+    ctx: Context, child_id: UUID, child_key: bytes, by: Speaker, registered_by: UUID | None
 ) -> list[tables.Consent]:
-    """The consents that a family's yes holds, where the settings say that its text asks for them. A guardian's yes
-    holds none for a young person."""
+    """The consents that a family's yes holds, where the settings say that its text asks for them."""
     access = ctx.settings.access
-    if access.health_consent != "with_yes" or (by.capacity == "guardian" and age >= YOUNG):
+    if access.health_consent != "with_yes":
         return []
     return [
         tables.Consent(

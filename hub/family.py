@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, aliased
 from hub import consents, journal
 from hub.access import log
 from hub.access.askers import PersonKeyPair, asker_key, by_system, staff_row
-from hub.cases import events, kinds
+from hub.cases import events, hearing, kinds
 from hub.cases.ending import end
 from hub.cases.numbers import numbers_of
 from hub.clock import today
@@ -45,9 +45,13 @@ class Answerer:
     """Where the paper lies, or what was noted of the call or meeting."""
     again: UUID | None = None
     """The answer's own id, when it is one from the journal that a restored database has lost."""
+    representative: str | None = None
+    """The name of a representative who answers for the guardian, or for the young person, by a mandate."""
 
     @property
     def capacity(self) -> consents.Capacity:
+        if self.representative is not None:
+            return "representative"
         return "young" if self.guardian_id is None else "guardian"
 
 
@@ -61,7 +65,7 @@ def accept(ctx: Context, child_id: UUID, by: Answerer) -> None:
         offer, now = standing.offer, ctx.clock.now()
         if offer.state == "accepted":
             return
-        if by.capacity == "young" and not ctx.settings.access.young_accepts:
+        if by.guardian_id is None and not ctx.settings.access.young_accepts:
             raise NotAllowed("access.young_accepts is off: a guardian says yes, and the young person may say no")
         if offer.state != "offered" or offer.coordinator_id is None:
             raise NotAllowed("there is no open offer to accept; it may have lapsed or been declined")
@@ -126,21 +130,27 @@ def _say_goodbye(ctx: Context, session: Session, child_id: UUID, who: UUID | Non
     """Whoever took the yes back is told that it has been written down; the others that the yes holds no longer, and
     not by whose word."""
     what = f"withdrawn:{ctx.clock.now().isoformat()}"
-    guardians = events.guardians_of(session, {child_id}, today(ctx.clock)).get(child_id, [])
-    told = {one: kinds.YES_WITHDRAWN if one == who else kinds.YES_ENDED for one in guardians}
+    hearers = hearing.of_children(session, [child_id], today(ctx.clock)).get(child_id, [])
+    who = who or hearing.young_person(session, child_id)
+    told = {one: kinds.YES_WITHDRAWN if one == who else kinds.YES_ENDED for one in hearers}
     events.record(ctx, session, [events.News(kind, child_id, what, only=one) for one, kind in told.items()])
 
 
 def come_of_age(ctx: Context) -> int:
-    """End the scheme for whoever is 18 by now (Danish midnight): guardians' access and letters end with childhood.
+    """Whoever is 15 by now (Danish date) hears for themselves. End the scheme for whoever is 18: guardians' access and
+    letters end with childhood; it goes on where a mandate of the young person's own says so, for as long as that lasts.
 
-    Gives how many. Each is a transaction of its own."""
+    Gives how many it ended for. Each is a transaction of its own."""
+    day = today(ctx.clock)
     with ctx.database.begin() as session:
         held = select(tables.Offer.child_id).where(tables.Offer.state.in_(("waiting", "offered", "accepted")))
         numbers = numbers_of(ctx, session, set(session.execute(held).scalars()))
-    day = today(ctx.clock)
-    grown = [child for digits, child in numbers.items() if parse(digits).is_adult(day)]
-    for child in grown:
+        hearing.keep_young(
+            ctx, session, [child for digits, child in numbers.items() if parse(digits).age(day) >= YOUNG]
+        )
+        grown = {child for digits, child in numbers.items() if parse(digits).is_adult(day)}
+        grown -= hearing.past_18(session, grown, day)
+    for child in sorted(grown):
         with ctx.database.begin() as session:
             offer = session.execute(
                 select(tables.Offer).where(tables.Offer.child_id == child).with_for_update()
@@ -207,6 +217,7 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
     if by.registered_by is not None:
         asker, key = by.registered_by, asker_key(session, ctx.keys, by.registered_by)
         staff = staff_row(session, key)
+    said = {"evidence": by.evidence} | ({"representative": by.representative} if by.representative else {})
     session.add(
         tables.Acceptance(
             id=answer_id,
@@ -219,17 +230,21 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
             at=ctx.clock.now(),
             capacity=by.capacity,
             language=by.language,
-            evidence=seal_json(standing.child_key[1], {"evidence": by.evidence}, f"acceptance:{answer_id}")
-            if by.evidence
-            else None,
+            evidence=seal_json(standing.child_key[1], said, f"acceptance:{answer_id}") if by.evidence else None,
         )
     )
-    if answer == "yes":
+    if answer == "yes" and (by.guardian_id is None or standing.number.age(today(ctx.clock)) < YOUNG):
         speaker = consents.Speaker(
-            by.capacity, by.how, by.text_version, by.language, by.guardian_id, None, by.evidence, by.registered_by
+            by.capacity,
+            by.how,
+            by.text_version,
+            by.language,
+            by.guardian_id if by.capacity == "guardian" else None,
+            by.representative,
+            by.evidence,
+            by.registered_by,
         )
-        age = standing.number.age(today(ctx.clock))
-        session.add_all(consents.with_yes(ctx, child_id, standing.child_key[1], age, speaker, staff))
+        session.add_all(consents.with_yes(ctx, child_id, standing.child_key[1], speaker, staff))
     entry = log.seal_entry(
         at=ctx.clock.now(),
         kind="acceptance",
@@ -247,6 +262,7 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
             "child": standing.child_token.hex(),
             "guardian": standing.guardian_token.hex() if standing.guardian_token is not None else None,
             "capacity": by.capacity,
+            "representative": by.representative,
             "how": by.how,
             "text": by.text_version,
             "language": by.language,

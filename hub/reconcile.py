@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from hub import consents, family, journal
+from hub import consents, family, journal, mandates
 from hub.access import log
 from hub.clock import SetClock
 from hub.context import Context
@@ -119,14 +119,17 @@ def _answers(ctx: Context, entries: Sequence[journal.Entry], result: Reconciled)
         ids = [UUID(entry.fields["answer"]) for entry in given]
         known = {
             found
-            for table in (tables.Acceptance, tables.Consent, tables.Block)
+            for table in (tables.Acceptance, tables.Consent, tables.Block, tables.Hears)
             for found in session.execute(select(table.id).where(among(table.id, ids))).scalars()
         }
+        over = (among(tables.Hears.id, ids), tables.Hears.ended_at.is_not(None))
+        taken_back = set(session.execute(select(tables.Hears.id).where(*over)).scalars())
     acts = {"yes": family.accept, "no": family.decline, "withdrawn": family.withdraw}
     for entry in given:
         fields = entry.fields
         answer = UUID(fields["answer"])
-        if answer in known:
+        ends_mandate = fields["says"] == "mandate_ended"
+        if answer in (taken_back if ends_mandate else known):
             continue
         with ctx.database.session() as session:
             child = _by_token(session, tables.Child, fields["child"])
@@ -137,7 +140,9 @@ def _answers(ctx: Context, entries: Sequence[journal.Entry], result: Reconciled)
         then = replace(ctx, clock=SetClock(entry.at))
         try:
             # Of a consent that was taken back the journal says "withdrawn" too, and of which administration.
-            if "administration" in fields:
+            if fields["says"] in ("mandate", "mandate_ended"):
+                mandates.do_again(then, child, guardian, fields)
+            elif "administration" in fields:
                 consents.again(then, child, guardian, fields)
             else:
                 acts[fields["says"]](then, child, _answerer(guardian, fields))
@@ -157,6 +162,7 @@ def _answerer(guardian: UUID | None, fields: dict[str, Any]) -> family.Answerer:
         fields.get("language", "da"),
         fields.get("evidence"),
         again=UUID(fields["answer"]),
+        representative=fields.get("representative"),
     )
 
 

@@ -1,5 +1,6 @@
-"""A family's answer that comes by phone, on paper or in a meeting, written down by staff; and what it closes for, opens
-again, consents to or takes back.
+"""A family's answer that comes by phone, on paper or in a meeting, written down by staff; what it closes for, opens
+again, consents to or takes back; an objection; and mandates. It may come from a guardian, a young person from 15, or a
+representative with a mandate of one of them, who has the say of the one whose mandate it is.
 
 Who may is the policy's to say (purpose `registration`): staff of an administration where the child has something open
 or applied for, and the child's coordinator or their substitute; none whose administration the family has closed for.
@@ -9,27 +10,27 @@ For everybody else it is as if the child were not known.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Literal
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session
 
-from hub import consents, family
+from hub import consents, family, mandates, rights
 from hub.access import duty
 from hub.access.askers import asker_key
 from hub.access.log import Asker, Disclosure
 from hub.access.policy import Decision, Question, Relation, decide
-from hub.cases import events
+from hub.cases import events, hearing
 from hub.clock import today
 from hub.context import Context
 from hub.coordination import tasklist
 from hub.errors import NotAllowed
 from hub.identity import YOUNG, parse
 from hub.store import tables
-from hub.store.people import find_key, open_key
+from hub.store.people import find_key, open_key, open_keys
 from hub.vault import unseal_json
 
 PURPOSE = "registration"
@@ -66,15 +67,30 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class FormMandate:
+    """A mandate that lasts today: who has it, and whose it is (None: the young person's). `instead`: letters go to them
+    and not to the one whose it is."""
+
+    id: UUID
+    name: str
+    principal_id: UUID | None
+    instead: bool
+    past_18: bool
+    until: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class Form:
     """Whose answer it can be (name by row id; those with custody today), and what they can say now; `choices` with the
     code of an administration, the same whatever is closed or consented to already. `young`: the child is 15, and
-    answers and chooses too."""
+    answers and chooses too. Of an adult only the mandates that go on are there, to be taken back."""
 
     guardians: tuple[tuple[UUID, str | None], ...]
     answers: tuple[Said, ...]
     choices: tuple[tuple[Chosen, str], ...]
     young: bool
+    mandates: tuple[FormMandate, ...]
+    adult: bool
 
 
 def open_form(ctx: Context, asker: Asker, origin: Origin) -> Disclosure[Form | None]:
@@ -90,28 +106,84 @@ def open_form(ctx: Context, asker: Asker, origin: Origin) -> Disclosure[Form | N
 
 
 def register(
-    ctx: Context, asker: Asker, origin: Origin, guardian_id: UUID | None, said: Said, how: How, evidence: str
+    ctx: Context,
+    asker: Asker,
+    origin: Origin,
+    guardian_id: UUID | None,
+    said: Said,
+    how: How,
+    evidence: str,
+    *,
+    mandate_id: UUID | None = None,
 ) -> None:
-    """Write an answer down: it holds as if the guardian, or the young person (None), had given it on the page.
+    """Write an answer down: it holds as if the guardian, or the young person (None), had given it on the page. Of a
+    representative `mandate_id` says by which mandate; it counts as the answer of the one whose mandate it is.
     `evidence`: where its proof is found, such as a journal number. Raises NotAllowed: see `open_form`; no say, no
     evidence, nothing to answer."""
+    evidence, name = _proof(evidence), None
+    with ctx.database.begin() as session:
+        child = _whose(ctx, session, asker, origin)
+        if mandate_id is not None:
+            mandate = _mandate(ctx, session, child.id, mandate_id)
+            guardian_id, name = mandate.principal_id, mandate.name
+        version = _text(session, child.id, guardian_id)
+    by = family.Answerer(
+        guardian_id, how, f"{how}:{version}", registered_by=asker, evidence=evidence, representative=name
+    )
+    ACTS[said](ctx, child.id, by)
+
+
+def object_(
+    ctx: Context,
+    asker: Asker,
+    origin: Origin,
+    guardian_id: UUID | None,
+    evidence: str,
+    *,
+    mandate_id: UUID | None = None,
+) -> None:
+    """Write an objection down: the same task as from the page, for a person to decide. `evidence` is what the task says
+    of it: where it is found. Raises NotAllowed: see `register`."""
     evidence = _proof(evidence)
     with ctx.database.begin() as session:
         child = _whose(ctx, session, asker, origin)
-        version = _text(session, child.id, guardian_id)
-    by = family.Answerer(guardian_id, how, f"{how}:{version}", registered_by=asker, evidence=evidence)
-    ACTS[said](ctx, child.id, by)
+        if mandate_id is not None:
+            _mandate(ctx, session, child.id, mandate_id)
+            person: UUID | None = session.get_one(tables.Hears, mandate_id).person_id
+        elif guardian_id is not None:
+            person = guardian_id
+        else:
+            hearing.keep_young(ctx, session, [child.id])
+            person = hearing.young_person(session, child.id)
+    if person is None:
+        raise NotAllowed(f"a child speaks for themselves from {YOUNG}")
+    rights.ask(ctx, person, rights.OBJECTION, child.id, evidence, registered_by=asker)
+
+
+def mandate(ctx: Context, asker: Asker, origin: Origin, given: mandates.Mandate) -> None:
+    """Write a mandate down. Raises NotAllowed: see `open_form` and hub.mandates."""
+    with ctx.database.begin() as session:
+        child = _whose(ctx, session, asker, origin)
+    mandates.give(ctx, child.id, replace(given, evidence=_proof(given.evidence)), asker)
+
+
+def take_back_mandate(ctx: Context, asker: Asker, origin: Origin, mandate_id: UUID) -> None:
+    """A mandate ends now. Raises NotAllowed: see `open_form`; the child has no such mandate."""
+    with ctx.database.begin() as session:
+        child = _whose(ctx, session, asker, origin)
+    mandates.take_back(ctx, mandate_id, child.id, asker)
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Who chose (a guardian, or None for the young person), how it came, and the version and language of the text that
-    was read to them."""
+    """Who chose (a guardian, or None for the young person; by which mandate, where it is a representative), how it
+    came, and the version and language of the text that was read to them."""
 
     guardian_id: UUID | None
     how: How
     text: str
     language: str
+    mandate_id: UUID | None = None
 
 
 def choose(
@@ -123,13 +195,25 @@ def choose(
     with ctx.database.begin() as session:
         child = _whose(ctx, session, asker, origin)
         state = session.execute(select(tables.Offer.state).where(tables.Offer.child_id == child.id)).scalar_one()
+        by_mandate = _mandate(ctx, session, child.id, told.mandate_id) if told.mandate_id is not None else None
+        fields = unseal_json(open_key(session, ctx.keys, child.key_id), child.sealed, f"child:{child.id}")
     if (chosen, administration) not in _choices(ctx, state):
         raise NotAllowed("this cannot be chosen now")
-    capacity: consents.Capacity = "guardian" if told.guardian_id is not None else "young"
     version = f"{told.how}:{told.text}"
     by = consents.Speaker(
-        capacity, told.how, version, told.language, told.guardian_id, evidence=evidence, registered_by=asker
+        "guardian" if told.guardian_id is not None else "young",
+        told.how,
+        version,
+        told.language,
+        told.guardian_id,
+        evidence=evidence,
+        registered_by=asker,
     )
+    if by_mandate is not None:
+        of_age = parse(fields["cpr"]).age(today(ctx.clock)) >= YOUNG
+        if chosen == "consent" and by_mandate.principal_id is not None and of_age:
+            raise NotAllowed(f"from {YOUNG} the young person consents to health data, and no guardian's representative")
+        by = replace(by, capacity="representative", guardian_id=None, representative=by_mandate.name)
     CHOICES[chosen](ctx, child.id, administration, by)
 
 
@@ -215,8 +299,13 @@ def _form(ctx: Context, session: Session, child: tables.Child, basis: str) -> du
     if state not in CAN_SAY or key is None:
         return duty.NOTHING
     number = parse(unseal_json(key, child.sealed, f"child:{child.id}")["cpr"])
+    given = _mandates(ctx, session, child.id)
     if number.is_adult(day):
-        return duty.NOTHING
+        lasting = tuple(each for each in given if each.past_18)
+        if not lasting:
+            return duty.NOTHING
+        form = Form((), (), (), False, lasting, True)
+        return duty.Found(form, child.id, (child.key_id, key), ["mandates"], basis)
     ids = events.guardians_of(session, {child.id}, day).get(child.id, [])
     if not ids:
         return duty.NOTHING
@@ -226,8 +315,37 @@ def _form(ctx: Context, session: Session, child: tables.Child, basis: str) -> du
     ).scalars():
         own = open_key(session, ctx.keys, guardian.key_id)
         names.append((guardian.id, unseal_json(own, guardian.sealed, f"guardian:{guardian.id}")["name"]))
-    form = Form(tuple(names), CAN_SAY[state], _choices(ctx, state), number.age(day) >= YOUNG)
-    return duty.Found(form, child.id, (child.key_id, key), ["guardians", "offer"], basis)
+    form = Form(tuple(names), CAN_SAY[state], _choices(ctx, state), number.age(day) >= YOUNG, given, False)
+    shown = ["guardians", "offer", *(["mandates"] if given else [])]
+    return duty.Found(form, child.id, (child.key_id, key), shown, basis)
+
+
+def _mandates(ctx: Context, session: Session, child_id: UUID) -> tuple[FormMandate, ...]:
+    """The mandates that last today, in the order in which they were given."""
+    rows = session.execute(
+        select(tables.Hears, tables.Guardian)
+        .join(tables.Guardian, tables.Guardian.id == tables.Hears.person_id)
+        .where(
+            tables.Hears.child_id == child_id,
+            tables.Hears.capacity == "representative",
+            tables.Hears.holds(today(ctx.clock)),
+        )
+        .order_by(tables.Hears.since, tables.Hears.id)
+    ).all()
+    keys = open_keys(session, ctx.keys, (person.key_id for _row, person in rows))
+    found = []
+    for row, person in rows:
+        if person.key_id in keys:
+            name = unseal_json(keys[person.key_id], person.sealed, f"guardian:{person.id}")["name"] or ""
+            found.append(FormMandate(row.id, name, row.principal_id, row.instead, row.past_18, row.until))
+    return tuple(found)
+
+
+def _mandate(ctx: Context, session: Session, child_id: UUID, mandate_id: UUID) -> FormMandate:
+    for each in _mandates(ctx, session, child_id):
+        if each.id == mandate_id:
+            return each
+    raise NotAllowed("this child has no such mandate today")
 
 
 def _text(session: Session, child_id: UUID, guardian_id: UUID | None) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from hub.access import log
 from hub.access.askers import PersonKeyPair, asker_key, day_key
+from hub.cases import hearing
 from hub.cases.deadlines import answer_by
 from hub.cases.holders import NO_GUARDIAN
 from hub.clock import today
@@ -39,13 +40,23 @@ OPEN_AT_MOST = 20
 """So many requests of one guardian may wait at once."""
 
 
-def ask(ctx: Context, guardian_id: UUID, kind: Kind, child_id: UUID, text: str, case_id: UUID | None = None) -> None:
-    """A guardian asks, about a child they have custody of today. `case_id`: the case that it is about; it goes to that
-    case's administration. The same words about the same on one day are one request.
+def ask(
+    ctx: Context,
+    guardian_id: UUID,
+    kind: Kind,
+    child_id: UUID,
+    text: str,
+    case_id: UUID | None = None,
+    *,
+    registered_by: log.Asker | None = None,
+) -> None:
+    """A guardian asks, about a child they have custody of today; or, where `registered_by` staff writes it down,
+    anybody who hears of the child: the young person, a representative. `case_id`: the case that it is about; it goes to
+    that case's administration. The same words about the same on one day are one request.
 
     Raises NotAllowed: no custody today, the child is 18, no such case, too long, or too many wait already."""
     with ctx.database.begin() as session:
-        child, key, _fields = _own_child(ctx, session, guardian_id, child_id)
+        child, key, _fields = _own_child(ctx, session, guardian_id, child_id, heard=registered_by is not None)
         about: dict[str, Any] = {}
         administration = None
         if case_id is not None:
@@ -56,7 +67,8 @@ def ask(ctx: Context, guardian_id: UUID, kind: Kind, child_id: UUID, text: str, 
             # Not what kind it is: that is told only as long as the case itself may be.
             about = {"case": str(case_id)}
         owner = {"administration": administration} if administration else _default_owner(ctx, session, child_id)
-        _put(ctx, session, guardian_id, kind, (child.key_id, key), child_id, about | {"text": text.strip()}, owner)
+        said = about | {"text": text.strip()}
+        _put(ctx, session, guardian_id, kind, (child.key_id, key), child_id, said, owner, registered_by)
 
 
 def belong(ctx: Context, guardian_id: UUID, number: Cpr, text: str) -> None:
@@ -84,13 +96,13 @@ def belong(ctx: Context, guardian_id: UUID, number: Cpr, text: str) -> None:
 
 
 def _own_child(
-    ctx: Context, session: Session, guardian_id: UUID, child_id: UUID
+    ctx: Context, session: Session, guardian_id: UUID, child_id: UUID, *, heard: bool
 ) -> tuple[tables.Child, bytes, dict[str, Any]]:
-    child = session.execute(
-        select(tables.Child).where(
-            tables.Child.id == child_id, tables.Custody.is_held(tables.Child.id, guardian_id, today(ctx.clock))
-        )
-    ).scalar_one_or_none()
+    day = today(ctx.clock)
+    own = tables.Custody.is_held(tables.Child.id, guardian_id, day)
+    if heard:
+        own = hearing.hears(tables.Child.id, guardian_id, day, replaced=True)
+    child = session.execute(select(tables.Child).where(tables.Child.id == child_id, own)).scalar_one_or_none()
     if child is None:
         raise NotAllowed("whoever asks has no custody of this child today")
     key = open_key(session, ctx.keys, child.key_id)
@@ -119,6 +131,7 @@ def _put(
     child_id: UUID | None,
     said: dict[str, Any],
     owner: dict[str, Any],
+    registered_by: log.Asker | None = None,
 ) -> None:
     if len(said["text"]) > TEXT_AT_MOST:
         raise NotAllowed(f"the text may have {TEXT_AT_MOST} characters at most")
@@ -146,8 +159,9 @@ def _put(
             id=request_id, task_id=task_id, guardian_id=guardian_id, child_id=child_id, key_id=key[0], sealed=sealed
         )
     )
-    asker = log.of_family(guardian_id)
-    own = (guardian.key_id, open_key(session, ctx.keys, guardian.key_id))
+    asker, own = log.of_family(guardian_id), (guardian.key_id, open_key(session, ctx.keys, guardian.key_id))
+    if registered_by is not None:
+        asker, own = registered_by, asker_key(session, ctx.keys, registered_by)
     _log(ctx, session, asker, own, child_id, key if child_id else None, {"asked": kind, "request": str(request_id)})
 
 

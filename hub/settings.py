@@ -6,6 +6,8 @@ The file is `tovholder.toml` in the current folder, or where `TOVHOLDER_SETTINGS
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 import tomllib
 from collections.abc import Mapping
@@ -20,6 +22,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -30,8 +33,8 @@ from sqlalchemy.exc import ArgumentError
 from hub.clock import Clock, FileClock, SystemClock
 from hub.errors import SettingsError
 
-Role = Literal["staff", "coordinator", "leader", "auditor", "operator"]
-"""What members of staff may be."""
+Role = Literal["staff", "coordinator", "leader", "auditor", "operator", "source"]
+"""What members of staff may be; and `source`, an administration's own system with a token."""
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -154,6 +157,44 @@ class Rights(_Section):
     administration: str | None = None
     """The administration that answers where it is about no administration's case and the child has no coordinator;
     None: any coordinator."""
+
+
+NoticeKind = Literal["assigned", "substitute", "back", "handed_over", "ended"]
+"""What a notice to staff can be about (hub.notices.kinds)."""
+
+
+class Webhook(_Section):
+    """Where an administration's system takes its notices."""
+
+    administration: str
+    url: Annotated[str, AfterValidator(safe_address)]
+    secrets: tuple[SecretStr, ...] = Field(min_length=1, max_length=2)
+    """`whsec_` and base64 of 24 to 64 bytes. Two while one is being replaced: each signs."""
+    kinds: tuple[NoticeKind, ...] = get_args(NoticeKind)
+
+    @field_validator("secrets")
+    @classmethod
+    def can_sign(cls, secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for secret in secrets:
+            prefix, key = secret.get_secret_value()[:6], secret.get_secret_value()[6:]
+            try:
+                size = len(base64.b64decode(key, validate=True))
+            except (binascii.Error, ValueError):
+                size = 0
+            if prefix != "whsec_" or not 24 <= size <= 64:
+                raise ValueError("each must be whsec_ and the base64 of 24 to 64 random bytes")
+        return secrets
+
+
+class Notices(_Section):
+    """Notices to staff, and journalising (docs/notices.md)."""
+
+    webhooks: dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")], Webhook] = {}
+    keep_days: int = Field(default=90, ge=7, le=3650)
+    """How long what has been told, and what has been journalised, can be read again."""
+    journal_working_days: int = Field(default=3, ge=1, le=60)
+    """How long a case system has to acknowledge its part of a letter, before that is the administration's task (working
+    days)."""
 
 
 class Worker(_Section):
@@ -338,6 +379,7 @@ class Settings(_Section):
     coordination: Coordination = Coordination()
     letters: Letters = Letters()
     rights: Rights = Rights()
+    notices: Notices = Notices()
     worker: Worker = Worker()
     mailer: str | None = None
     """The plugin that carries e-mail, by its name (`email` comes with Tovholder). None: no e-mail leaves."""
@@ -364,6 +406,12 @@ class Settings(_Section):
         code = self.rights.administration
         if code is not None and code not in self.administrations:
             raise ValueError(f"rights.administration is {code!r}, which is none of the administrations")
+        for name, hook in self.notices.webhooks.items():
+            if hook.administration not in self.administrations:
+                raise ValueError(
+                    f"notices.webhooks.{name}.administration is {hook.administration!r}, which is none of the "
+                    "administrations"
+                )
         return self
 
     @property

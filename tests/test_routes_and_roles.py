@@ -28,9 +28,12 @@ from hub.api.tokens import issue, make_key
 from hub.cases.sync import sync
 from hub.context import Context
 from hub.coordination.staff import add_coordinator
+from hub.identity import parse
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
 from hub.letters.templates import Templates
+from hub.mandates import Mandate, give
+from hub.notices.kinds import KINDS
 from hub.settings import Api, Demo, SignIn
 from hub.store import tables
 from hub.web.app import build
@@ -98,6 +101,19 @@ TABLE: dict[str, Row] = {
     "GET /api/v1/openapi.json": everybody(JSON),
     "POST /api/v1/lookups": everybody(SIGN_IN, a_system_with_a_token=SHOWN),
     "POST /api/v1/lookups/batch": everybody(SIGN_IN, a_system_with_a_token=SHOWN),
+    # Its operators' tokens are tried in tests/api/test_templates.py: this system's token is no operator's.
+    "GET /api/v1/templates": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "POST /api/v1/templates": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "GET /api/v1/templates/{version}": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "POST /api/v1/templates/{version}/steps": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    # For an administration's own system (tests/api/test_feeds.py); this token is a member of staff's.
+    "GET /api/v1/notices": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "GET /api/v1/journal": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "POST /api/v1/journal/{part}/receipt": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "POST /api/v1/journal/receipts": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    # Nobody here is the adviser of a case.
+    "GET /personale/advis": everybody(SIGN_IN, staff=PAGE),
+    "POST /personale/advis": everybody(SIGN_IN, staff=REFUSED),
     "GET /personale": everybody(SIGN_IN, staff=PAGE),
     "POST /personale": everybody(SIGN_IN, **LOOKED_UP),
     "GET /personale/liste": everybody(SIGN_IN, staff=PAGE),
@@ -115,6 +131,10 @@ TABLE: dict[str, Row] = {
     "POST /personale/breve/{letter_id:uuid}": everybody(SIGN_IN, staff=NOT_FOUND),
     "POST /personale/registrer": REGISTERS,
     "POST /personale/registrer/gem": REGISTERS,
+    "POST /personale/registrer/fuldmagt": REGISTERS,
+    "POST /personale/registrer/fuldmagt/slut": everybody(
+        SIGN_IN, staff=REFUSED, staff_with_a_case=DONE, the_coordinator=DONE
+    ),
     "GET /personale/gennemgang": everybody(SIGN_IN, staff=REFUSED, **REVIEWERS),
     "POST /personale/gennemgang/{task_id:uuid}": everybody(
         SIGN_IN, staff=REFUSED, another_leader=DONE, an_auditor=DONE
@@ -126,8 +146,11 @@ TABLE: dict[str, Row] = {
     # A young person is sent on to their own page.
     "GET /familie": everybody(SIGN_IN, guardians=PAGE, a_guardian=SHOWN, the_other_guardian=SHOWN, a_young_person=DONE),
     "GET /familie/mig": everybody(SIGN_IN, a_young_person=PAGE),
-    "POST /familie/mig/svar": everybody(SIGN_IN, a_young_person=DONE),
+    # She waits for an offer: nobody has custody of her.
+    "POST /familie/mig/svar": everybody(SIGN_IN, a_young_person=REFUSED),
     "POST /familie/mig/valg": everybody(SIGN_IN, a_young_person=DONE),
+    "GET /familie/mig/breve/{letter_id:uuid}": everybody(SIGN_IN, a_young_person=NOT_FOUND),
+    "GET /familie/mig/breve/{letter_id:uuid}/brev.pdf": everybody(SIGN_IN, a_young_person=NOT_FOUND),
     "POST /familie/valg": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
     "POST /familie/svar": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
     "POST /familie/spoerg": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
@@ -154,6 +177,8 @@ DEMO: dict[str, Row] = {
     "GET /familie/mig": everybody(SIGN_IN),
     "POST /familie/mig/svar": everybody(SIGN_IN),
     "POST /familie/mig/valg": everybody(SIGN_IN),
+    "GET /familie/mig/breve/{letter_id:uuid}": everybody(SIGN_IN),
+    "GET /familie/mig/breve/{letter_id:uuid}/brev.pdf": everybody(SIGN_IN),
 }
 """Where the demo differs."""
 
@@ -232,6 +257,17 @@ class Somebody:
             session.add(tables.Task(id=task, once=task.bytes, **values))
         return task
 
+    def mandate(self) -> UUID:
+        """Of Karla's mother; made where there is none yet."""
+        found = self.hub.world.rows(tables.Hears, tables.Hears.capacity == "representative")
+        if not found:
+            asker = Asker("s-9", "Sanne Toft", "staff", "SOF")
+            given = Mandate(self.hub.world.guardian(MOTHER), parse("0101754100"), "Rita", False, False, None, "J-1")
+            give(self.hub.ctx, self.hub.child, given, asker)
+            return self.mandate()
+        row: UUID = found[0].id
+        return row
+
     def new_review(self) -> UUID:
         """A look with a reason by staff of SUF, whose leader is the other one."""
         ctx, task = self.hub.ctx, uuid4()
@@ -256,6 +292,18 @@ TRIES: dict[str, Try] = {
     "GET /hub.css": lambda who: who.get(STYLE_PATH),
     "POST /api/v1/lookups": lambda who: who.call("/api/v1/lookups", **LOOKUP),
     "POST /api/v1/lookups/batch": lambda who: who.call("/api/v1/lookups/batch", cprs=[KARLA], purpose="case"),
+    "POST /api/v1/templates": lambda who: who.call("/api/v1/templates", name="receipt.da.md", text="x"),
+    "GET /api/v1/templates/{version}": lambda who: who.get(f"/api/v1/templates/{uuid4()}"),
+    "POST /api/v1/templates/{version}/steps": lambda who: who.call(
+        f"/api/v1/templates/{uuid4()}/steps", step="approve"
+    ),
+    "POST /api/v1/journal/{part}/receipt": lambda who: who.call(
+        "/api/v1/journal/00000000-0000-4000-8000-000000000000/receipt", document="D-1"
+    ),
+    "POST /api/v1/journal/receipts": lambda who: who.call(
+        "/api/v1/journal/receipts", receipts=[{"part": "00000000-0000-4000-8000-000000000000", "document": "D-1"}]
+    ),
+    "POST /personale/advis": lambda who: who.post("/personale/advis", **dict.fromkeys(KINDS, "page")),
     "POST /personale": lambda who: who.post("/personale", **LOOKUP),
     "POST /personale/liste": lambda who: who.post("/personale/liste", cprs=KARLA, purpose="case"),
     "GET /personale/opgaver/{task_id:uuid}": lambda who: who.get(f"/personale/opgaver/{who.hub.office_task}"),
@@ -275,6 +323,14 @@ TRIES: dict[str, Try] = {
         "/personale/registrer/gem",
         guardian=str(who.hub.world.guardian(MOTHER)), said="withdrawn", how="phone", evidence="", **who.look(),
     ),
+    # Without a name it is asked for again.
+    "POST /personale/registrer/fuldmagt": lambda who: who.post(
+        "/personale/registrer/fuldmagt", principal=str(who.hub.world.guardian(MOTHER)), **who.look()
+    ),
+    # One that has been taken back is so already for the next who tries.
+    "POST /personale/registrer/fuldmagt/slut": lambda who: who.post(
+        "/personale/registrer/fuldmagt/slut", mandate=str(who.mandate()), **who.look()
+    ),
     "POST /personale/gennemgang/{task_id:uuid}": lambda who: who.post(
         f"/personale/gennemgang/{who.new_review()}", verdict="i-orden"
     ),
@@ -284,6 +340,11 @@ TRIES: dict[str, Try] = {
         "/familie/valg", child=str(who.hub.child), choice="aabn", administration="SOF"
     ),
     "POST /familie/mig/valg": lambda who: who.post("/familie/mig/valg", choice="aabn", administration="SOF"),
+    # A guardian's letter about another child is nobody else's.
+    "GET /familie/mig/breve/{letter_id:uuid}": lambda who: who.get(f"/familie/mig/breve/{who.hub.letter}"),
+    "GET /familie/mig/breve/{letter_id:uuid}/brev.pdf": lambda who: who.get(
+        f"/familie/mig/breve/{who.hub.letter}/brev.pdf"
+    ),
     "POST /familie/mig/svar": lambda who: who.post("/familie/mig/svar", answer="ja"),
     "POST /familie/svar": lambda who: who.post("/familie/svar", child=str(who.hub.child), answer="ja"),
     "POST /familie/spoerg": lambda who: who.post(

@@ -47,6 +47,9 @@ _PURPOSES = {
     "forget": "how many whole cases may be forgotten; it takes two different people",
     "health": "whether systems answer; counts, no people",
     "record": "one record in quarantine, as it came",
+    "template": "the letters' texts: to draft, approve and publish them",
+    "notice": "who the child's coordinator is, told to the adviser of a case, with its id at its source",
+    "journal": "what a letter says of the administration's own cases, for its case system to journalise",
     "presence": "that a child has something open or applied for, to compare administrations",
     "cases": "which cases a child has, who works on them and where they stand",
 }

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from hub.cases import agreements, unsent
+from hub.cases import agreements, hearing, unsent
 from hub.cases.deadlines import add_working_days
 from hub.cases.kinds import KINDS, LETTERS_LEAVE
 from hub.clock import DENMARK, today
 from hub.context import Context
 from hub.store.many import among
-from hub.store.tables import Bundle, Custody, Event
+from hub.store.tables import Bundle, Custody, Event, Letter
 
 ABOUT_CASES = tuple(code for code, kind in KINDS.items() if kind.about == "case")
 OWED_BY_LAW = frozenset(code for code, kind in KINDS.items() if kind.owed is not None)
@@ -29,6 +29,7 @@ OWED_BY_LAW = frozenset(code for code, kind in KINDS.items() if kind.owed is not
 administration must."""
 CASE_GONE = "the source no longer shows the case"
 NO_CUSTODY = "the guardian no longer has custody"
+NOT_THEIRS = "letters about the child no longer go to them"
 SAID_NO = "the guardian said no to the offer"
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """When a bundle is due in which nothing asks for a letter: what it holds is listed in the next one."""
@@ -67,14 +68,14 @@ def guardians_of(session: Session, children: set[UUID], on: date) -> dict[UUID, 
 
 
 def record(ctx: Context, session: Session, news: Iterable[News]) -> int:
-    """Tell every guardian of each child, each once. Gives the number of new events. What the hub is to send and can
-    send to nobody is the administration's task. Guardians are taken in one order, so that two processes cannot wait for
-    each other."""
+    """Tell everybody who hears of each child, each once. Gives the number of new events. What the hub is to send and
+    can send to nobody is the administration's task. Guardians are taken in one order, so that two processes cannot wait
+    for each other."""
     news = list(news)
     if not news:
         return 0
     now, keys = ctx.clock.now(), ctx.keys
-    guardians = guardians_of(session, {item.child_id for item in news}, today(ctx.clock))
+    guardians = hearing.of_children(session, {item.child_id for item in news}, today(ctx.clock))
     unsent.to_nobody(ctx, session, [item for item in news if not guardians.get(item.child_id)])
     told = {
         (guardian, hmac.digest(keys.reference, f"{item.kind}:{item.child_id}:{item.what}".encode(), "sha256")): item
@@ -171,6 +172,25 @@ def drop_waiting(
     if guardian is not None:
         about.append(Event.guardian_id == guardian)
     session.execute(update(Event).where(*about, Event.bundle_id.in_(waiting)).values(bundle_id=None, why_not=why))
+
+
+def hand_on(session: Session, child: UUID, whose: UUID, to: UUID, now: datetime) -> int:
+    """What waits for one person about a child, or is in a letter that has not left, is another's to hear from here on;
+    what the other has been told already ends with the reason. Gives how many events."""
+    waiting = (
+        select(Bundle.id)
+        .outerjoin(Letter, Letter.bundle_id == Bundle.id)
+        .where(Bundle.guardian_id == whose, or_(Bundle.composed_at.is_(None), Letter.state == "frozen"))
+    )
+    theirs = (Event.child_id == child, Event.guardian_id == whose, Event.bundle_id.in_(waiting))
+    other = aliased(Event)
+    heard = select(other.id).where(other.guardian_id == to, other.once == Event.once).exists()
+    session.execute(update(Event).where(*theirs, heard).values(bundle_id=None, why_not=NOT_THEIRS))
+    if session.execute(select(Event.id).where(*theirs).limit(1)).first() is None:
+        return 0
+    bundle = _bundles(session, now, {to: now})[to]
+    moved = update(Event).where(*theirs).values(guardian_id=to, bundle_id=bundle).returning(Event.id)
+    return len(session.execute(moved, execution_options={"synchronize_session": False}).all())
 
 
 def tell_again(session: Session, bundle: UUID, guardian: UUID, now: datetime) -> None:

@@ -98,7 +98,13 @@ def renumber(ctx: Context, session: Session, guardian_id: UUID, new: Cpr) -> boo
 
 
 def _take_over(session: Session, stays: UUID, goes: UUID) -> None:
-    """Custody that was noted for the row which goes is the other's: it was read last, so it counts."""
+    """Custody that was noted for the row which goes is the other's: it was read last, so it counts. So are mandates,
+    and what a young person hears."""
+    for column in ("person_id", "principal_id"):
+        session.execute(
+            update(tables.Hears).where(getattr(tables.Hears, column) == goes).values({column: stays}),
+            execution_options={"synchronize_session": False},
+        )
     children = select(tables.Custody.child_id).where(tables.Custody.guardian_id == goes).scalar_subquery()
     session.execute(
         delete(tables.Custody).where(tables.Custody.guardian_id == stays, tables.Custody.child_id.in_(children)),

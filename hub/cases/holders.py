@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from hub.access import log
 from hub.access.askers import by_system
-from hub.cases import events, kinds, sources
+from hub.cases import events, hearing, kinds, sources
 from hub.cases.deadlines import add_working_days
+from hub.cases.events import NO_CUSTODY, NOT_THEIRS
 from hub.clock import today
 from hub.context import Context
 from hub.store import tables, tasks
@@ -48,17 +49,40 @@ def concerned(session: Session, children: set[UUID]) -> set[UUID]:
 
 
 def drop(session: Session, day: date, children: Iterable[UUID] | None = None) -> None:
-    """What waits for somebody without custody of the child ends here, with the reason."""
+    """What waits for somebody who does not hear of the child any more ends here, with the reason."""
     waiting = select(tables.Bundle.id).where(tables.Bundle.composed_at.is_(None))
-    mine = exists().where(
-        tables.Custody.child_id == tables.Event.child_id,
-        tables.Custody.guardian_id == tables.Event.guardian_id,
-        tables.Custody.holds(day),
-    )
+    mine = hearing.hears(tables.Event.child_id, tables.Event.guardian_id, day)
     lost: list[ColumnElement[bool]] = [tables.Event.bundle_id.in_(waiting), ~mine]
     if children is not None:
         lost.append(tables.Event.child_id.in_(children))
-    session.execute(update(tables.Event).where(*lost).values(bundle_id=None, why_not=events.NO_CUSTODY))
+    by_mandate = exists().where(
+        tables.Hears.child_id == tables.Event.child_id, tables.Hears.person_id == tables.Event.guardian_id
+    )
+    why = case(
+        (or_(by_mandate, tables.Custody.is_held(tables.Event.child_id, tables.Event.guardian_id, day)), NOT_THEIRS),
+        else_=NO_CUSTODY,
+    )
+    session.execute(update(tables.Event).where(*lost).values(bundle_id=None, why_not=why))
+
+
+def hand_on(session: Session, now: datetime, day: date, child: UUID | None = None) -> None:
+    """Where letters go to a representative instead, what waits goes there too; where they did and do no more, it goes
+    back to the one whose mandate it was. Of one child, or of all."""
+    row, young = tables.Hears, aliased(tables.Hears)
+    own = select(young.person_id).where(young.child_id == row.child_id, young.capacity == "young").scalar_subquery()
+    of_one = [row.child_id == child] if child is not None else []
+    found = session.execute(
+        select(row.child_id, row.person_id, func.coalesce(row.principal_id, own).label("whose"))
+        .where(row.instead, *of_one)
+        .distinct()
+    ).all()
+    hears = hearing.of_children(session, {one.child_id for one in found}, day)
+    for one in found:
+        now_hears = hears.get(one.child_id, [])
+        if one.person_id in now_hears and one.whose not in now_hears:
+            events.hand_on(session, one.child_id, one.whose, one.person_id, now)
+        elif one.person_id not in now_hears and one.whose in now_hears:
+            events.hand_on(session, one.child_id, one.person_id, one.whose, now)
 
 
 def entries(
@@ -92,24 +116,26 @@ def entries(
 def settle(ctx: Context, session: Session) -> Settled:
     """Bring all children with an offer to where custody stands today."""
     day, now = today(ctx.clock), ctx.clock.now()
+    hand_on(session, now, day)
     drop(session, day)
     return Settled(_tell(ctx, session, day), _tasks(ctx, session, day, now))
 
 
 def _tell(ctx: Context, session: Session, day: date) -> int:
-    """Whoever has custody today of a child with an offer or a coordinator, and has been told nothing about it: the
-    offer, with all the time others had to answer it; or the receipt."""
+    """Whoever hears today of a child with an offer or a coordinator, and has been told nothing about it: the offer,
+    with all the time others had to answer it; or the receipt."""
+    hears = hearing.pairs(day)
     told = exists().where(
-        tables.Event.child_id == tables.Custody.child_id,
-        tables.Event.guardian_id == tables.Custody.guardian_id,
-        tables.Event.kind.in_((kinds.OFFERED, kinds.ASSIGNED)),
-        or_(tables.Event.why_not.is_(None), tables.Event.why_not != events.NO_CUSTODY),
+        tables.Event.child_id == hears.c.child_id,
+        tables.Event.guardian_id == hears.c.person_id,
+        tables.Event.kind == case((tables.Offer.state == "offered", kinds.OFFERED), else_=kinds.ASSIGNED),
+        or_(tables.Event.why_not.is_(None), tables.Event.why_not.not_in((NO_CUSTODY, NOT_THEIRS))),
     )
     rows = session.execute(
-        select(tables.Custody.guardian_id, tables.Offer)
-        .join(tables.Offer, tables.Offer.child_id == tables.Custody.child_id)
-        .where(tables.Offer.state.in_(("offered", "accepted")), tables.Custody.holds(day), ~told)
-        .order_by(tables.Offer.child_id, tables.Custody.guardian_id)
+        select(hears.c.person_id, tables.Offer)
+        .join(tables.Offer, tables.Offer.child_id == hears.c.child_id)
+        .where(tables.Offer.state.in_(("offered", "accepted")), ~told)
+        .order_by(tables.Offer.child_id, hears.c.person_id)
         .with_for_update(of=tables.Offer)
     ).all()
     news = []

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from hub.access import log
 from hub.access.askers import by_system
-from hub.cases import sources, target
+from hub.cases import hearing, sources, target
 from hub.cases.ending import end
 from hub.context import Context
 from hub.identity import Cpr, CprKind, parse
@@ -220,6 +220,7 @@ def _retire(ctx: Context, session: Session, child: tables.Child, stays: tables.C
         *session.execute(select(tables.Consent).where(tables.Consent.child_id == child.id)).scalars(),
         *session.execute(select(tables.Block).where(tables.Block.child_id == child.id)).scalars(),
     ]
+    hearing.merge(session, child.id, stays.id, {child.id: key, stays.id: stays_key})
     for one in said:  # what the family has said holds for the child, by whatever number
         about = f"{one.__tablename__}:{one.id}"
         one.child_id, one.sealed = stays.id, seal_json(stays_key, unseal_json(key, one.sealed, about), about)

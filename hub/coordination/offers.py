@@ -13,7 +13,7 @@ from sqlalchemy import func, or_, select, text
 from sqlalchemy.orm import Session
 
 from hub import faults
-from hub.cases import events, kinds
+from hub.cases import events, hearing, kinds
 from hub.cases.deadlines import add_working_days
 from hub.cases.numbers import numbers_of
 from hub.clock import DENMARK, today
@@ -49,6 +49,7 @@ def place(ctx: Context) -> Placed:
         )
         answer_by = add_working_days(now.astimezone(DENMARK).date(), settings.answer_working_days)
         placed = _store(session, planned.placed, planned.waits, now, answer_by)
+        hearing.keep_young(ctx, session, placed)
         made = events.record(
             ctx, session, [events.News(kinds.OFFERED, child, now.date().isoformat()) for child in placed]
         )

@@ -70,3 +70,4 @@ def _forget(ctx: Context, session: Session, children: list[UUID]) -> None:
         if row.key_id in keys:
             row.sealed = seal_json(keys[row.key_id], {}, f"child:{row.id}")
     session.execute(delete(tables.Custody).where(among(tables.Custody.child_id, children)))
+    session.execute(delete(tables.Hears).where(among(tables.Hears.child_id, children)))

@@ -41,7 +41,8 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A task with what it is about. `said` is what the guardian wrote, `asked` whether it waits for an answer to them;
+    """A task with what it is about. `said` is what the guardian wrote, `asked` whether it waits for an answer to them,
+    and `has_page` whether they have a page on which to read it;
     `number` is the child's (of "we belong": as the guardian gave it)."""
 
     task: Waiting
@@ -51,6 +52,7 @@ class Opened:
     case: str | None
     said: str | None
     asked: bool
+    has_page: bool
     has_child: bool
 
 
@@ -184,6 +186,7 @@ def _open(
         case=about,
         said=said.get("text"),
         asked=request is not None,
+        has_page=request is not None and _is_guardian(session, request),
         has_child="cpr" in fields,
     )
     shown = {
@@ -197,6 +200,13 @@ def _open(
     if child is None or key is None:
         return duty.Found(opened, None, None, codes, basis)
     return duty.Found(opened, child.id, (child.key_id, key), codes, basis)
+
+
+def _is_guardian(session: Session, request: tables.RightsRequest) -> bool:
+    """Whoever is only written to (a young person, a representative) reads no answers on a page."""
+    hears = exists().where(tables.Hears.person_id == request.guardian_id)
+    custody = exists().where(tables.Custody.guardian_id == request.guardian_id)
+    return session.execute(select(or_(custody, ~hears))).scalar_one()
 
 
 def _guardian(ctx: Context, session: Session, guardian_id: UUID) -> str | None:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, undefer
 
 from hub import faults, journal
-from hub.cases import events
+from hub.cases import events, hearing
 from hub.clock import today
 from hub.context import Context
 from hub.contract import (
@@ -260,15 +260,11 @@ class _Standing:
 
 
 def _standing(ctx: Context, session: Session, letter: tables.Letter, opened: Opened) -> _Standing:
-    """Whether the guardian still has custody of every child it is about, each is a child still, and in the scheme or
+    """Whether whoever it is to still hears of every child it is about, each is a child still, and in the scheme or
     offered to a guardian who has not said no; and whether the sources still show every case it names.
     The letter's row is locked: a status that comes while it is sent waits until then."""
     day = today(ctx.clock)
-    custody = exists().where(
-        tables.Custody.child_id == tables.LetterChild.child_id,
-        tables.Custody.guardian_id == letter.guardian_id,
-        tables.Custody.holds(day),
-    )
+    hears = hearing.hears(tables.LetterChild.child_id, letter.guardian_id, day, replaced=True)
     no = tables.Acceptance.says_no(tables.LetterChild.child_id, letter.guardian_id)
     stands = exists().where(
         tables.Offer.child_id == tables.LetterChild.child_id,
@@ -276,7 +272,7 @@ def _standing(ctx: Context, session: Session, letter: tables.Letter, opened: Ope
     ) | among(tables.LetterChild.child_id, opened.ended)
     refused, cases, heard_of = session.execute(
         select(
-            exists().where(tables.LetterChild.letter_id == letter.id, not_(and_(custody, stands))),
+            exists().where(tables.LetterChild.letter_id == letter.id, not_(and_(hears, stands))),
             select(func.count()).where(among(tables.Case.id, opened.cases)).scalar_subquery(),
             exists().where(tables.DeliveryStatus.key == str(letter.id)),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from hub.cases import agreements, events, kinds
+from hub.cases import agreements, events, hearing, kinds
 from hub.cases.kinds import KINDS
 from hub.clock import DENMARK
 from hub.context import Context
@@ -36,6 +36,7 @@ from hub.letters.content import (
     LetterContent,
     LetterKind,
     News,
+    Reader,
 )
 from hub.letters.fold import OTHERS, UNDONE, Folded, Now, fold, into
 from hub.letters.known import Known, read
@@ -97,6 +98,8 @@ class Gathered:
     keys: tuple[bytes, ...]
     """The guardian's key, then each child's in the order of `children`."""
     children: tuple[UUID, ...]
+    shown: tuple[UUID, ...]
+    """The children of the content, in its order."""
     ended: tuple[UUID, ...]
     """Those of the children it is told of that they are in the scheme no longer."""
     cases: tuple[UUID, ...]
@@ -157,12 +160,19 @@ def gather(
 
 
 def _gather(ctx: Context, known: Known, bundle: tables.Bundle, ends: _Ends) -> Gathered | Held | None:
-    mine = known.mine.get(bundle.guardian_id, set())
+    mine = known.mine.get(bundle.guardian_id, {})
     guardian = known.guardians[bundle.guardian_id]
     if guardian.key_id not in known.keys:
         ends.end((event.id for event in known.events.get(bundle.id, [])), FORGOTTEN)
         return None
-    of_age = {child: turns(parse(known.opened[child]["cpr"]).born, ADULT) for child in mine if child in known.opened}
+    of_age = {
+        # Their own mandate may last past that day; what comes of custody does not.
+        child: date.max
+        if child in known.past_18 and capacity != "guardian"
+        else turns(parse(known.opened[child]["cpr"]).born, ADULT)
+        for child, capacity in mine.items()
+        if child in known.opened
+    }
     children = {child for child, day in of_age.items() if known.day < day}
     folded = _told(known, bundle, mine, children, ends)
     digests = {event.id: _said(ctx, known, event, guardian) for event in folded.told}
@@ -204,11 +214,12 @@ def _write(
     fields = unseal_json(key, guardian.sealed, f"guardian:{guardian.id}")
     language, settings = guardian.language, ctx.settings
     wishes = known.wishes.get(guardian.id, preferences.NONE)
+    reader = _reader({known.mine[guardian.id][child] for child in about})
     content = LetterContent(
         kind=_kind(told),
         language=language,
         written=known.day,
-        recipient_name=(fields["name"] or "").strip() or _NO_NAME[language == "en"],
+        recipient_name=(fields["name"] or "").strip() or _NO_NAME[reader == "guardian"][language == "en"],
         municipality=ContentMunicipality(
             settings.municipality.name, settings.municipality.phone, settings.municipality.web
         ),
@@ -250,6 +261,7 @@ def _write(
             if event.kind in ANSWERS
         ),
         goodbye=next((GOODBYES[event.kind] for event in told if event.kind in GOODBYES), None),
+        reader=reader,
     )
     urgent = any(KINDS[event.kind].urgent for event in told)
     return Gathered(
@@ -257,6 +269,7 @@ def _write(
         coordinator=card,
         keys=(key, *(keys[child] for child in about)),
         children=tuple(about),
+        shown=tuple(_in_order(in_scheme, told)),
         ended=tuple(ended),
         cases=tuple(
             case.id for child in in_scheme for case in known.cases.get(child, []) if case.is_open or case.id in news
@@ -268,10 +281,18 @@ def _write(
     )
 
 
-_NO_NAME = ("Til dig, der har forældremyndigheden", "To you who have custody")
+_NO_NAME = {True: ("Til dig, der har forældremyndigheden", "To you who have custody"), False: ("dig", "you")}
+"""By whether it is a guardian."""
 
 
-def _told(known: Known, bundle: tables.Bundle, mine: set[UUID], children: set[UUID], ends: _Ends) -> Folded:
+def _reader(capacities: Set[hearing.Capacity]) -> Reader:
+    """As what a letter's reader is written to: who has custody of one of the children, as that."""
+    if "guardian" in capacities:
+        return "guardian"
+    return "young" if capacities == {"young"} else "representative"
+
+
+def _told(known: Known, bundle: tables.Bundle, mine: Container[UUID], children: set[UUID], ends: _Ends) -> Folded:
     """The bundle's events that may be told still, and what they come to; the others get their reason. `mine` are the
     children the guardian has custody of, `children` those of them who are children and not forgotten."""
     may = []
@@ -291,7 +312,7 @@ def _told(known: Known, bundle: tables.Bundle, mine: set[UUID], children: set[UU
     return folded
 
 
-def _why_not(known: Known, event: tables.Event, mine: set[UUID], children: set[UUID]) -> str | None:
+def _why_not(known: Known, event: tables.Event, mine: Container[UUID], children: set[UUID]) -> str | None:
     """Why an event must not be told; None where it may."""
     child, kind = event.child_id, KINDS[event.kind]
     if child not in mine:

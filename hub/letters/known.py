@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hub.cases import kinds, sources
+from hub.cases import hearing, kinds, sources
 from hub.clock import DENMARK
 from hub.context import Context
 from hub.coordination.staff import CoordinatorCard, cards
@@ -38,8 +38,10 @@ class Known:
     """Danish."""
     events: dict[UUID, list[tables.Event]]
     """By bundle."""
-    mine: dict[UUID, set[UUID]]
-    """By guardian: the children they have custody of today."""
+    mine: dict[UUID, dict[UUID, hearing.Capacity]]
+    """By person: the children they hear of today, and as what."""
+    past_18: set[UUID]
+    """Children of whom a mandate of their own lasts when they are adults."""
     offers: dict[UUID, tables.Offer]
     """By child: the offers that are open."""
     said_no: set[tuple[UUID, UUID]]
@@ -90,14 +92,7 @@ def read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> Kn
     ).scalars():
         found.setdefault(event.bundle_id or event.id, []).append(event)
     happened = {event.kind for events in found.values() for event in events}
-    mine: dict[UUID, set[UUID]] = {}
-    for row in session.execute(
-        select(tables.Custody.guardian_id, tables.Custody.child_id).where(
-            among(tables.Custody.guardian_id, guardian_ids),
-            tables.Custody.holds(day),
-        )
-    ):
-        mine.setdefault(row.guardian_id, set()).add(row.child_id)
+    mine = hearing.of_persons(session, guardian_ids, day)
     child_ids = {child for children in mine.values() for child in children}
     offers = session.execute(
         select(tables.Offer).where(among(tables.Offer.child_id, child_ids), tables.Offer.state == "offered")
@@ -143,6 +138,7 @@ def read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> Kn
         day=day,
         events=found,
         mine=mine,
+        past_18=hearing.past_18(session, child_ids, day),
         offers=open_offers,
         said_no={(row.guardian_id, row.child_id) for row in said_no if row.guardian_id is not None},
         assigned=coordinators,

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
 from hub.clock import Clock, today
@@ -44,7 +44,12 @@ def number(claims: Mapping[str, Any], names: Sequence[str]) -> Cpr:
 def find(session: Session, keys: Keys, clock: Clock, cpr: Cpr) -> Known:
     """Whom the hub knows by this number. Whoever may do so holds the token key."""
     token = keys.lookup_token(cpr.digits)
-    guardian = session.execute(select(tables.Guardian.id).where(tables.Guardian.token == token)).scalar_one_or_none()
+    # Whoever is only written to (a young person, a representative) is no guardian.
+    hears = exists().where(tables.Hears.person_id == tables.Guardian.id)
+    custody = exists().where(tables.Custody.guardian_id == tables.Guardian.id)
+    guardian = session.execute(
+        select(tables.Guardian.id).where(tables.Guardian.token == token, or_(custody, ~hears))
+    ).scalar_one_or_none()
     young = _child(session, token) if YOUNG <= cpr.age(today(clock)) < ADULT else None
     return Known(guardian, young, turns(cpr.born, ADULT))
 

@@ -27,6 +27,7 @@ from hub.web import (
     family_rights,
     forgetting,
     letters_way,
+    notices,
     preferring,
     registering,
     reviewing,
@@ -87,6 +88,7 @@ def build(ctx: Context) -> FastAPI:
     app.include_router(preferring.router)
     app.include_router(tasks.router)
     app.include_router(letters_way.router)
+    app.include_router(notices.router)
     app.include_router(registering.router)
     app.include_router(reviewing.router)
     app.include_router(forgetting.router)

@@ -138,33 +138,63 @@ def _not_open(request: Request, back: str) -> Response:
     )
 
 
-def _letter(request: Request, guardian_id: UUID, letter_id: UUID) -> Disclosure[OneLetter | None]:
-    ctx = context(request)
-    return own.read(ctx.database, ctx.keys, ctx.clock, guardian_id, partial(read_letter, ctx, guardian_id, letter_id))
-
-
 @router.get("/familie/breve/{letter_id:uuid}")
 def letter(request: Request, letter_id: UUID, guardian_id: signin.Guardian) -> Response:
-    try:
-        disclosure = _letter(request, guardian_id, letter_id)
-    except TryAgain as error:
-        return _nothing_shown(request, error)
-    found = disclosure.value
-    if found is None:
-        return _no_letter(request)
-    # The fragment was made by hub.letters.tree, which escapes every value, and has been sealed since.
-    return page(request, "letter.html", letter=found, body=Markup(found.fragment))  # noqa: S704 - see above
+    """A guardian's letter."""
+    return _read(request, letter_id, guardian_id, None, pdf=False)
 
 
 @router.get("/familie/breve/{letter_id:uuid}/brev.pdf")
 def letter_pdf(request: Request, letter_id: UUID, guardian_id: signin.Guardian) -> Response:
+    """Its very bytes."""
+    return _read(request, letter_id, guardian_id, None, pdf=True)
+
+
+@router.get(f"{MINE}/breve/{{letter_id:uuid}}")
+def letter_young(request: Request, letter_id: UUID, young_id: signin.Young) -> Response:
+    """A young person's own letter."""
+    return _read(request, letter_id, None, young_id, pdf=False)
+
+
+@router.get(f"{MINE}/breve/{{letter_id:uuid}}/brev.pdf")
+def letter_young_pdf(request: Request, letter_id: UUID, young_id: signin.Young) -> Response:
+    """Its very bytes."""
+    return _read(request, letter_id, None, young_id, pdf=True)
+
+
+def _read(request: Request, letter_id: UUID, guardian_id: UUID | None, young_id: UUID | None, *, pdf: bool) -> Response:
+    back = "/familie" if guardian_id is not None else MINE
     try:
-        disclosure = _letter(request, guardian_id, letter_id)
+        disclosure = _letter(request, letter_id, guardian_id, young_id)
     except TryAgain as error:
         return _nothing_shown(request, error)
+    except NotAllowed:
+        return _no_letter(request, back)
+    return _pdf(request, disclosure, back) if pdf else _shown(request, disclosure, back)
+
+
+def _letter(
+    request: Request, letter_id: UUID, guardian_id: UUID | None, young_id: UUID | None
+) -> Disclosure[OneLetter | None]:
+    ctx, reader = context(request), partial(read_letter, context(request), guardian_id, letter_id)
+    if guardian_id is not None:
+        return own.read(ctx.database, ctx.keys, ctx.clock, guardian_id, reader)
+    assert young_id is not None  # noqa: S101 - one of the two reads
+    return own.read_young(ctx.database, ctx.keys, ctx.clock, young_id, reader)
+
+
+def _shown(request: Request, disclosure: Disclosure[OneLetter | None], back: str) -> Response:
     found = disclosure.value
     if found is None:
-        return _no_letter(request)
+        return _no_letter(request, back)
+    # The fragment was made by hub.letters.tree, which escapes every value, and has been sealed since.
+    return page(request, "letter.html", letter=found, back=back, body=Markup(found.fragment))  # noqa: S704 - see above
+
+
+def _pdf(request: Request, disclosure: Disclosure[OneLetter | None], back: str) -> Response:
+    found = disclosure.value
+    if found is None:
+        return _no_letter(request, back)
     headers = {
         "Content-Disposition": f'inline; filename="{found.file_name}"',
         # A page's rules would keep some browsers' own PDF viewer from showing it.
@@ -173,13 +203,13 @@ def letter_pdf(request: Request, letter_id: UUID, guardian_id: signin.Guardian) 
     return Response(found.pdf, media_type="application/pdf", headers=headers)
 
 
-def _no_letter(request: Request) -> Response:
+def _no_letter(request: Request, back: str) -> Response:
     return message(
         request,
         404,
         ("Brevet er her ikke", "The letter is not here"),
         ("Vi har ikke et brev til dig på denne adresse.", "We have no letter for you at this address."),
-        back="/familie",
+        back=back,
     )
 
 

@@ -1,4 +1,5 @@
-"""A guardian's letters, as they were frozen: the list, one to read, and the PDF that was sent, byte for byte."""
+"""A guardian's letters, or a young person's own, as they were frozen: the list, one to read, and the PDF that was sent,
+byte for byte."""
 
 from __future__ import annotations
 
@@ -55,6 +56,12 @@ def read_letters(
     return tuple(found), len(rows) > NEWEST, shown
 
 
+def own_reader(ctx: Context, session: Session, children: Mapping[UUID, OwnChild]) -> UUID | None:
+    """The row that a young person's own letters are written to; None where none has been yet."""
+    tokens = [ctx.keys.lookup_token(child.fields["cpr"]) for child in children.values() if "cpr" in child.fields]
+    return session.execute(select(tables.Guardian.id).where(tables.Guardian.token.in_(tokens))).scalar_one_or_none()
+
+
 def _mine(guardian_id: UUID, children: Mapping[UUID, OwnChild]) -> Select[tables.Letter]:
     foreign = select(tables.LetterChild.letter_id).where(tables.LetterChild.child_id.not_in(children))
     own = select(tables.LetterChild.letter_id).where(tables.LetterChild.child_id.in_(children))
@@ -87,9 +94,13 @@ class OneLetter:
 
 
 def read_letter(
-    ctx: Context, guardian_id: UUID, letter_id: UUID, session: Session, children: Mapping[UUID, OwnChild]
+    ctx: Context, guardian_id: UUID | None, letter_id: UUID, session: Session, children: Mapping[UUID, OwnChild]
 ) -> tuple[OneLetter | None, Shown]:
-    """One letter, or None when it is not this guardian's to see: not theirs, not sent, about a child not theirs now."""
+    """One letter, or None when it is not theirs to see: not to this guardian (None: to the young person who reads), not
+    sent, about a child not theirs now."""
+    guardian_id = guardian_id or own_reader(ctx, session, children)
+    if guardian_id is None:
+        return None, {}
     row = session.execute(_mine(guardian_id, children).where(tables.Letter.id == letter_id)).scalar_one_or_none()
     if row is None:
         return None, {}

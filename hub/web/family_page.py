@@ -1,5 +1,5 @@
 """What a guardian's page shows, read from the database: children, coordinator, cases, letters, choices, silent sources;
-and a young person's own page, which has no letters.
+and a young person's own page, which has their own letters.
 
 Nothing about the other guardian: not the answer, not the name. An answer is shown only to whoever gave it.
 """
@@ -26,7 +26,7 @@ from hub.identity import parse
 from hub.store import tables
 from hub.vault import unseal_json
 from hub.web.family_choices import PageChoices, read_choices
-from hub.web.family_letters import PageLetter, read_letters
+from hub.web.family_letters import PageLetter, own_reader, read_letters
 from hub.web.family_looks import PageLook, read_looks
 from hub.web.family_rights import PageRequest, read_requests
 from hub.web.words import Words, capital
@@ -97,7 +97,8 @@ def read_page(
     found = _children(ctx, t, session, guardian_id, children, labels)
     accepted = {child.id for child in found if child.offer == "accepted"}
     cases = _cases(ctx, t, session, {child: children[child] for child in accepted}, labels)
-    letters, more, about = read_letters(ctx, session, guardian_id, children) if guardian_id else ((), False, set())
+    reader = guardian_id or own_reader(ctx, session, children)
+    letters, more, about = read_letters(ctx, session, reader, children) if reader else ((), False, set())
     shown: dict[UUID, list[str]] = {child.id: ["offer"] for child in found}
     for child in found:
         if child.coordinator is not None:

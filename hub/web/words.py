@@ -45,6 +45,7 @@ ANSWERS: dict[str, Text] = {
     "yes": ("Ja tak til en koordinator", "Yes to a coordinator"),
     "no": ("Nej tak til en koordinator", "No to a coordinator"),
     "withdrawn": ("Vil ikke have en koordinator længere", "No longer wants a coordinator"),
+    "objection": ("Gør indsigelse (et menneske svarer)", "Objects (a person answers)"),
 }
 CHOICES: dict[str, Text] = {
     "close": ("Luk for", "Close for"),

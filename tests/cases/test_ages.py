@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from hub import Gone, GuardianRecord, PersonRecord, Presence, StaffRecord, State, consents, family, rights
+from hub import Gone, GuardianRecord, PersonRecord, Presence, StaffRecord, State, consents, family, mandates, rights
 from hub.access import own
 from hub.access.log import Asker
 from hub.cases import ages, custody, transition
@@ -111,11 +111,6 @@ def task_kinds(world: Any) -> list[str]:
     return [row.kind for row in world.rows(tables.Task, tables.Task.done_at.is_(None))]
 
 
-def hears_itself(world: Any, child: str) -> bool:
-    world.accepted(child)
-    return child in letters(world)
-
-
 @probe
 def ten_own_letter(world: Any) -> bool:
     world.accepted(TEN)
@@ -124,7 +119,22 @@ def ten_own_letter(world: Any) -> bool:
 
 @probe
 def fifteen_own_letter(world: Any) -> bool:
-    return hears_itself(world, FIFTEEN)
+    """The offer, the receipt, and nothing the day before; whoever turns 15 later hears from then."""
+    younger = "0311114003"
+    for child in (FIFTEEN, younger):
+        offered(world, child, MOTHER)
+    told = letters(world).keys() == {MOTHER, FIFTEEN}
+    for child in (FIFTEEN, younger):
+        world.accept(child, MOTHER)
+    receipts = letters(world)
+    world.clock.move(timedelta(days=1))
+    world.night()
+    later = letters(world)
+    with world.session() as session:
+        nobodys_guardian = find(session, world.ctx.keys, world.clock, parse(FIFTEEN)).guardian_id is None
+    custody_of = {row.guardian_id for row in world.rows(tables.Custody)} == {world.guardian(MOTHER)}
+    theirs = "din koordinator" in receipts[FIFTEEN] and receipts.keys() == {MOTHER, FIFTEEN}
+    return told and theirs and later.keys() == {younger} and nobodys_guardian and custody_of
 
 
 @probe
@@ -301,14 +311,84 @@ def eighteen_scheme(world: Any) -> bool:
 
 @probe
 def eighteen_mandate(world: Any) -> bool:
-    """The day before somebody with a mandate is registered; on the birthday nobody is."""
-    world.accepted(TOMORROW_18)
-    staff = Asker("s-1", "Sanne Toft", "staff", "SOF")
-    by = consents.Speaker("representative", "paper", "test", "da", None, "Rita Repræsentant", "J-1: mandate", staff)
-    consents.close(world.ctx, world.child(TOMORROW_18), "BUF", by)
-    assert [row.capacity for row in world.rows(tables.Block)] == ["representative"]
-    world.clock.set(datetime(2026, 11, 2, 23, 0, tzinfo=UTC))
-    return not refused(lambda: consents.close(world.ctx, world.child(TOMORROW_18), "SOF", by))
+    """Two turn 18 tomorrow; one of them has given somebody a mandate that lasts."""
+    other = "0311084011"
+    world.accepted(TOMORROW_18, other)
+    mandates.give(world.ctx, world.child(TOMORROW_18), mandate(past_18=True), STAFF)
+    letters(world)
+    world.clock.move(timedelta(days=1))
+    ended = family.come_of_age(world.ctx)
+    world.case(world.sof, "first", TOMORROW_18)
+    sync(world.ctx)
+    world.case(world.sof, "new", TOMORROW_18)
+    sync(world.ctx)
+    goes_on = (ended, letters(world).keys(), sees(world, MOTHER)) == (1, {RITA, TOMORROW_18}, set())
+    (row,) = world.rows(tables.Hears, tables.Hears.capacity == "representative")
+    mandates.take_back(world.ctx, row.id, world.child(TOMORROW_18), STAFF)
+    return goes_on and not assigned(world) and not world.rows(tables.Case)
+
+
+STAFF = Asker("s-1", "Sanne Toft", "staff", "SOF")
+RITA = "0101754100"
+
+
+def mandate(
+    principal: Any = None, *, instead: bool = False, past_18: bool = False, until: date | None = None
+) -> mandates.Mandate:
+    return mandates.Mandate(principal, parse(RITA), "Rita Repræsentant", instead, past_18, until, "J-1")
+
+
+@probe
+def mandate_hears(world: Any) -> bool:
+    world.accepted(KARLA, guardians=(MOTHER, FATHER))
+    world.accepted(FIFTEEN, guardians=(MOTHER,))
+    mandates.give(world.ctx, world.child(KARLA), mandate(world.guardian(FATHER), instead=True), STAFF)
+    receipts = letters(world)  # the father's receipt waited, and is the representative's now
+    also = receipts.keys() == {MOTHER, FIFTEEN, RITA} and "Karla" in receipts[RITA]
+    mandates.give(world.ctx, world.child(FIFTEEN), mandate(), STAFF)
+    world.case(world.sof, "first", FIFTEEN)
+    sync(world.ctx)
+    world.case(world.sof, "new", FIFTEEN)
+    sync(world.ctx)
+    return also and letters(world).keys() == {MOTHER, FIFTEEN, RITA} and sees(world, FATHER) == {KARLA}
+
+
+@probe
+def mandate_speaks(world: Any) -> bool:
+    offered(world, KARLA, MOTHER, FATHER)
+    mandates.give(world.ctx, world.child(KARLA), mandate(world.guardian(FATHER)), STAFF)
+    by = family.Answerer(
+        world.guardian(FATHER), "phone", "test", STAFF, evidence="J-2", representative="Rita Repræsentant"
+    )
+    family.decline(world.ctx, world.child(KARLA), by)
+    still = [row.state for row in world.rows(tables.Offer)] == ["offered"]
+    family.decline(world.ctx, world.child(KARLA), world.by(MOTHER))
+    (answer,) = world.rows(tables.Acceptance, tables.Acceptance.capacity == "representative")
+    ended = [row.state for row in world.rows(tables.Offer)] == ["declined"]
+    return still and ended and answer.guardian_id == world.guardian(FATHER)
+
+
+@probe
+def mandate_ends(world: Any) -> bool:
+    world.accepted(KARLA, guardians=(MOTHER, FATHER))
+    child = world.child(KARLA)
+    mandates.give(world.ctx, child, mandate(world.guardian(FATHER), instead=True), STAFF)
+    with world.ctx.database.begin() as session:
+        session.execute(text("UPDATE bundle SET due_at = '2000-01-01'"))
+    compose_due(world.ctx, Templates())  # the representative's letter is ready
+    (row,) = world.rows(tables.Hears, tables.Hears.capacity == "representative")
+    mandates.take_back(world.ctx, row.id, child, STAFF)
+    back = letters(world).keys() == {MOTHER, FATHER}
+    mandates.give(world.ctx, child, mandate(world.guardian(FATHER), until=date(2026, 11, 9)), STAFF)
+    world.night()
+    till_then = letters(world).keys() == {RITA}
+    world.clock.move(timedelta(days=7))
+    world.night()
+    world.case(world.sof, "first", KARLA)
+    sync(world.ctx)
+    world.case(world.sof, "new", KARLA)
+    sync(world.ctx)
+    return back and till_then and letters(world).keys() == {MOTHER, FATHER}
 
 
 @probe

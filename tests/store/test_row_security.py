@@ -223,6 +223,10 @@ SEEN: dict[str, tuple[Called, dict[str, set[str]]]] = {
         lambda town, row: town.day(row),
         {each: {"today"} for each in VIEWERS},
     ),
+    "hears": (
+        lambda town, row: town.names[row.id],
+        {},
+    ),
     "presence": (
         lambda town, row: f"{town.by_token.get(row.token)} {row.administration}",
         {},
@@ -238,7 +242,8 @@ OF_STAFF: dict[str, dict[str, set[str]]] = {
     "SOF": {
         "task": {"adviser"},
         "child": {"Karla"},
-        "guardian": {"mother", "father"},
+        "guardian": {"mother", "father", "Karla's uncle"},
+        "hears": {"Karla's uncle"},
         "custody": {"mother of Karla", "father of Karla"},
         "offer": {"Karla accepted"},
         "assignment": {"Karla"},
@@ -246,12 +251,13 @@ OF_STAFF: dict[str, dict[str, set[str]]] = {
         "case_index": {"Karla SOF"},
         "presence": {"Karla SOF"},
         "staff": {"clerk of SOF"},
-        "person_key": {"clerk of SOF", "Karla", "mother", "father"},
+        "person_key": {"clerk of SOF", "Karla", "mother", "father", "Karla's uncle"},
     },
     "BUF": {
         "task": {"administration"},
         "child": {"Karla"},
-        "guardian": {"mother", "father"},
+        "guardian": {"mother", "father", "Karla's uncle"},
+        "hears": {"Karla's uncle"},
         "custody": {"mother of Karla", "father of Karla"},
         "offer": {"Karla accepted"},
         "assignment": {"Karla"},
@@ -259,13 +265,14 @@ OF_STAFF: dict[str, dict[str, set[str]]] = {
         "case_index": {"Karla BUF", "Karla BUF closed"},
         "presence": {"Karla BUF"},
         "staff": {"clerk of BUF"},
-        "person_key": {"clerk of BUF", "Karla", "mother", "father"},
+        "person_key": {"clerk of BUF", "Karla", "mother", "father", "Karla's uncle"},
     },
     "coordinator": {
         "task": {"wrong about Karla", "coordinator", "nobody"},
         "rights_request": {"mother Karla"},
         "child": {"Karla"},
-        "guardian": {"mother", "father"},
+        "guardian": {"mother", "father", "Karla's uncle"},
+        "hears": {"Karla's uncle"},
         "custody": {"mother of Karla", "father of Karla"},
         "offer": {"Karla accepted", "Anna accepted"},
         "assignment": {"Karla", "Anna"},
@@ -273,7 +280,7 @@ OF_STAFF: dict[str, dict[str, set[str]]] = {
         "case_index": {"Karla SOF", "Karla BUF", "Karla BUF closed"},
         "coordinator": {"Karla's coordinator"},
         "staff": {"Karla's coordinator", "her substitute"},
-        "person_key": {"Karla's coordinator", "her substitute", "Karla", "mother", "father"},
+        "person_key": {"Karla's coordinator", "her substitute", "Karla", "mother", "father", "Karla's uncle"},
     },
     "leader": {
         "task": {"review of look by clerk of BUF"},
@@ -309,7 +316,7 @@ OF_STAFF["substitute"] = OF_STAFF["coordinator"] | {
     "assignment": {"Karla"},
     "coordinator": {"Karla's coordinator", "her substitute"},
     "staff": {"her substitute"},
-    "person_key": {"her substitute", "Karla", "mother", "father"},
+    "person_key": {"her substitute", "Karla", "mother", "father", "Karla's uncle"},
 }
 for _viewer, _tables in OF_STAFF.items():
     for _table, _rows in _tables.items():

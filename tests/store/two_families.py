@@ -13,12 +13,13 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from hub import Later, StaffRecord, State, TryAgain, consents, family, jobs, rights
+from hub import Later, StaffRecord, State, TryAgain, consents, family, jobs, mandates, rights
 from hub.access import log, marked
 from hub.access.askers import LOGIN, asker_key, day_key
 from hub.access.log import Asker
 from hub.cases.sync import sync
 from hub.clock import today
+from hub.identity import parse
 from hub.letters import compose, delivery
 from hub.letters.preferences import Preferences, choose
 from hub.letters.templates import Templates
@@ -30,6 +31,8 @@ CHILDREN = {"Karla": "0311164234", "Anna": "0205144002", "Emil": "1405134321", "
 GUARDIANS = {"mother": "0101804001", "father": "0101804002", "aunt": "0101804003", "stranger": "0101804004"}
 CUSTODY = {"Karla": ("mother", "father"), "Anna": ("mother", "aunt"), "Emil": ("stranger",), "Ole": ("stranger",)}
 ADVISERS = {name: StaffRecord(name, name) for name in ("Sanne of SOF", "Sofus of SOF", "Bo of BUF", "Su of SUF")}
+UNCLES = {"Karla": "0101704005", "Emil": "0101704006"}
+"""Who has a mandate of her mother's, and of the stranger's."""
 CLERKS = {
     "clerk of SOF": Asker("u-1", "Sanne Toft", "staff", "SOF", "Nord"),
     "clerk of BUF": Asker("u-2", "Bo", "staff", "BUF", "Kystskolen"),
@@ -170,6 +173,13 @@ class TwoFamilies:
             if guardian == "aunt":
                 continue
             rights.ask(self.ctx, self.ids[guardian], "wrong", self.ids[child], "Adressen er en anden nu.")
+            given = mandates.Mandate(self.ids[guardian], parse(UNCLES[child]), "Onkel", False, False, None, "J-1")
+            mandates.give(self.ctx, self.ids[child], given, CLERKS["clerk of SOF"])
+        for child, digits in UNCLES.items():
+            uncle = self.world.guardian(digits)
+            (row,) = self.world.rows(tables.Guardian, tables.Guardian.id == uncle)
+            self.names |= {uncle: f"{child}'s uncle", row.key_id: f"{child}'s uncle"}
+        self.names |= {row.id: self.names[row.person_id] for row in self.world.rows(tables.Hears)}
 
     def viewers(self) -> dict[str, Viewer]:
         day, ids = self.today, self.ids

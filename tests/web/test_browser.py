@@ -280,6 +280,26 @@ def test_what_a_family_asks_and_who_answers_is_readable_for_everybody(
     check("register")
     press("main form button")
     check("register, with errors")
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    check("register, a mandate")
+    press("form[action='/personale/registrer/fuldmagt'] button")
+    assert page.locator("details[open] #paper").is_visible()
+    check("register, a mandate with errors")
+    page.check("input[name='principal'] >> nth=0")
+    page.fill("#name", "Rita Repræsentant")
+    page.fill("#cpr", "0101754100")
+    page.check("input[name='covers'] >> nth=1")
+    page.fill("#until", "2027-01-31")
+    page.fill("#paper", "J-18")
+    press("form[action='/personale/registrer/fuldmagt'] button")
+    assert "Rita" not in page.inner_text("main"), "the list of tasks names nobody"
+    check("tasks, a mandate has been written down")
+    press(".cases a")
+    press("main form[action='/personale/registrer'] button")
+    assert "Rita Repræsentant" in page.inner_text("main")
+    check("register, somebody has a mandate")
+    press("form[action='/personale/registrer/fuldmagt/slut'] button")
+    check("tasks, a mandate has been taken back")
     assert page.evaluate("document.documentElement.lang") == language
     assert wrong == []
 
@@ -395,6 +415,118 @@ def test_a_lookup_by_keyboard_alone_shows_the_name_at_once(
     press("Tab")
     press("Enter")
     assert page.url.endswith("#indhold"), "the first stop leads past the header"
+
+
+class Keyboard:
+    """Somebody of staff who has no mouse: goes from stop to stop, and chooses with the arrows."""
+
+    def __init__(self, page: Page, site: SimpleNamespace) -> None:
+        self.page, self.site = page, site
+
+    def focused(self, what: str) -> str | None:
+        found: str | None = self.page.evaluate(f"document.activeElement?.getAttribute('{what}')")
+        return found
+
+    def to(self, selector: str) -> None:
+        """Tab until that has the focus."""
+        for _ in range(80):
+            self.page.keyboard.press("Tab")
+            if self.page.evaluate("(wanted) => document.activeElement?.matches(wanted)", selector):
+                return
+        raise AssertionError(f"the tab key does not come to {selector}")
+
+    def choose(self, name: str, value: str) -> None:
+        self.to(f"input[name='{name}']")
+        for _ in range(20):
+            if self.focused("value") == value:
+                self.page.keyboard.press("Space")
+                assert self.page.locator(f"input[name='{name}'][value='{value}']").is_checked()
+                return
+            self.page.keyboard.press("ArrowDown")
+        raise AssertionError(f"the arrows do not come to {value}")
+
+    def write(self, field: str, text: str) -> None:
+        self.to(f"#{field}")
+        self.page.keyboard.type(text)
+
+    def press(self, selector: str) -> None:
+        self.to(selector)
+        with self.page.expect_navigation():
+            self.page.keyboard.press("Enter")
+
+    def begin(self, cpr: str) -> None:
+        look_up(self.page, self.site, cpr)
+        self.press("form[action='/personale/registrer'] button")
+
+    def register(self, cpr: str, who: str, said: str) -> None:
+        """Who, what and how, and where the proof is: three choices and a line."""
+        self.begin(cpr)
+        self.choose("guardian", who)
+        self.choose("said", said)
+        self.choose("how", "phone")
+        self.write("evidence", "J-17")
+        self.press("form[action='/personale/registrer/gem'] button")
+        assert "Familiens svar er registreret" in self.page.inner_text(".done")
+
+    def mandate(self, cpr: str, whose: str, number: str) -> str:
+        """Written down, and how the form names it from then on."""
+        self.begin(cpr)
+        self.to("#fuldmagt ~ details summary")
+        self.page.keyboard.press("Enter")
+        self.choose("principal", whose)
+        self.write("name", "Rita Repræsentant")
+        self.write("cpr", number)
+        self.choose("covers", "instead")
+        self.write("paper", "J-18")
+        self.press("form[action='/personale/registrer/fuldmagt'] button")
+        assert "Fuldmagten er registreret" in self.page.inner_text(".done")
+        self.begin(cpr)
+        assert "Rita Repræsentant (fuldmagt fra" in self.page.inner_text("main")
+        code = self.page.locator("input[value^='mandate:']").get_attribute("value")
+        assert code is not None
+        return code
+
+
+@pytest.mark.parametrize("who", ["guardian", "young", "representative"])
+def test_what_anybody_says_is_written_down_by_keyboard_alone(
+    chromium: Browser, site: SimpleNamespace, town: Any, ctx: Context, who: str
+) -> None:
+    """Yes, no, withdrawal, consent, closing, objection; of a guardian, a young person and a representative."""
+    yes, no = ("0311164285", "0311164293") if who == "guardian" else ("0210104321", "0210104348")
+    children = {cpr: town.child(cpr) for cpr in (yes, no)}
+    pia = town.guardian("0808804444", "Pia Dam", *children.values())
+    for child in children.values():
+        town.offer(child, site.coordinator)
+        town.case(child, "sof_case", "32.18.04")
+    page = open_page(chromium, "desktop")
+    sign_in(page, site, "staff:s-1")
+    by = Keyboard(page, site)
+    speaks = dict.fromkeys(children, "young" if who == "young" else str(pia))
+    if who == "representative":
+        speaks = {cpr: by.mandate(cpr, "young", "0101754100") for cpr in children}
+    by.register(no, speaks[no], "no")
+    by.register(yes, speaks[yes], "yes")
+    for said in ("no_consent:SUF", "consent:SUF", "close:BUF", "open:BUF", "objection", "withdrawn"):
+        by.register(yes, speaks[yes], said)
+    with ctx.database.begin() as session:
+        mine = {row.id: row for row in session.execute(select(tables.Offer)).scalars()}
+        states = {row.child_id: row.state for row in mine.values()}
+        answers = session.execute(
+            select(tables.Acceptance).where(tables.Acceptance.child_id.in_(children.values()))
+        ).scalars()
+        assert sorted((row.answer, row.capacity) for row in answers) == [
+            ("no", who), ("withdrawn", who), ("yes", who),
+        ]  # fmt: skip
+        consents = session.execute(
+            select(tables.Consent).where(tables.Consent.child_id == children[yes]).order_by(tables.Consent.since)
+        ).scalars()
+        assert [(row.capacity, row.withdrawn_at is not None) for row in consents] == [(who, True)] * 2
+        (block,) = session.execute(select(tables.Block)).scalars()
+        assert (block.capacity, block.administration, block.lifted_at is not None) == (who, "BUF", True)
+        (request,) = session.execute(select(tables.RightsRequest)).scalars()
+        assert request.child_id == children[yes]
+    # A guardian alone has custody of the one; the no of a young person ends it for all.
+    assert (states[children[yes]], states[children[no]]) == ("withdrawn", "declined")
 
 
 def test_every_stop_of_the_tab_key_can_be_seen(chromium: Browser, site: SimpleNamespace) -> None:

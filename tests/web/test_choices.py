@@ -16,8 +16,11 @@ from sqlalchemy import delete, select, update
 
 from hub import consents
 from hub import family as acts
+from hub.cases import events, hearing, kinds
 from hub.clock import SetClock
 from hub.context import Context
+from hub.letters.compose import compose_due
+from hub.letters.templates import Templates
 from hub.store import tables
 from hub.store.people import open_key
 from hub.vault import unseal_json
@@ -339,6 +342,35 @@ class TestYoung:
                 .where(tables.Offer.child_id == young.child)
                 .values(state="offered", answered_at=None)
             )
+
+    def test_their_letters_are_theirs_and_the_guardians_the_guardians(
+        self, young: SimpleNamespace, people: SimpleNamespace, ctx: Context
+    ) -> None:
+        """Read as the database lets them: neither's page opens the other's letter."""
+        with ctx.database.begin() as session:
+            hearing.keep_young(ctx, session, [young.child])
+            events.record(ctx, session, [events.News(kinds.ASSIGNED, young.child, "again")])
+            session.execute(update(tables.Bundle).values(due_at=ctx.clock.now()))
+        compose_due(ctx, Templates())
+        with ctx.database.begin() as session:
+            session.execute(update(tables.Letter).values(state="delivered", route="digital"))
+        links = {
+            who: re.findall(rf'href="({at}/breve/[0-9a-f-]{{36}})"', browser.get(at).text)
+            for who, at, browser in (
+                ("young", "/familie/mig", young.browser),
+                ("guardian", "/familie", young.guardian),
+            )
+        }
+        assert [len(each) for each in links.values()] == [1, 1]
+        mine, theirs = links["young"][0], links["guardian"][0]
+        assert "Noor" in text(young.browser.get(mine))
+        assert young.browser.get(f"{mine}/brev.pdf").content.startswith(b"%PDF")
+        assert "Dine breve" in text(young.browser.get("/familie/mig"))
+        for path in (theirs.replace("/familie/", "/familie/mig/"), mine.replace("/familie/mig/", "/familie/")):
+            browser = young.browser if "mig" in path else young.guardian
+            for end in ("", "/brev.pdf"):
+                assert browser.get(path + end).status_code == 404
+        assert people.mother.get(theirs).status_code == 404
 
     def test_from_15_a_guardian_does_not_consent_for_them(self, young: SimpleNamespace) -> None:
         page = text(young.guardian.get("/familie"))

@@ -16,10 +16,13 @@ from hub.store.tables.letters import (
     Pointer,
     Preference,
     ReturnedMail,
+    Template,
+    TemplateStep,
     Told,
 )
 from hub.store.tables.log import LogEntry, LogHead
-from hub.store.tables.people import Child, Custody, FormerNumber, Guardian, PersonKey, RotatingKey, Staff
+from hub.store.tables.notices import Handover, LetterPart, Notice, NoticeChoice
+from hub.store.tables.people import Child, Custody, FormerNumber, Guardian, Hears, PersonKey, RotatingKey, Staff
 from hub.store.tables.program import AskerHour, ProgramFit, Sender, SignedIn
 from hub.store.tables.scheme import Acceptance, Assignment, Block, Consent, Coordinator, Offer, Said
 from hub.store.tables.sources import Case, ChildSource, Presence, Quarantine, SourceState
@@ -44,10 +47,15 @@ __all__ = [
     "Forgetting",
     "FormerNumber",
     "Guardian",
+    "Handover",
+    "Hears",
     "Letter",
     "LetterChild",
+    "LetterPart",
     "LogEntry",
     "LogHead",
+    "Notice",
+    "NoticeChoice",
     "Offer",
     "PersonKey",
     "Pointer",
@@ -64,5 +72,7 @@ __all__ = [
     "SourceState",
     "Staff",
     "Task",
+    "Template",
+    "TemplateStep",
     "Told",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    CheckConstraint,
     ColumnElement,
     ForeignKey,
     Index,
@@ -67,7 +68,8 @@ class FormerNumber(Base):
 
 
 class Guardian(Base):
-    """Somebody with custody of a child offered a coordinator. Sealed: number, name, protection, Digital Post."""
+    """Somebody who is written to: with custody of a child offered a coordinator, or by `hears`. Sealed: number, name,
+    protection, Digital Post."""
 
     __tablename__ = "guardian"
     id: Mapped[UUID] = row_id()
@@ -94,6 +96,44 @@ class Custody(Base):
     def is_held(cls, child: Any, guardian: Any, on: date) -> ColumnElement[bool]:
         """Whether a guardian has custody of a child on a date. Each is a row id, or a column of them."""
         return exists().where(cls.child_id == child, cls.guardian_id == guardian, cls.holds(on))
+
+
+class Hears(Base):
+    """Somebody who is written to about a child without having custody: the young person from 15, or a representative
+    with a mandate. Never in `custody`, which says who decides.
+
+    A mandate is a guardian's, or the young person's own (no `principal_id`). `instead`: letters go to the
+    representative and not to the one whose mandate it is. `past_18`: it goes on when the young person is an adult; only
+    their own."""
+
+    __tablename__ = "hears"
+    __table_args__ = (
+        CheckConstraint("capacity in ('young','representative')", name="capacity"),
+        CheckConstraint("capacity = 'representative' or not (instead or past_18)", name="mandate"),
+        CheckConstraint("principal_id is null or not past_18", name="past_18"),
+        Index("uq_hears_young", "child_id", unique=True, postgresql_where="capacity = 'young'"),
+        Index("ix_hears_child", "child_id", postgresql_where="ended_at is null"),
+    )
+    id: Mapped[UUID] = row_id()
+    child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"))
+    person_id: Mapped[UUID] = mapped_column(ForeignKey("guardian.id"), index=True)
+    capacity: Mapped[str]
+    principal_id: Mapped[UUID | None] = mapped_column(ForeignKey("guardian.id"))
+    instead: Mapped[bool] = mapped_column(default=False)
+    past_18: Mapped[bool] = mapped_column(default=False)
+    since: Mapped[date]
+    until: Mapped[date | None]
+    """The first day without."""
+    registered_by: Mapped[UUID | None] = mapped_column(ForeignKey("staff.id"))
+    sealed: Mapped[bytes | None]
+    """Under the child's key: where the paper lies."""
+    ended_at: Mapped[datetime | None]
+    """When it was taken back."""
+
+    @classmethod
+    def holds(cls, on: date) -> ColumnElement[bool]:
+        """Whether it lasts on a date: begun by then, not over and not taken back."""
+        return and_(cls.since <= on, or_(cls.until.is_(None), cls.until > on), cls.ended_at.is_(None))
 
 
 class Staff(Base):

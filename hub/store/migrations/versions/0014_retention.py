@@ -1,12 +1,12 @@
 """What is forgotten when: since when somebody is not needed, and the first of two yeses to a whole case.
 
-Revision: 0011
+Revision: 0014
 """
 
 from alembic import op
 
-revision = "0011"
-down_revision = "0010"
+revision = "0014"
+down_revision = "0013"
 
 _STATEMENTS = (
     "ALTER TABLE child ADD COLUMN left_at TIMESTAMP WITH TIME ZONE",
@@ -24,7 +24,7 @@ _STATEMENTS = (
     "GRANT SELECT, INSERT, UPDATE, DELETE ON forgetting TO tovholder_app",
     "ALTER TABLE forgetting ENABLE ROW LEVEL SECURITY",
     "CREATE POLICY app ON forgetting TO tovholder_app USING (true) WITH CHECK (true)",
-    "INSERT INTO program_fit (revision) VALUES ('0011')",
+    "INSERT INTO program_fit (revision) VALUES ('0014')",
 )
 
 
