@@ -149,7 +149,7 @@ SEEN: dict[str, tuple[Called, dict[str, set[str]]]] = {
             "mother": {"mother: Karla left"},
             "father": {"father: Karla left"},
             "aunt": {"aunt: Anna left"},
-            "stranger": {"stranger: Emil left", "stranger: Emil+Ole left"},
+            "stranger": {"stranger: Emil+Ole left"},
         },
     ),
     "letter_child": (
@@ -158,7 +158,7 @@ SEEN: dict[str, tuple[Called, dict[str, set[str]]]] = {
             "mother": {"mother: Karla left"},
             "father": {"father: Karla left"},
             "aunt": {"aunt: Anna left"},
-            "stranger": {"stranger: Emil left", "stranger: Emil+Ole left"},
+            "stranger": {"stranger: Emil+Ole left"},
         },
     ),
     "coordinator": (
@@ -480,7 +480,7 @@ def test_what_a_look_writes_it_may_write_as_itself_alone(town: TwoFamilies) -> N
             ctx.database.begin_as(viewer) as session,
         ):
             asker_key(session, ctx.keys, replace(clerk, administration=administration))
-    with pytest.raises(ProgrammingError, match="row-level security"), ctx.database.begin_as(viewer) as session:
+    with pytest.raises(ProgrammingError, match=r"row-level security|lack SELECT privilege"), ctx.database.begin_as(viewer) as session:
         day_key(session, ctx.keys, town.today - timedelta(days=1000))
 
 
@@ -618,7 +618,7 @@ def test_a_backup_is_whole_or_none(logins: tuple[Say, Database], tmp_path: Path)
     _say, database = logins
     engine = create_engine(database.app_url)
     try:
-        with pytest.raises(GaveUp, match="row-level security"):
+        with pytest.raises(GaveUp, match=r"row-level security|lack SELECT privilege"):
             backup.make(engine, tmp_path, START, read_log, {})
     finally:
         engine.dispose()
