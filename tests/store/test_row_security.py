@@ -480,7 +480,7 @@ def test_what_a_look_writes_it_may_write_as_itself_alone(town: TwoFamilies) -> N
             ctx.database.begin_as(viewer) as session,
         ):
             asker_key(session, ctx.keys, replace(clerk, administration=administration))
-    with pytest.raises(ProgrammingError, match=r"row-level security|lack SELECT privilege"), ctx.database.begin_as(viewer) as session:
+    with pytest.raises(ProgrammingError, match="row-level security"), ctx.database.begin_as(viewer) as session:
         day_key(session, ctx.keys, town.today - timedelta(days=1000))
 
 
