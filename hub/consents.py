@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -73,8 +74,8 @@ def take_back(ctx: Context, child_id: UUID, administration: str, by: Speaker) ->
     this transaction. Where there is none nothing changes. Raises NotAllowed when the speaker has no say."""
     with ctx.database.begin() as session:
         act = _Act.begin(ctx, session, child_id, by)
-        if health.take_back(ctx, session, child_id, administration):
-            act.tell(kinds.CONSENT_WITHDRAWN, administration)
+        tell = partial(act.tell, kinds.CONSENT_WITHDRAWN, administration)
+        if health.take_back(ctx, session, child_id, administration, tell):
             act.write_down("consent", "withdrawn", administration)
 
 

@@ -356,6 +356,10 @@ ROUTES: dict[str, Try] = {
     "POST /personale/gennemgang/{task_id:uuid}": as_staff(
         lambda hub, browser: [browser.submit("/personale", "/personale/gennemgang/" + NOBODYS, verdict="i-orden")]
     ),
+    "GET /personale/sletning": as_staff(lambda hub, browser: [browser.get("/personale/sletning")]),
+    "POST /personale/sletning": as_staff(
+        lambda hub, browser: [browser.submit("/personale", "/personale/sletning", act="fortryd")]
+    ),
     "GET /personale/breve": as_staff(lambda hub, browser: [browser.get("/personale/breve")]),
     "GET /personale/breve/{letter_id:uuid}": as_staff(
         lambda hub, browser: [browser.get(f"/personale/breve/{row.id}") for row in hub.world.rows(tables.Letter)]

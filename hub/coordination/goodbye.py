@@ -37,9 +37,9 @@ def say(ctx: Context, child_id: UUID, why: Literal["moved", "closed"]) -> None:
             return
         if offer is None or offer.state != "accepted":
             raise NotAllowed("this child has no coordinator: there is nothing to end")
-        end(ctx, session, offer, LEFT, WHY[why])
         kind = kinds.MOVED_AWAY if why == "moved" else kinds.SCHEME_ENDED
-        events.record(ctx, session, [events.News(kind, child_id, f"{LEFT}:{ctx.clock.now().isoformat()}")])
+        news = [events.News(kind, child_id, f"{LEFT}:{ctx.clock.now().isoformat()}")]
+        end(ctx, session, offer, LEFT, WHY[why], news)
         _write_down(ctx, session, child_id, why)
 
 
