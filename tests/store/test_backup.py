@@ -196,14 +196,14 @@ class TestDrill:
             after_the_backup(calm)
             the_next_day(calm)
             expected = heard(calm)
-            assert len(expected) == 11
+            assert len(expected) == 12
         before_the_backup(town)
         made = back_up(town)
         after_the_backup(town)
         lost = {row.id for row in town.rows(tables.Letter)}
         with restored(town, made, place()) as found:
             assert lost - {row.id for row in town.rows(tables.Letter)}
-            assert found.journal.told == 5
+            assert found.journal.told == 6
             resumed = recovery.resume(town.ctx)
             assert (resumed.silent, resumed.journal.unsure, resumed.journal.lost) == ([], 0, [])
             letters_leave(town)
