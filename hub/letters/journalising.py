@@ -13,15 +13,12 @@ from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import exists, func, select, update
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session, undefer
 
 from hub import faults
-from hub.access import duty, log
+from hub.access import duty, log, several
 from hub.access.askers import PersonKeyPair, asker_key, day_key
 from hub.access.log import Asker, Disclosure
-from hub.access.lookup import LogUnavailable
 from hub.access.policy import Consent, Question, Relation, decide
 from hub.cases.deadlines import add_working_days
 from hub.clock import today
@@ -78,30 +75,28 @@ def pull(ctx: Context, asker: Asker, after: int) -> Disclosure[Items]:
     Raises NotAllowed unless a system asks for its administration, LogUnavailable when the log cannot be written."""
     administration = system_of(ctx, asker)
     part = tables.LetterPart
-    try:
-        with ctx.database.begin() as session:
-            new = positions.give(session, part, administration, (part.id,), *_ready())
-            due = add_working_days(today(ctx.clock), ctx.settings.notices.journal_working_days)
-            session.execute(update(part).where(among(part.id, new)).values(due=due))
-        with ctx.database.begin() as session:
-            mine = (part.administration == administration, part.position > after)
-            rows = session.execute(
-                select(part, tables.Letter)
-                .join(tables.Letter, tables.Letter.id == part.letter_id)
-                .where(*mine)
-                .options(undefer(part.sealed))
-                .order_by(part.position)
-                .limit(AT_MOST)
-            ).all()
-            last = rows[-1][0].position or after if rows else after
-            items, entries = _disclose(ctx, session, asker, [(row[0], row[1]) for row in rows])
-            left = session.execute(
-                select(func.count()).select_from(part).where(*mine, part.position > last)
-            ).scalar_one()
-            log.append(session, entries)
-    except (DBAPIError, NoConnection) as error:
-        raise LogUnavailable from error
-    return Disclosure(Items(items, last, left > 0), entries[0].id)
+    mine = (part.administration == administration, part.position > after)
+
+    def given(session: Session) -> None:
+        new = positions.give(session, part, administration, (part.id,), *_ready())
+        due = add_working_days(today(ctx.clock), ctx.settings.notices.journal_working_days)
+        session.execute(update(part).where(among(part.id, new)).values(due=due))
+
+    def read(session: Session) -> tuple[Items, list[log.SealedEntry]]:
+        rows = session.execute(
+            select(part, tables.Letter)
+            .join(tables.Letter, tables.Letter.id == part.letter_id)
+            .where(*mine)
+            .options(undefer(part.sealed))
+            .order_by(part.position)
+            .limit(AT_MOST)
+        ).all()
+        last = rows[-1][0].position or after if rows else after
+        items, entries = _disclose(ctx, session, asker, [(row[0], row[1]) for row in rows])
+        left = session.execute(select(func.count()).select_from(part).where(*mine, part.position > last)).scalar_one()
+        return Items(items, last, left > 0), entries
+
+    return several.show(ctx.database, read, first=given)
 
 
 def _ready() -> Sequence[Any]:
