@@ -137,7 +137,7 @@ class TestNumbers:
         told = ("offered", "accepted", "declined", "silent", "waiting", "letters", "on_the_way", "delivered", "failed")
         assert {name: found[name] for name in told} == {
             "offered": 4, "accepted": 2, "declined": 1, "silent": 1, "waiting": 1,
-            "letters": 2, "on_the_way": 2, "delivered": 0, "failed": 0,
+            "letters": 3, "on_the_way": 3, "delivered": 0, "failed": 0,
         }  # fmt: skip
         assert found["log_entries"] == 4
         assert found["events_waiting"] == 0
