@@ -276,11 +276,20 @@ class Crew:
 
     def _settings_for(self, program: Path) -> Path:
         """The town's settings without what that program does not know yet: an operator adds it when all are new."""
-        asked = "from hub.settings import Settings; print(*Settings.model_fields)"
-        known = set(said_by(program, asked).split()) | {"plugins"}
+        asked = (
+            "import json; from hub.settings import Settings; print(json.dumps({name: sorted(getattr(field.annotation, "
+            "'model_fields', {})) for name, field in Settings.model_fields.items()}))"
+        )
+        known = json.loads(said_by(program, asked))
         values = tomlkit.parse((self.place / "tovholder.toml").read_text())
+        for name in list(values):
+            if name not in known:
+                del values[name]
+            elif known[name] and isinstance(values[name], dict):
+                for key in [key for key in values[name] if key not in known[name]]:
+                    del values[name][key]
         file = self.place / "tovholder-former.toml"
-        file.write_text(tomlkit.dumps({name: value for name, value in values.items() if name in known}))
+        file.write_text(tomlkit.dumps(values))
         return file
 
     def _note(self, name: str, code: int) -> None:
