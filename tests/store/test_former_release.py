@@ -55,7 +55,7 @@ def alone() -> Outcome:
     return lived({})
 
 
-@pytest.mark.xfail(reason="known gap: a worker of the release before fails jobs of kinds it does not know, and tells less")
+@pytest.mark.xfail(reason="known gap: an older worker fails jobs of kinds it does not know, and tells less")
 @pytest.mark.parametrize("names", [("serve", "worker 1", "match"), ("worker 2", "sync")])
 def test_former_and_new_programs_work_side_by_side(alone: Outcome, former: Path, names: tuple[str, ...]) -> None:
     found = lived(dict.fromkeys(names, former))
