@@ -164,7 +164,7 @@ def _prepare(settings: Settings, children: int, seed: int, port: int | None, con
         setup.fresh_database(demo).close()
         if port is not None:
             processes.append(_start(demo, "serve", "--port", str(port)))
-        processes += [_start(demo, "worker", "--queue", jobs.LETTERS) for _ in range(WORKERS)]
+        processes += [_start(demo, "worker", "--queue", jobs.LETTERS, "--queue", jobs.NOTICES) for _ in range(WORKERS)]
         processes.append(_start(demo, "worker", "--queue", jobs.MATCH))
         for system in systems:
             servers.wait(system)
@@ -255,7 +255,7 @@ def _day(show: Show, day: datetime, number: int, doing: Any) -> None:
         _wait_for_workers(show)
     doing("advisers hear of coordinators, and case systems journalise")
     with show.stage("case systems"):
-        _defer(show, "notices", jobs.LETTERS)
+        _defer(show, "notices", jobs.NOTICES)
         show.case_systems.read_on()
         _wait_for_workers(show)
     show.clock.set(setup.at(day, 20))

@@ -224,7 +224,7 @@ class Crew:
         def defer() -> None:
             with self.ctx.database.begin() as session:
                 for _ in range(times):
-                    queue.defer(session, task)
+                    queue.defer(session, task, queue=queue.NOTICES if task == "notices" else "letters")
 
         def left() -> int:
             with self.ctx.database.begin() as session:
@@ -254,6 +254,11 @@ class Crew:
     def _log(self, name: str) -> Path:
         return self.place / f"{name.replace(' ', '-')}.log"
 
+    def _worker(self, name: str) -> list[str]:
+        """The release before has no queue for notices, and none of their jobs."""
+        queues = ["letters"] if name in self._elsewhere else ["letters", "notices"]
+        return ["worker", *(word for queue in queues for word in ("--queue", queue))]
+
     def _start(self, name: str) -> subprocess.Popen[bytes]:
         words = {"serve": ["serve", "--port", str(self.port)], "match": ["match", "--json"], "sync": ["sync", "--json"]}
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TOVHOLDER_")}
@@ -264,7 +269,7 @@ class Crew:
             environment |= at(program) | {"TOVHOLDER_SETTINGS": str(self._settings_for(program))}
         with self._log(name).open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "hub.cli", *words.get(name, ["worker", "--queue", "letters"])],
+                [sys.executable, "-m", "hub.cli", *words.get(name, self._worker(name))],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

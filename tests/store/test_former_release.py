@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -55,8 +56,20 @@ def alone() -> Outcome:
     return lived({})
 
 
-@pytest.mark.xfail(reason="known gap: an older worker fails jobs of kinds it does not know, and tells less")
-@pytest.mark.parametrize("names", [("serve", "worker 1", "match"), ("worker 2", "sync")])
+def beside(name: str, why: str) -> Any:
+    """A program that docs/operations.md has stopped before new ones start, and why."""
+    return pytest.param((name,), marks=pytest.mark.xfail(reason=why, strict=True))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("serve",),
+        beside("match", "it does not know that young people hear for themselves"),
+        beside("sync", "it finds no news of the newer kinds"),
+        beside("worker 1", "it writes letters without the newer news"),
+    ],
+)
 def test_former_and_new_programs_work_side_by_side(alone: Outcome, former: Path, names: tuple[str, ...]) -> None:
     found = lived(dict.fromkeys(names, former))
     assert compare(alone, found) == []
