@@ -19,20 +19,21 @@ def end(
     """Place, assignment, consents, case index and waiting events end, with the reason. Letters already frozen are held
     back when it is their turn to leave. What a law owes of them is the administration's task from here on.
 
-    `news` is what is told of it: here, because whoever tells of a case holds a bundle and waits for the case, and two
-    who did it the other way round would wait for each other."""
+    `news` is what is told of it, here because of the order in which all take what they lock: first the assignment (a
+    page of a source's holds it), then the families' bundles, then cases. Two who took them in different orders would
+    wait for each other."""
     child_id, now = offer.child_id, ctx.clock.now()
     if state != "died":
         owed.give_back(ctx, session, tables.Event.child_id == child_id)
     offer.state, offer.coordinator_id, offer.answered_at = state, None, now
     session.flush()
-    events.record(ctx, session, list(news))
-    notices.ended(session, now, child_id)
     session.execute(
         update(tables.Assignment)
         .where(tables.Assignment.child_id == child_id, tables.Assignment.until.is_(None))
         .values(until=now)
     )
+    events.record(ctx, session, list(news))
+    notices.ended(session, now, child_id)
     if state != "moved":  # what was consented to goes on with the child's other row
         session.execute(
             update(tables.Consent)

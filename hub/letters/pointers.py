@@ -68,8 +68,8 @@ def owe(ctx: Context, session: Session, letter: tables.Letter, preference: table
         return
     rows = [{"letter_id": letter.id, "way": way, "state": "waiting", "at": ctx.clock.now(), "tries": 0} for way in ways]
     session.execute(insert(tables.Pointer).on_conflict_do_nothing(), rows)
-    jobs = [{"letter_id": str(letter.id), "way": way} for way in ways]
-    queue.defer(session, queue.POINT, jobs, queue=queue.NOTICES)
+    for way in ways:
+        queue.defer(session, queue.POINT, [{"letter_id": str(letter.id), "way": way}], queue=queue.NOTICES)
 
 
 def point(ctx: Context, letter_id: UUID, way: str) -> str:
