@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from hub.access import duty, log, several
+from hub.access import duty, log, several, viewers
 from hub.access.askers import asker_key, day_key
 from hub.access.log import Asker, Disclosure
 from hub.clock import today
@@ -64,9 +64,12 @@ def pull(ctx: Context, asker: Asker, after: int) -> Disclosure[Some]:
 def mine(ctx: Context, asker: Asker, staff: Sequence[UUID], kinds: Sequence[Kind]) -> Disclosure[tuple[Fact, ...]]:
     """The latest notices of these kinds to an adviser, newest first: `staff` are their rows. Raises LogUnavailable."""
     notice = tables.Notice
+    with viewers.begin_as(ctx.database, ctx.keys, ctx.clock, asker, advises=staff) as session:
+        seen = session.execute(select(notice.id)).scalars().all()
     latest = (
         select(notice)
         .where(
+            among(notice.id, seen),  # no others than the database shows the asker too
             among(notice.adviser_id, staff),
             notice.administration == asker.administration,
             notice.kind.in_(kinds),
