@@ -71,7 +71,7 @@ class Asked:
 
     def __init__(self, ctx: Context, port: int, clients: int, staff: int, numbers: list[str], key: Any) -> None:
         # Many, each with a few children in the hour, as it is in a municipality.
-        people = children.askers(staff)
+        self.people = people = children.askers(staff)
         self._ctx, self.entries, self._sent = ctx, _entries(ctx), 0
         self._given = {
             "port": port,

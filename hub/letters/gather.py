@@ -352,7 +352,9 @@ def _said(ctx: Context, known: Known, event: tables.Event, guardian: tables.Guar
     if event.kind == kinds.OFFERED:
         value = "reminder" if known.offers[child].reminded_at is not None else None
     elif event.kind == kinds.ASSIGNED or event.kind in CHANGES:
-        card = known.cards.get(known.calls(known.assigned[child]))
+        # Who coordinates is no other news when somebody answers for them meanwhile; who answers is.
+        coordinator = known.assigned[child]
+        card = known.cards.get(coordinator if event.kind in (kinds.ASSIGNED, *OTHERS) else known.calls(coordinator))
         value = card.name if card else None
     elif event.kind in ANSWERS:
         value = f"{event.administration}:{event.at.astimezone(DENMARK).date()}"

@@ -154,6 +154,14 @@ class Block(Said):
         return cls.lifted_at.is_(None)
 
 
+class Act(Base):
+    """Something was done with coordinators: what a restored database has lost is done again, and nothing else."""
+
+    __tablename__ = "act"
+    id: Mapped[UUID] = row_id()
+    at: Mapped[datetime]
+
+
 class Assignment(Base):
     """Which coordinator a child has, from when until when. At most one active per child: by the database."""
 
