@@ -12,7 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import insert
 from hub import Later, NotAllowed, State, TryAgain, consents, family, faults
 from hub.cases import agreements, changes, events, hearing, holders, intake, kinds, reminders, transition
 from hub.cases.kinds import KINDS
-from hub.clock import SetClock, today
+from hub.clock import today
 from hub.context import Context
 from hub.coordination import cover
 from hub.letters import holding
@@ -69,18 +69,18 @@ MOMENTS = Moments()
 
 
 class Sends:
-    """The town's channel, which notes when it was given what."""
+    """The town's channel, which notes what it was given since somebody looked."""
 
-    def __init__(self, inner: Any, clock: SetClock) -> None:
-        self.inner, self.clock = inner, clock
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
         self.name = inner.name
-        self.at: dict[str, list[datetime]] = {}
+        self.given: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
     def send(self, letter: Any, key: str) -> Any:
-        self.at.setdefault(key, []).append(self.clock.now())
+        self.given.add(key)
         return self.inner.send(letter, key)
 
 
@@ -95,7 +95,7 @@ class Histories(RuleBasedStateMachine):
         town = self.town
         town.back()
         world, self.clock = town.world, town.clock
-        self.channel = Sends(world.channel, self.clock)
+        self.channel = Sends(world.channel)
         agreed: dict[str, Any] = {"*": date(2026, 1, 1)} | ({self.listed: "source"} if by_source else {})
         letters = town.ctx.settings.letters.model_copy(update={"agreements": agreed, "most_a_week": most})
         plugins: Plugins = replace(town.ctx.plugins, channels={world.channel.name: self.channel})
@@ -262,6 +262,7 @@ class Histories(RuleBasedStateMachine):
         self.town.world.channel.answers.extend([Later("busy", 60.0)] * busy)
         with self.database.session() as session:
             frozen = session.execute(select(tables.Letter.id).where(tables.Letter.state == "frozen")).scalars().all()
+        self.channel.given.clear()
         for letter in frozen:
             MOMENTS.at, crash = crash, None
             with suppress(Crash, TryAgain):
@@ -334,9 +335,7 @@ class Histories(RuleBasedStateMachine):
         reader has custody of at that moment, or from 15 is."""
         now = self.clock.now()
         with self.database.session() as session:
-            for key, times in self.channel.at.items():
-                if times[-1] != now:
-                    continue
+            for key in self.channel.given:
                 letter = session.get_one(tables.Letter, UUID(key))
                 about = session.execute(
                     select(tables.Event).where(tables.Event.bundle_id == letter.bundle_id)
