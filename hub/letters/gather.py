@@ -416,8 +416,9 @@ _LAST = len(kinds.RANK)
 
 
 def _in_order(children: Sequence[UUID], told: Sequence[tables.Event]) -> list[UUID]:
-    """The children, those first of whom there is what the reader must do first."""
-    first = {event.child_id: kinds.RANK[event.kind] for event in reversed(told)}
+    """The children, those first in whose cases there is what the reader must do first: what is told of no case has a
+    place of its own before them."""
+    first = {event.child_id: kinds.RANK[event.kind] for event in reversed(told) if event.kind in NEWS}
     return sorted(children, key=lambda child: (first.get(child, _LAST), child))
 
 

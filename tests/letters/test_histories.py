@@ -32,7 +32,7 @@ from hub.context import Context
 from hub.coordination import cover
 from hub.letters import holding
 from hub.letters.compose import compose_due
-from hub.letters.content import LetterContent, LetterKind
+from hub.letters.content import LetterContent
 from hub.letters.delivery import deliver
 from hub.letters.frozen import open_content
 from hub.letters.gather import NEWS
@@ -327,8 +327,7 @@ class Histories(RuleBasedStateMachine):
             of_cases = [[place for code in case.news[:1] for place in places[code]] or [last] for case in child.cases]
             assert all(min(one) <= max(other) for one, other in pairwise(of_cases))
             of_children.append(of_cases[0] if of_cases else [last])
-        if content.kind in (LetterKind.DEADLINES, LetterKind.OVERDUE):  # others open with what is told of no case
-            assert all(min(one) <= max(other) for one, other in pairwise(of_children))
+        assert all(min(one) <= max(other) for one, other in pairwise(of_children))
 
     def _arrived_in_time(self) -> None:
         """Nothing unpleasant in quiet hours, unless urgent or at its latest moment; and only about children whom the
