@@ -335,6 +335,8 @@ def _answers(show: Show, day: datetime) -> None:
         given = answer_of(show.town, tokens[row.token], today)
         if given is None or given.answer == "silent" or _working_days(offered, today) < given.after:
             return
+        if parse(tokens[row.token]).is_adult(today):
+            return  # nobody answers for them any more, and the night ends the offer
         guardian = guardians.get(ctx.keys.lookup_token(given.guardian))
         if guardian is None or not texts.keys() >= set(custody[row.child_id]):
             return  # nobody answers a letter that has not come
