@@ -1,4 +1,4 @@
-"""What a family gives and closes by administration: consent to health data, block, objection. Each act is one
+"""What a family gives and closes by administration: consent to health data, and block. Each act is one
 transaction and ends with its entry in the access log, taken last: a no is obeyed by whatever comes after.
 
 A yes to one is anybody's to give who speaks for the child, and a no is anybody's too: a consent that one guardian takes
@@ -42,7 +42,7 @@ class Speaker:
     text_version: str
     language: str
     guardian_id: UUID | None = None
-    """Of a guardian, and of no other."""
+    """Whose say it is: the guardian's, also where their representative speaks; None for the young person's."""
     representative: str | None = None
     """The name of a representative with a mandate; what the mandate is stands in `evidence`."""
     evidence: str | None = None
@@ -200,7 +200,7 @@ class _Act:
         age = parse(unseal_json(key, child.sealed, f"child:{child_id}")["cpr"]).age(today(ctx.clock))
         if age >= ADULT:
             raise NotAllowed("the child is 18: nobody else speaks for them now")
-        guardian = _guardian(ctx, session, child_id, by) if by.capacity == "guardian" else None
+        guardian = _guardian(ctx, session, child_id, by) if by.guardian_id is not None else None
         _has_a_say(by, age)
         own = (child.key_id, key)
         asker, asker_pair, staff = log.of_family(child_id, "young"), own, None
@@ -218,7 +218,7 @@ class _Act:
         return _said(table, self.id, self.child.id, self.child_key, self.by, self.staff, self.now)
 
     def tell(self, kind: str, administration: str) -> None:
-        """A guardian who says so reads in a letter that it has been written down; nobody else hears of it."""
+        """The guardian whose say it is reads in a letter that it has been written down; nobody else hears of it."""
         if self.by.guardian_id is not None:
             what, only = f"{administration}:{self.id}", self.by.guardian_id
             news = events.News(kind, self.child.id, what, only=only, administration=administration)
@@ -269,7 +269,7 @@ def _guardian(ctx: Context, session: Session, child_id: UUID, by: Speaker) -> ta
 
 
 def _has_a_say(by: Speaker, age: int) -> None:
-    if (by.capacity == "guardian") != (by.guardian_id is not None):
+    if by.capacity != "representative" and (by.capacity == "guardian") != (by.guardian_id is not None):
         raise NotAllowed("a guardian is named where a guardian speaks, and nowhere else")
     if by.capacity == "young" and age < YOUNG:
         raise NotAllowed(f"a child speaks for themselves from {YOUNG}")
@@ -280,11 +280,10 @@ def _has_a_say(by: Speaker, age: int) -> None:
 
 
 def _of(table: type[tables.Said], child_id: UUID, administration: str, by: Speaker) -> tuple[ColumnElement[bool], ...]:
-    """The speaker's own rows."""
+    """What whose say this is has said: a guardian, or the young person, each with their representative."""
     return (
         table.child_id == child_id,
         table.administration == administration,
-        table.capacity == by.capacity,
         table.guardian_id.is_not_distinct_from(by.guardian_id),
     )
 

@@ -239,7 +239,7 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
             by.how,
             by.text_version,
             by.language,
-            by.guardian_id if by.capacity == "guardian" else None,
+            by.guardian_id,
             by.representative,
             by.evidence,
             by.registered_by,

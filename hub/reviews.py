@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ColumnElement, DateTime, LargeBinary, Uuid, column, func, or_, select
 from sqlalchemy.orm import Session
 
-from hub.access import log, marked, records
+from hub.access import duty, log, marked, records
 from hub.access.askers import asker_key, day_key
 from hub.access.log import Asker, Disclosure
 from hub.access.own import OwnChild
@@ -227,6 +227,9 @@ def _open(ctx: Context, leader: Asker, *, done: bool = False) -> Any:
         mine += [
             tables.Task.administration == (leader.administration or ""),  # of none, nobody's
             or_(tables.Task.team.is_(None), tables.Task.team == unit),
+            # Of a family that has closed for the leader's administration the auditor reviews it. (For the page the
+            # database says the same: page_to_review.)
+            ~duty.closed(ctx.settings.administrations, leader, tables.LogEntry.child_id, coordinates=False),
         ]
     if not done:
         mine.append(tables.Task.done_at.is_(None))

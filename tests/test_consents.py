@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -151,6 +152,12 @@ class TestHealth:
         assert {row.source for row in world.rows(tables.Presence)} == {"sof"}
         match.match(world.ctx)
         assert {row.source for row in world.rows(tables.Presence)} == {"sof", "suf"}
+        assert [row.eligible for row in world.rows(tables.Child)] == [True]
+        match.match(ctx)  # the ground is taken away: what was read by it is gone
+        assert {row.source for row in world.rows(tables.Presence)} == {"sof"}
+        assert [row.eligible for row in world.rows(tables.Child)] == [False]
+        match.match(world.ctx)
+        assert [row.eligible for row in world.rows(tables.Child)] == [True]
 
 
 class TestWhoMaySay:
@@ -163,7 +170,8 @@ class TestWhoMaySay:
     @pytest.mark.parametrize(
         ("change", "why"),
         [
-            ({"guardian_id": None}, "custody"),
+            ({"guardian_id": None}, "is named where a guardian speaks"),
+            ({"guardian_id": uuid4()}, "custody"),
             ({"capacity": "young"}, "nowhere else"),
             ({"capacity": "young", "guardian_id": None}, "from 15"),
             ({"capacity": "representative", "guardian_id": None, "representative": "Bo Lind"}, "mandate"),

@@ -74,12 +74,7 @@ def read_choices(
     said yes."""
 
     def mine(table: type[tables.Said]) -> tuple[ColumnElement[bool], ...]:
-        capacity = "young" if guardian_id is None else "guardian"
-        return (
-            table.child_id.in_(children),
-            table.capacity == capacity,
-            table.guardian_id.is_not_distinct_from(guardian_id),
-        )
+        return table.child_id.in_(children), table.guardian_id.is_not_distinct_from(guardian_id)
 
     closed = set(
         session.execute(

@@ -145,6 +145,20 @@ def test_the_look_of_somebody_who_leads_is_the_auditors_at_once(ctx: Any, town: 
     assert names(ctx, AUDITOR) == []
 
 
+def test_of_a_family_that_has_closed_for_the_leaders_administration_the_auditor_reviews(ctx: Any, town: Any) -> None:
+    child = town.child()
+    town.ask(town.request(child, BO, reason=REASON))
+    (task,) = rows(ctx)
+    assert names(ctx, LEADER) == ["Bo Falk"]
+    with ctx.database.begin() as session:
+        said = {"capacity": "young", "how": "page", "text_version": "t", "language": "da", "sealed": b""}
+        session.add(tables.Block(child_id=child.id, administration="BUF", kind="block", since=ctx.clock.now(), **said))
+    assert names(ctx, LEADER) == []
+    with pytest.raises(NotAllowed):
+        reviews.settle(ctx, LEADER, task.id, "right")
+    assert names(ctx, AUDITOR) == ["Bo Falk"]
+
+
 def test_of_an_unknown_unit_every_leader_of_the_administration_may(ctx: Any, town: Any) -> None:
     town.ask(town.request(town.child(), BUF_STAFF, reason=REASON))
     assert names(ctx, LEADER) == ["Bo Falk"]

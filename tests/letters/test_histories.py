@@ -404,4 +404,4 @@ def test_every_event_of_a_history_ends_in_one_letter_or_says_why_not(kept_town, 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_every_event_of_two_thousand_histories_ends_in_one_letter_or_says_why_not(kept_town, monkeypatch):
-    _run(kept_town, monkeypatch, 2000, 30)
+    _run(kept_town, monkeypatch, 2000, 12)
