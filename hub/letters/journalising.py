@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import exists, func, select, update
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session, aliased, undefer
 
 from hub import faults
 from hub.access import duty, log, several
@@ -79,8 +79,7 @@ def pull(ctx: Context, asker: Asker, after: int) -> Disclosure[Items]:
 
     def given(session: Session) -> None:
         new = positions.give(session, part, administration, (part.id,), *_ready())
-        due = add_working_days(today(ctx.clock), ctx.settings.notices.journal_working_days)
-        session.execute(update(part).where(among(part.id, new)).values(due=due))
+        session.execute(update(part).where(among(part.id, new), part.due.is_(None)).values(due=_due(ctx)))
 
     def read(session: Session) -> tuple[Items, list[log.SealedEntry]]:
         rows = session.execute(
@@ -97,6 +96,11 @@ def pull(ctx: Context, asker: Asker, after: int) -> Disclosure[Items]:
         return Items(items, last, left > 0), entries
 
     return several.show(ctx.database, read, first=given)
+
+
+def _due(ctx: Context) -> date:
+    """By when a part that is ready today is to be journalised."""
+    return add_working_days(today(ctx.clock), ctx.settings.notices.journal_working_days)
 
 
 def _ready() -> Sequence[Any]:
@@ -306,10 +310,16 @@ def is_done(session: Session, letter_id: UUID) -> bool:
 
 def overdue(ctx: Context) -> int:
     """Parts that no case system has acknowledged in time become the administration's task, once. Gives how many are
-    new."""
-    part = tables.LetterPart
+    new. Also of a system that has stopped reading; of an administration whose system has never read, nothing is
+    expected."""
+    part, read = tables.LetterPart, aliased(tables.LetterPart)
+    reads = exists().where(read.administration == part.administration, read.position.is_not(None))
+    unread = (part.due.is_(None), part.journalised_at.is_(None), reads, *_ready())
     late = (part.due < today(ctx.clock), part.journalised_at.is_(None), *_ready())
     with ctx.database.begin() as session:
+        session.execute(
+            update(part).where(*unread).values(due=_due(ctx)), execution_options={"synchronize_session": False}
+        )
         rows = session.execute(select(part).where(*late).order_by(part.id)).scalars().all()
         about = {
             str(row.id): {"administration": row.administration, "child_id": row.child_id, "due": row.due}

@@ -47,7 +47,7 @@ def test_the_form_follows_the_files_name(run, tmp_path: Path) -> None:
     assert (
         run("preview", "receipt", "--lang", "en", "--out", "a.txt", "--reader", "young", "--large-print").exit_code == 0
     )
-    assert "Thank you for saying yes" in (tmp_path / "a.txt").read_text(encoding="utf-8")
+    assert "You have a coordinator" in (tmp_path / "a.txt").read_text(encoding="utf-8")
     refused = run("preview", "receipt", "--out", "a.doc")
     assert isinstance(refused.exception, SettingsError)
     assert ".pdf, .html, .txt" in str(refused.exception)
