@@ -53,6 +53,15 @@ def test_the_form_follows_the_files_name(run, tmp_path: Path) -> None:
     assert ".pdf, .html, .txt" in str(refused.exception)
 
 
+@pytest.mark.parametrize(
+    ("words", "says"), [(["--lang", "dansk", "--out", "a.pdf"], "--lang"), (["--out", "nowhere/a.pdf"], "No such file")]
+)
+def test_what_cannot_be_written_is_said(run, words: list[str], says: str) -> None:
+    refused = run("preview", "receipt", *words)
+    assert isinstance(refused.exception, SettingsError)
+    assert says in str(refused.exception)
+
+
 def test_a_preview_of_ones_own_content_and_template(run, tmp_path: Path) -> None:
     content = {
         "written": "2027-04-21",
