@@ -3,7 +3,8 @@ exactly one letter or says why not, no letter is empty, each is in order, nobody
 of and are not, and nothing unpleasant arrives in quiet hours.
 
 A state machine of Hypothesis does to one town what sources, families, coordinators and operators do, by the product's
-own functions on a real database. A few histories by default, 2,000 where the slow tests run.
+own functions on a real database. A few histories by default, 500 with the slow tests,
+2,000 with the long ones.
 """
 
 from __future__ import annotations
@@ -402,6 +403,12 @@ def test_every_event_of_a_history_ends_in_one_letter_or_says_why_not(kept_town, 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_every_event_of_five_hundred_histories_ends_in_one_letter_or_says_why_not(kept_town, monkeypatch):
+    _run(kept_town, monkeypatch, 500, 12)
+
+
+@pytest.mark.long
 @pytest.mark.timeout(7200)
 def test_every_event_of_two_thousand_histories_ends_in_one_letter_or_says_why_not(kept_town, monkeypatch):
-    _run(kept_town, monkeypatch, 2000, 12)
+    _run(kept_town, monkeypatch, 2000, 30)
