@@ -38,7 +38,7 @@ CHECKS = [
 ]
 """Not that all good data is taken: a number must be one that can be somebody's, which no pattern says."""
 KNOWN = {"cpr": IDA, "cprs": [IDA, "0909094999"]}
-ROLES = ("staff", "coordinator", "leader", "auditor", "operator", "source", "")
+ROLES = ("staff", "coordinator", "leader", "auditor", "operator", "system", "")
 """What a token may say; the last is a token without a role."""
 
 
