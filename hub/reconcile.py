@@ -1,9 +1,9 @@
 """What the journal knows and a restored database does not: take it in.
 
 Families' answers are given again, and what was done with coordinators is done again, in their order and as of their own
-time. Letters that the database has and that left
-are marked as sent; of letters it has never seen, what they told is kept from being told again (`told`). Of those that
-may have arrived nobody knows: they are treated as told, and are a person's task.
+time. Letters that the database has and that left are marked as sent; of letters it has never seen, what they told is
+kept from being told again (`told`). Of those that may have arrived nobody knows: they are treated as told, and are a
+person's task.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ def _answers(ctx: Context, entries: Sequence[journal.Entry], result: Reconciled)
     """Give lost answers and do lost acts again, in their order, each as of its own time."""
     given = [entry for entry in entries if "answer" in entry.fields or "act" in entry.fields]
     with ctx.database.session() as session:
-        acts_done = set(session.execute(select(tables.Act.id)).scalars())
+        act_ids = [UUID(entry.fields["act"]) for entry in given if "act" in entry.fields]
+        acts_done = set(session.execute(select(tables.Act.id).where(among(tables.Act.id, act_ids))).scalars())
         ids = [UUID(entry.fields["answer"]) for entry in given if "answer" in entry.fields]
         known = {
             found

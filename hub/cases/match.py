@@ -89,8 +89,9 @@ def _forget(ctx: Context, source: str, alone: readers.Alone) -> int:
     """The ground has been taken away: what was read by it goes, and a later read is a first one. Gives how many."""
     mine = (tables.SourceState.source == source, tables.SourceState.purpose == sources.PRESENCE)
     with ctx.database.begin() as session:
-        if session.execute(select(exists().where(*mine))).scalar_one():
-            alone.state(session)
+        if not session.execute(select(exists().where(*mine))).scalar_one():
+            return 0  # nothing has been read
+        alone.state(session)
         target.alone(session)
         gone = delete(tables.Presence).where(tables.Presence.source == source).returning(tables.Presence.token)
         tokens = session.execute(gone).scalars().all()

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, exists, false, or_, select
+from sqlalchemy import ColumnElement, and_, case, exists, false, or_, select, true
 from sqlalchemy.orm import Session
 
 from hub.access import duty, viewers
@@ -90,12 +90,14 @@ def _about(ctx: Context, asker: Asker, child: Any) -> ColumnElement[bool]:
     return and_(or_(assigned, offered), ~duty.closed(ctx.settings.administrations, asker, child, coordinates=True))
 
 
-def _theirs(ctx: Context, asker: Asker) -> ColumnElement[bool]:
-    """Of tables.Letter: those of the asker's families; none that is also about a child of somebody else's. No others
-    than the database shows the asker too (hub.store.viewer), so look for them before a transaction of your own."""
+def _theirs(ctx: Context, asker: Asker, which: ColumnElement[bool] | None = None) -> ColumnElement[bool]:
+    """Of tables.Letter: those of the asker's families (of `which`); none that is also about a child of somebody else's.
+    No others than the database shows the asker too (hub.store.viewer), so look for them before a transaction of your
+    own."""
     child = tables.LetterChild
     with viewers.begin_as(ctx.database, ctx.keys, ctx.clock, asker) as session:
-        seen = session.execute(select(tables.Letter.id)).scalars().all()
+        wanted = select(tables.Letter.id).where(true() if which is None else which)
+        seen = session.execute(wanted).scalars().all()
     about = select(child.letter_id).where(_about(ctx, asker, child.child_id))
     others = select(child.letter_id).where(~_about(ctx, asker, child.child_id))
     return and_(among(tables.Letter.id, seen), tables.Letter.id.in_(about), tables.Letter.id.not_in(others))
@@ -124,11 +126,10 @@ def _listed(row: tables.Letter) -> Listed:
 
 def look(ctx: Context, asker: Asker, letter_id: UUID) -> Disclosure[Way | None]:
     """One letter's way; None when it is not the asker's. Raises LogUnavailable."""
-
-    mine = _theirs(ctx, asker)
+    mine = _theirs(ctx, asker, tables.Letter.id == letter_id)
 
     def opener(session: Session) -> duty.Found[Way] | str:
-        letter = _own(session, mine, letter_id)
+        letter = session.execute(select(tables.Letter).where(mine)).scalar_one_or_none()
         decision = decide(Question(asker.roles, PURPOSE, frozenset({"own-task"} if letter is not None else ())))
         if letter is None or not decision.see:
             return decision.basis
@@ -149,18 +150,14 @@ def look(ctx: Context, asker: Asker, letter_id: UUID) -> Disclosure[Way | None]:
     return duty.look(ctx.database, ctx.keys, ctx.clock, asker, PURPOSE, opener, begin=ctx.database.begin)
 
 
-def _own(session: Session, mine: ColumnElement[bool], letter_id: UUID) -> tables.Letter | None:
-    return session.execute(select(tables.Letter).where(tables.Letter.id == letter_id, mine)).scalar_one_or_none()
-
-
 def theirs(ctx: Context, asker: Asker, letter_id: UUID) -> UUID:
     """Whose letter it is (a guardian's row), for whoever may say what became of it. Raises NotAllowed."""
-    mine = _theirs(ctx, asker) if _may(asker) else false()
+    mine = _theirs(ctx, asker, tables.Letter.id == letter_id) if _may(asker) else false()
     with ctx.database.session() as session:
-        letter = _own(session, mine, letter_id)
-        if letter is None:
-            raise NotAllowed("there is no such letter of a family of yours")
-        return letter.guardian_id
+        guardian = session.execute(select(tables.Letter.guardian_id).where(mine)).scalar_one_or_none()
+    if guardian is None:
+        raise NotAllowed("there is no such letter of a family of yours")
+    return guardian
 
 
 def _way(ctx: Context, session: Session, letter: tables.Letter) -> Way:

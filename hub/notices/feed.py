@@ -64,23 +64,24 @@ def pull(ctx: Context, asker: Asker, after: int) -> Disclosure[Some]:
 def mine(ctx: Context, asker: Asker, staff: Sequence[UUID], kinds: Sequence[Kind]) -> Disclosure[tuple[Fact, ...]]:
     """The latest notices of these kinds to an adviser, newest first: `staff` are their rows. Raises LogUnavailable."""
     notice = tables.Notice
-    with viewers.begin_as(ctx.database, ctx.keys, ctx.clock, asker, advises=staff) as session:
-        seen = session.execute(select(notice.id)).scalars().all()
+    newest = (notice.at.desc(), notice.id)
     latest = (
-        select(notice)
+        select(notice.id)
         .where(
-            among(notice.id, seen),  # no others than the database shows the asker too
             among(notice.adviser_id, staff),
             notice.administration == asker.administration,
             notice.kind.in_(kinds),
             notice.why_not.is_(None),
         )
-        .order_by(notice.at.desc(), notice.id)
+        .order_by(*newest)
         .limit(AT_MOST)
     )
+    with viewers.begin_as(ctx.database, ctx.keys, ctx.clock, asker, advises=staff) as session:
+        seen = session.execute(latest).scalars().all()  # as the asker, whom the database shows no others
+    told = select(notice).where(among(notice.id, seen), notice.why_not.is_(None)).order_by(*newest)
 
     def read(session: Session) -> tuple[tuple[Fact, ...], list[log.SealedEntry]]:
-        return _disclose(ctx, session, asker, session.execute(latest).scalars().all(), PAGE)
+        return _disclose(ctx, session, asker, session.execute(told).scalars().all(), PAGE)
 
     return several.show(ctx.database, read)
 

@@ -191,7 +191,7 @@ class Crew:
         self._insist(lambda: show._answers(self.show, day))
         self._insist(lambda: clock.set(setup.at(day, 15)))
         self._jobs("statuses")
-        self._jobs("notices")
+        self._jobs("notices", queue.NOTICES)
         self._insist(self.show.case_systems.read_on)
         self._insist(lambda: clock.set(setup.at(day, 20)))
         if not first:
@@ -218,13 +218,13 @@ class Crew:
     def _said(self, command: str) -> str:
         return self._log(command).read_text(errors="replace")[-3000:]
 
-    def _jobs(self, task: str, times: int = 1) -> None:
+    def _jobs(self, task: str, where: str = "letters", *, times: int = 1) -> None:
         """Defer a job and wait until the workers have nothing left."""
 
         def defer() -> None:
             with self.ctx.database.begin() as session:
                 for _ in range(times):
-                    queue.defer(session, task, queue=queue.NOTICES if task == "notices" else "letters")
+                    queue.defer(session, task, queue=where)
 
         def left() -> int:
             with self.ctx.database.begin() as session:
