@@ -81,6 +81,7 @@ def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result
     result.compare("sequencer alone", "a row each, in order", reach=5)
     result.compare("sequencer alone", "a row each, in no order", reach=5)
     result.compare("queue", "a row each, in order")
+    result.compare("queue", "a row each, in no order", reach=5)
     result.compare("queue", "sequencer alone")
     return result
 

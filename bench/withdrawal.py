@@ -25,7 +25,7 @@ from bench.ground import Ground
 from bench.lookup import HUB, Asked, server
 from bench.measure import Result
 from hub import family
-from hub.api.tokens import issue, make_key
+from hub.api.tokens import issue
 from hub.clock import SystemClock
 from hub.context import Context
 from hub.store import tables
@@ -49,9 +49,7 @@ def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result
     shown: dict[str, list[float]] = {side: [] for side in sides}
     result.sides = {side: [] for side in sides}
     with Ground() as ground:
-        key = make_key()
-        jwks = ground.files / "jwks.json"
-        jwks.write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="ascii")
+        key, jwks = ground.signing_key()
         settings = ground.settings(api={"jwks": jwks}, access={"children_an_hour": 100_000})
         with ground.context(settings, SystemClock()) as ctx, server(ground, settings) as port:
             numbers = children.settle(ctx, sizes["children"])
