@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
-from hub import rights
+from hub import reviews, rights
 from hub.access import viewers
 from hub.access.log import Asker, Disclosure
 from hub.cases.holders import NO_GUARDIAN
@@ -38,6 +38,10 @@ def listed(request: Request, asker: signin.Staff) -> Response:
     ctx = context(request)
     with viewers.begin_as(ctx.database, ctx.keys, ctx.clock, asker) as session:
         waiting, count = tasklist.waiting(ctx, session, asker)
+    reviewer, late = signin.reviewer(request), 0
+    if reviewer is not None:
+        with viewers.begin_as(ctx.database, ctx.keys, ctx.clock, reviewer) as session:
+            late = reviews.late(ctx, session, reviewer).total()
     return page(
         request,
         "tasks.html",
@@ -46,7 +50,8 @@ def listed(request: Request, asker: signin.Staff) -> Response:
         words=_words,
         name=ctx.settings.administration_name,
         day=today(ctx.clock),
-        reviews=signin.reviewer(request) is not None,
+        reviews=reviewer is not None,
+        reviews_late=late,
         said=request.session.pop("said", None),
     )
 
