@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 from uuid import UUID
 
@@ -66,9 +66,13 @@ def one(request: Request, task_id: UUID, asker: signin.Staff) -> Response:
 
 
 def _one(
-    request: Request, disclosure: Disclosure[tasklist.Opened | None], problem: Text | None = None, text: str = ""
+    request: Request,
+    disclosure: Disclosure[tasklist.Opened | None],
+    problem: Text | None = None,
+    text: str = "",
+    closes: Collection[str] = (),
 ) -> Response:
-    opened = disclosure.value
+    opened, ctx = disclosure.value, context(request)
     if opened is None:
         return _gone(request)
     return page(
@@ -83,7 +87,12 @@ def _one(
         problem=problem,
         text=text,
         text_at_most=rights.TEXT_AT_MOST,
-        day=today(context(request).clock),
+        offices=tuple(ctx.settings.administrations)
+        if opened.task.kind == rights.OBJECTION and opened.has_child
+        else (),
+        name=ctx.settings.administration_name,
+        closes=closes,
+        day=today(ctx.clock),
     )
 
 
@@ -91,17 +100,32 @@ def _one(
 async def answer(request: Request, task_id: UUID, asker: signin.Staff) -> Response:
     fields = await form(request)
     text = fields.get("text", "").strip()
-    if not 1 <= len(text) <= rights.TEXT_AT_MOST:
-        problem = (
-            f"Skriv svaret til familien, højst {rights.TEXT_AT_MOST} tegn.",
-            f"Write the answer to the family, at most {rights.TEXT_AT_MOST} characters.",
-        )
+    closes = [code for code in context(request).settings.administrations if f"luk-{code}" in fields]
+
+    async def again(problem: Text) -> Response:
         try:
             disclosure = await run_in_threadpool(tasklist.look, context(request), asker, task_id)
         except TryAgain as error:
             return nothing_shown(request, error)
-        return _one(request, disclosure, problem, text)
-    return await _act(request, "svaret", rights.answer, task_id, asker, text)
+        return _one(request, disclosure, problem, text, closes)
+
+    if not 1 <= len(text) <= rights.TEXT_AT_MOST:
+        return await again(
+            (
+                f"Skriv svaret til familien, højst {rights.TEXT_AT_MOST} tegn.",
+                f"Write the answer to the family, at most {rights.TEXT_AT_MOST} characters.",
+            )
+        )
+    try:
+        return await _act(request, "svaret", rights.answer, task_id, asker, text, closes)
+    except rights.NoSay:
+        closes = []
+        return await again(
+            (
+                "Den, der gjorde indsigelse, taler ikke længere for barnet, så du kan ikke lukke. Svar uden at lukke.",
+                "Whoever objected no longer speaks for the child, so you cannot close. Answer without closing.",
+            )
+        )
 
 
 @router.post(LIST + "/{task_id:uuid}/faerdig")
@@ -115,6 +139,8 @@ async def _act(
 ) -> Response:
     try:
         await run_in_threadpool(act, context(request), task_id, asker, *more)
+    except rights.NoSay:
+        raise
     except NotAllowed:
         return _gone(request)
     request.session["said"] = said
