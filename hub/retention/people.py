@@ -1,5 +1,6 @@
-"""Numbers, names and who has custody: what is forgotten of people first, and of children who were never offered
-anything. What they said stays with the token, so that nobody is asked again; keys stay, so that the log can be read."""
+"""Numbers, names, who has custody and who hears: what is forgotten of people first, and of children who were never
+offered anything. What they said stays with the token, so that nobody is asked again; keys stay, so that the log can be
+read."""
 
 from __future__ import annotations
 
@@ -57,7 +58,7 @@ def ended_before(when: datetime) -> ColumnElement[bool]:
 
 
 def numbers(ctx: Context, session: Session) -> int:
-    """Children whose part has ended: number, name, former numbers, custody."""
+    """Children whose part has ended: number, name, former numbers, custody, and who else hears of them."""
     child = tables.Child
     found = (
         session.execute(
@@ -87,15 +88,21 @@ def numbers(ctx: Context, session: Session) -> int:
             former.sealed = seal_json(keys[owner.key_id], "", f"former:{owner.id}")
     session.flush()
     session.execute(delete(tables.Custody).where(among(tables.Custody.child_id, ids)))
+    session.execute(delete(tables.Hears).where(among(tables.Hears.child_id, ids)))
     session.execute(delete(tables.ChildSource).where(among(tables.ChildSource.child_id, ids)))
     return len(found)
 
 
 def custody(ctx: Context, session: Session) -> int:
-    """Custody that ended long ago."""
-    until = today(ctx.clock) - timedelta(days=ctx.settings.retention.custody_days)
+    """Custody that ended long ago, and mandates."""
+    long = timedelta(days=ctx.settings.retention.custody_days)
+    until, before, hears = today(ctx.clock) - long, ctx.clock.now() - long, tables.Hears
     gone = delete(tables.Custody).where(tables.Custody.until <= until)
-    return len(session.execute(gone.returning(tables.Custody.child_id)).all())
+    ended = delete(tables.Hears).where(or_(hears.until <= until, hears.ended_at <= before))
+    return sum(
+        len(session.execute(each).all())
+        for each in (gone.returning(tables.Custody.child_id), ended.returning(hears.id))
+    )
 
 
 def guardians(ctx: Context, session: Session) -> int:

@@ -39,8 +39,9 @@ class Rule:
 RULES: tuple[Rule, ...] = (
     Rule(
         "numbers",
-        ("child", "former_number", "custody", "child_source"),
-        "number and name of a child, and who has custody; the token and the answer stay, so that nobody is asked again",
+        ("child", "former_number", "custody", "hears", "child_source"),
+        "number and name of a child, who has custody and who else hears; the token and the answer stay, so that nobody "
+        "is asked again",
         "{} days after a no, a withdrawal, an 18th birthday or a death, unless something about the child waits for "
         "somebody",
         "number_days",
@@ -49,7 +50,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "left",
-        ("child", "offer", "custody", "child_source", "former_number", "task"),
+        ("child", "offer", "custody", "hears", "child_source", "former_number", "task"),
         "all of a child who was found and never written to; the key stays with the log",
         "{} days after leaving the target group",
         "left_days",
@@ -58,8 +59,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "custody",
-        ("custody",),
-        "custody that has ended",
+        ("custody", "hears"),
+        "custody and mandates that have ended",
         "{} days after its end",
         "custody_days",
         STORAGE,
@@ -94,9 +95,27 @@ RULES: tuple[Rule, ...] = (
         rest.statuses,
     ),
     Rule(
+        "pointers",
+        ("pointer",),
+        "that it was said beside a letter, by e-mail or text message, that there is news",
+        "90 days",
+        "task_days",
+        STORAGE,
+        rest.pointers,
+    ),
+    Rule(
+        "parts",
+        ("letter_part",),
+        "parts of letters that are journalised or go to nobody any more: what is left of them (their text went before)",
+        "{} days after they were journalised, or after the letter",
+        "task_days",
+        STORAGE,
+        rest.parts,
+    ),
+    Rule(
         "advisers",
-        ("staff", "coordinator", "person_key"),
-        "advisers whom no case names, coordinators who are out and have no family; with their keys",
+        ("staff", "coordinator", "notice_choice", "person_key"),
+        "advisers whom no case names, coordinators who are out and have no family; with their keys and choices",
         "{} days without use",
         "adviser_days",
         ERASURE,
