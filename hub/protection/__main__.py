@@ -39,8 +39,8 @@ def page() -> str:
 def _rules() -> Iterator[str]:
     yield "| rule | what goes | when | ground | who must have agreed |\n|---|---|---|---|---|"
     for rule in RULES:
-        when = rule.when(Retention())
-        yield f"| `{rule.name}` | {rule.what} | {when} (`{rule.setting}`) | {rule.law} | {rule.agreed} |"
+        when = rule.when(Retention()) + (f" (`{rule.setting}`)" if rule.setting else "")
+        yield f"| `{rule.name}` | {rule.what} | {when} | {rule.law} | {rule.agreed} |"
 
 
 def _lines() -> Iterator[str]:

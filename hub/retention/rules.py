@@ -19,21 +19,22 @@ ERASURE = f"{STORAGE} and 17(1)(a)"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`what` goes, `after` which time (its unit in the words; {} is the setting's value), of `tables`. `agreed`: who
-    must have said so first. `go` does it in one transaction and gives how many; None where people begin it."""
+    """`what` goes, `after` which time (its unit in the words; {} is the setting's value), of `tables`. `setting` is
+    None where the time is the program's own. `agreed`: who must have said so first. `go` does it in one transaction and
+    gives how many; None where people begin it."""
 
     name: str
     tables: tuple[str, ...]
     what: str
     after: str
-    setting: str
+    setting: str | None
     law: str
     go: Callable[[Context, Session], int] | None
     agreed: str = NOBODY
 
     def when(self, settings: Retention) -> str:
         """In words, with the value of a settings' section."""
-        return self.after.format(getattr(settings, self.setting))
+        return self.after.format(getattr(settings, self.setting)) if self.setting else self.after
 
 
 RULES: tuple[Rule, ...] = (
@@ -61,15 +62,16 @@ RULES: tuple[Rule, ...] = (
         "custody",
         ("custody", "hears"),
         "custody and mandates that have ended",
-        "{} days after its end",
+        "{} days after their end",
         "custody_days",
         STORAGE,
         people.custody,
     ),
     Rule(
         "guardians",
-        ("guardian",),
-        "number and name of a guardian; the token stays, what they said and were told too",
+        ("guardian", "preference", "returned_mail"),
+        "number and name of a guardian, and how they chose to be written to; the token stays, what they said and were "
+        "told too",
         "the night after the last custody is forgotten ({} days after the end), unless something waits for them",
         "number_days",
         ERASURE,
@@ -89,8 +91,8 @@ RULES: tuple[Rule, ...] = (
         "statuses",
         ("delivery_status",),
         "statuses of letters that are none of the hub's",
-        "90 days",
-        "task_days",
+        f"{rest.FOR_LOOKING_INTO.days} days",
+        None,
         STORAGE,
         rest.statuses,
     ),
@@ -98,8 +100,8 @@ RULES: tuple[Rule, ...] = (
         "pointers",
         ("pointer",),
         "that it was said beside a letter, by e-mail or text message, that there is news",
-        "90 days",
-        "task_days",
+        f"{rest.FOR_LOOKING_INTO.days} days",
+        None,
         STORAGE,
         rest.pointers,
     ),

@@ -19,6 +19,7 @@ from hub.identity import YOUNG, parse
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
 from hub.letters.frozen import open_content
+from hub.letters.preferences import Preferences, choose
 from hub.letters.templates import Templates
 from hub.retention.people import NOBODY
 from hub.store import tables, tasks
@@ -101,6 +102,23 @@ def test_after_the_end_number_name_and_custody_go_and_the_answer_stays(world: Wo
             assert open_content(session, world.ctx.keys, letter)["title"], (
                 "what was sent can be read as long as its time"
             )
+
+
+def test_how_they_chose_to_be_written_to_keeps_nobodys_name(world: World, sleep: Sleep) -> None:
+    """A mail address and a phone number are theirs too: they go with the name, and do not keep it."""
+    offered(world, KARLA)
+    mother = world.guardian(MOTHER)
+    choose(world.ctx, mother, Preferences(large_print=True))
+    (letter, *_more) = world.rows(tables.Letter)
+    with world.ctx.database.begin() as session:
+        session.add(tables.ReturnedMail(guardian_id=mother, letter_id=letter.id, at=world.clock.now()))
+    end(world, "declined")
+    assert "guardians" not in sleep(89)
+    assert len(world.rows(tables.Preference)) == 1
+    assert sleep(1)["guardians"] == 1
+    assert world.rows(tables.Preference) == world.rows(tables.ReturnedMail) == []
+    (row,) = world.rows(tables.Guardian)
+    assert sealed_of(world, row, "guardian") == NOBODY
 
 
 def test_who_else_hears_goes_with_the_number_and_a_mandate_that_has_ended_before(world: World, sleep: Sleep) -> None:
