@@ -71,7 +71,8 @@ class Municipality(_Section):
     name: str = "Kommunen"
     cvr: str = Field(default="00000000", pattern=r"^\d{8}$")
     phone: str = ""
-    """The line of help every answer carries, and where families call."""
+    """Of the line of help that every answer carries, and where families call. Without one `tovholder serve` and
+    `tovholder worker` do not start."""
     web: str = ""
 
 
@@ -328,6 +329,9 @@ class Access(_Section):
     children_an_hour: int = Field(default=100, ge=1, le=100_000)
     """So many different children may one person look up in an hour. More needs a written reason and is told to the
     auditor; twice as many is refused."""
+    review_working_days: int = Field(default=5, ge=1, le=30)
+    """How long a leader has to look at what was looked up with a written reason (working days). Then it is late, and
+    the auditor's; what is the auditor's from the beginning is late after as long."""
 
     @property
     def switches(self) -> frozenset[str]:
@@ -413,6 +417,16 @@ class Settings(_Section):
                     "administrations"
                 )
         return self
+
+    @property
+    def no_help(self) -> str | None:
+        """Why people would be left without a number to call, and what to do; None where there is one."""
+        if self.municipality.phone.strip():
+            return None
+        return (
+            "municipality.phone is not set: every answer, page and letter gives a number to call. Write it in "
+            f'{self.file or "tovholder.toml"}, under [municipality]: phone = "70 10 20 30"'
+        )
 
     @property
     def keys_folder(self) -> Path:
