@@ -21,6 +21,8 @@ from hub.cases.sync import sync
 from hub.letters.delivery import deliver
 from hub.store import tables
 
+pytestmark = pytest.mark.slow
+
 KARLA, EMIL = "0311164234", "1405134321"
 GROWING = "0311084003"
 """18 on 3 November 2026, the day after the tests begin."""
