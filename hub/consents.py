@@ -1,5 +1,6 @@
-"""What a family gives and closes by administration: consent to health data, and block. Each act is one
-transaction and ends with its entry in the access log, taken last: a no is obeyed by whatever comes after.
+"""What a family gives and closes by administration: consent to health data, block, and an objection that a person has
+upheld. Each act is one transaction and ends with its entry in the access log, taken last: a no is obeyed by whatever
+comes after.
 
 A yes to one is anybody's to give who speaks for the child, and a no is anybody's too: a consent that one guardian takes
 back is gone, also when the other gave it; an administration that two have closed is closed until both have opened it.
@@ -79,21 +80,36 @@ def take_back(ctx: Context, child_id: UUID, administration: str, by: Speaker) ->
             act.write_down("consent", "withdrawn", administration)
 
 
-def close(
-    ctx: Context, child_id: UUID, administration: str, by: Speaker, kind: Literal["block", "objection"] = "block"
-) -> None:
+def close(ctx: Context, child_id: UUID, administration: str, by: Speaker) -> None:
     """Nobody of the administration is shown anything of the child from here on. Closed twice is closed once.
 
     Raises NotAllowed when the settings name no such administration, or the speaker has no say."""
+    with ctx.database.begin() as session:
+        _close(ctx, session, child_id, administration, by, "block")
+
+
+def uphold(ctx: Context, session: Session, child_id: UUID, administration: str, by: Speaker) -> None:
+    """As `close`, in the caller's transaction, of an objection (GDPR art. 21) that the member of staff of
+    `by.registered_by` has upheld: whoever objected may open again. It takes the log's head: lock before the call."""
+    _close(ctx, session, child_id, administration, by, "objection")
+
+
+def _close(
+    ctx: Context,
+    session: Session,
+    child_id: UUID,
+    administration: str,
+    by: Speaker,
+    kind: Literal["block", "objection"],
+) -> None:
     if administration not in ctx.settings.administrations:
         raise NotAllowed(f"there is no administration {administration}")
-    with ctx.database.begin() as session:
-        act = _Act.begin(ctx, session, child_id, by)
-        mine = (*_of(tables.Block, child_id, administration, by), tables.Block.holds())
-        if session.execute(select(exists().where(*mine, tables.Block.kind == kind))).scalar_one():
-            return
-        session.add(tables.Block(**act.fields("block"), administration=administration, kind=kind))
-        act.write_down("block", kind, administration)
+    act = _Act.begin(ctx, session, child_id, by)
+    mine = (*_of(tables.Block, child_id, administration, by), tables.Block.holds())
+    if session.execute(select(exists().where(*mine, tables.Block.kind == kind))).scalar_one():
+        return
+    session.add(tables.Block(**act.fields("block"), administration=administration, kind=kind))
+    act.write_down("block", kind, administration)
 
 
 def open_again(ctx: Context, child_id: UUID, administration: str, by: Speaker) -> None:
@@ -154,7 +170,8 @@ def again(ctx: Context, child_id: UUID, guardian_id: UUID | None, fields: dict[s
     elif says == "lifted":
         open_again(ctx, child_id, administration, by)
     else:
-        close(ctx, child_id, administration, by, says)
+        with ctx.database.begin() as session:
+            _close(ctx, session, child_id, administration, by, says)
 
 
 def with_yes(
