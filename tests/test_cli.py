@@ -101,6 +101,16 @@ def test_wrong_settings_exit_with_one_line_that_names_file_key_and_remedy(spawn:
     )
 
 
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_nothing_is_served_without_a_number_to_call(run: Run, at: dict[str, str], command: str) -> None:
+    result = run(command, **at)
+    assert result.returncode == 1
+    assert one_line(result) == (
+        "municipality.phone is not set: every answer, page and letter gives a number to call. Write it in "
+        'tovholder.toml, under [municipality]: phone = "70 10 20 30"'
+    )
+
+
 def test_a_long_message_with_brackets_stays_whole(run: Run, tmp_path: Path) -> None:
     """rich would break lines at 80 characters, and take [/x] for its own markup."""
     folder = tmp_path / "[red]a folder with a name that is long enough for one line of a terminal[/blue]"
@@ -177,8 +187,10 @@ def test_a_database_that_is_not_there_is_said_in_one_line(run: Run, tmp_path: Pa
 
 
 def test_doctor_is_0_when_well_and_3_when_a_person_must_look(run: Run, at: dict[str, str], tmp_path: Path) -> None:
+    phone = '[municipality]\nphone = "70 10 20 30"\n'
+    (tmp_path / "tovholder.toml").write_text(phone)
     assert run("doctor", **at).returncode == 0
-    (tmp_path / "tovholder.toml").write_text("[plugins.sof_case]\nfolder = 'not-there'\n")
+    (tmp_path / "tovholder.toml").write_text(phone + "[plugins.sof_case]\nfolder = 'not-there'\n")
     result = run("doctor", "--json", **at)
     assert result.returncode == 3
     assert [check["what"] for check in json.loads(result.stdout) if not check["ok"]] == ["sof_case"]

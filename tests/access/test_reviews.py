@@ -78,7 +78,7 @@ def test_it_is_made_in_the_transaction_of_its_entry(ctx: Any, town: Any, as_owne
     """No look without its task: when that cannot be written, nothing is shown and nothing is kept."""
     child = town.child()
     before = len(town.log())
-    as_owner("REVOKE INSERT ON task FROM tovholder_app")
+    as_owner("REVOKE INSERT ON task FROM tovholder_lookup")
     with pytest.raises(LogUnavailable):
         town.ask(town.request(child, BO, reason=REASON))
     assert len(town.log()) == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -18,8 +19,9 @@ from sqlalchemy.orm import Session
 
 from hub import consents
 from hub.access import own, viewers
-from hub.access.askers import asker_key, day_key
+from hub.access.askers import KeyCache, asker_key, day_key
 from hub.access.log import Asker
+from hub.access.lookup import LookupQueue, Request
 from hub.clock import SetClock
 from hub.context import Context
 from hub.errors import GaveUp, SettingsError
@@ -27,7 +29,7 @@ from hub.plugins import Plugins
 from hub.recovery import read_log
 from hub.settings import Settings
 from hub.store import backup, embedded, schema, tables
-from hub.store.database import Database
+from hub.store.database import LOOKUP_ROLE, Database
 from hub.store.viewer import PAGE_ROLE, Viewer
 from tests.conftest import START, World
 from tests.databases import Own
@@ -440,6 +442,133 @@ def test_the_page_role_is_given_what_is_listed_and_no_more(session: Session) -> 
     assert {name: rights - {"SELECT"} for name, rights in granted.items() if rights - {"SELECT"}} == WRITTEN
 
 
+LOOKED_UP_BY: dict[str, dict[str, set[str]]] = {
+    "child": {"SELECT": {"id", "token", "key_id"}},
+    "former_number": {"SELECT": {"token", "child_id"}},
+    "person_key": {"SELECT": {"id", "version", "wrapped"}},
+    "assignment": {"SELECT": {"child_id", "coordinator_id", "since", "until"}},
+    "coordinator": {"SELECT": {"staff_id", "substitute_id", "away"}},
+    "staff": {"SELECT": {"id", "key_id", "reference", "administration", "sealed"}},
+    "case_index": {"SELECT": {"child_id", "administration", "is_open"}},
+    "block": {"SELECT": {"child_id", "administration", "lifted_at"}},
+    "consent": {"SELECT": {"child_id", "administration", "since", "until", "withdrawn_at"}},
+    "source_state": {"SELECT": {"source", "purpose", "failure", "answered_at"}},
+    "log_head": {"SELECT": {"id", "size"}, "UPDATE": {"size"}},
+    "asker_hour": {"SELECT": {"asker", "child", "at"}, "INSERT": {"asker", "child", "at"}, "UPDATE": {"at"}},
+    "log_entry": {
+        "INSERT": {
+            *("seq", "version", "at", "kind", "id", "child_id", "asker_key", "asker", "subject_key", "subject"),
+        }
+    },
+    "task": {"INSERT": {"id", "kind", "once", "administration", "team", "child_id", "entry_id", "made_at"}},
+}
+"""What the lookups' queue may do, by column."""
+
+
+def test_the_lookup_role_is_given_what_is_listed_and_no_more(session: Session) -> None:
+    by_column: dict[str, dict[str, set[str]]] = {}
+    for table, column, right in session.execute(
+        text(
+            "SELECT c.relname, a.attname, p.privilege_type FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid,"
+            " aclexplode(a.attacl) p WHERE p.grantee IN (0, to_regrole(:role))"
+            " AND c.relnamespace = 'public'::regnamespace"
+        ),
+        {"role": LOOKUP_ROLE},
+    ):
+        by_column.setdefault(table, {}).setdefault(right, set()).add(column)
+    assert by_column == LOOKED_UP_BY
+    whole = session.execute(
+        text(
+            "SELECT c.relname FROM pg_class c, aclexplode(c.relacl) a WHERE a.grantee = to_regrole(:role)"
+            " AND c.relnamespace = 'public'::regnamespace"
+        ),
+        {"role": LOOKUP_ROLE},
+    )
+    assert whole.all() == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT sealed FROM child",
+        "SELECT sealed FROM case_index",
+        "SELECT sealed FROM guardian",
+        "SELECT guardian_id FROM custody",
+        "SELECT guardian_id FROM block",
+        "SELECT content FROM letter",
+        "SELECT sealed FROM letter_part",
+        "SELECT kind FROM event",
+        "SELECT token FROM presence",
+        "SELECT sealed FROM rights_request",
+        "SELECT id FROM log_entry",
+        "SELECT child_id FROM task",
+        "UPDATE log_entry SET at = now()",
+        "DELETE FROM asker_hour",
+        "UPDATE assignment SET until = now()",
+        "SET ROLE tovholder_owner",
+    ],
+)
+def test_a_lookup_reads_nothing_but_what_decides_it(town: TwoFamilies, statement: str) -> None:
+    with (
+        psycopg.connect(town.ctx.database.conninfo_as(LOOKUP_ROLE)) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement)
+
+
+def test_of_what_a_lookup_may_read_it_sees_what_holds_now_and_no_adviser(town: TwoFamilies) -> None:
+    ours = town.world.rows
+    held = {
+        "SELECT count(*) FROM child": len(ours(tables.Child)),
+        "SELECT count(*) FROM assignment": len(ours(tables.Assignment, tables.Assignment.until.is_(None))),
+        "SELECT count(*) FROM case_index": len(ours(tables.Case, tables.Case.is_open)),
+        "SELECT count(*) FROM block": len(ours(tables.Block, tables.Block.lifted_at.is_(None))),
+        "SELECT count(*) FROM consent": len(ours(tables.Consent, tables.Consent.withdrawn_at.is_(None))),
+        "SELECT count(*) FROM staff": len(ours(tables.Coordinator)),
+    }
+    assert all(held.values())
+    for table in (tables.Assignment, tables.Case, tables.Staff):
+        assert len(ours(table)) > held[f"SELECT count(*) FROM {table.__tablename__}"], "there is something to hide"
+    with psycopg.connect(town.ctx.database.conninfo_as(LOOKUP_ROLE)) as connection:
+        for statement, count in held.items():
+            assert connection.execute(statement).fetchone() == (count,), statement
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO log_entry (seq, version, at, kind, id, asker_key, asker, subject_key, subject)"
+        " VALUES (0, 1, now(), 'review', gen_random_uuid(), gen_random_uuid(), '', gen_random_uuid(), '')",
+        "INSERT INTO task (id, kind, once, made_at) VALUES (gen_random_uuid(), 'letter', 'x', now())",
+        "INSERT INTO task (id, kind, once, made_at) VALUES (gen_random_uuid(), 'review', 'x', now())",
+    ],
+)
+def test_a_lookup_writes_entries_of_lookups_and_tasks_to_review_them_alone(town: TwoFamilies, statement: str) -> None:
+    with (
+        psycopg.connect(town.ctx.database.conninfo_as(LOOKUP_ROLE)) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"),
+    ):
+        connection.execute(statement)
+
+
+def test_the_queue_works_as_the_role_of_its_own(town: TwoFamilies) -> None:
+    """Looked at from another connection, while it is open."""
+
+    async def used() -> str:
+        queue = LookupQueue(town.ctx, KeyCache(town.ctx.database, town.ctx.keys, town.ctx.clock))
+        writer = asyncio.create_task(queue.run())
+        try:
+            await queue.ask(Request(Asker("u-9", "Åse Ny", "staff", "SOF"), b"nobody" * 5, "case", None))
+            assert queue._connection is not None
+            [found] = await (await queue._connection.execute("SELECT current_user")).fetchall()
+            return str(found[0])
+        finally:
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+
+    assert asyncio.run(used()) == LOOKUP_ROLE
+
+
 def test_nobody_named_sees_nothing(town: TwoFamilies) -> None:
     with town.ctx.database.begin() as session:
         session.execute(text(f"SET LOCAL ROLE {PAGE_ROLE}"))
@@ -618,14 +747,17 @@ def logins(tmp_path_factory) -> Iterator[tuple[Say, Database]]:
 
 
 @pytest.mark.slow
-def test_a_login_that_may_not_work_as_a_page_is_told_what_to_say(logins: tuple[Say, Database]) -> None:
+@pytest.mark.parametrize("role", [PAGE_ROLE, LOOKUP_ROLE])
+def test_a_login_that_may_not_work_as_a_page_or_look_up_is_told_what_to_say(
+    logins: tuple[Say, Database], role: str
+) -> None:
     say, database = logins
-    say("maker", "REVOKE tovholder_page FROM tovholder_app")
-    with pytest.raises(SettingsError, match="GRANT tovholder_page TO ours"):
+    say("maker", f"REVOKE {role} FROM tovholder_app")
+    with pytest.raises(SettingsError, match=f"GRANT {role} TO ours"):
         database.check()
-    say("maker", "GRANT tovholder_page TO ours")
+    say("maker", f"GRANT {role} TO ours")
     database.check()
-    say("maker", "REVOKE tovholder_page FROM ours")
+    say("maker", f"REVOKE {role} FROM ours")
     with database.owner_engine() as engine, engine.begin() as connection:
         schema.make_roles(connection)  # as a restore into another cluster does
     database.check()
