@@ -53,7 +53,8 @@ def letter(kind: str = "deadlines", language: str = "da", **values: Any) -> Lett
         given |= {"offers": (ContentLabel("Søren"),), "answer_by": date(2027, 5, 5)}
         given |= {"answer_url": "https://havneby.example/svar"}
     else:
-        given |= {"children": (ContentChild(ContentLabel("Søren"), cases(language)),)}
+        about = late(language) if kind == "overdue" else cases(language)
+        given |= {"children": (ContentChild(ContentLabel("Søren"), about),)}
         given |= {"family_url": "https://havneby.example/familie"}
     return LetterContent(**(given | _opening(kind, ContentLabel("Søren"), language) | values))
 
@@ -101,7 +102,7 @@ def cases(language: str = "da") -> tuple[ContentCase, ...]:
         ),
         ContentCase(
             school, place, State.DECIDED, "Fatima Rahmani", "33 17 00 02", date(2026, 8, 1),
-            follow_up=date(2027, 4, 29), news=(News.FOLLOW_UP_SET, News.ADVISER_CHANGED),
+            follow_up=date(2027, 4, 29), news=(News.ADVISER_CHANGED,),
         ),
         ContentCase(
             health, training, State.APPLIED, "Kirsten Vestergaard Lauridsen", None, date(2027, 4, 2),
@@ -132,7 +133,7 @@ def late(language: str = "da") -> tuple[ContentCase, ...]:
         ContentCase(social, costs, State.OPEN, "Jens Åge Mikkelsen", "33 17 00 01", date(2027, 2, 1),
                     deadline=date(2027, 4, 23), news=(News.DEADLINE_MISSED,)),
         ContentCase(school, place, State.OPEN, "Fatima Rahmani", "33 17 00 02", date(2027, 1, 8),
-                    deadline=date(2027, 5, 28), news=(News.DEADLINE_MOVED,)),
+                    deadline=date(2027, 5, 28), news=(News.DEADLINE_POSTPONED,)),
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import jinja2
 import yaml
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hub.errors import SettingsError
 from hub.letters import words
@@ -44,7 +44,8 @@ class Actions(BaseModel):
 class FrontMatter(BaseModel):
     """What a template says about itself. `subject`, `file_name` and `action` are neutral outside: they name no
     disability, child, kind of case or unit. `fields` are those of LetterContent that must be filled for this kind, and
-    what the text takes each for (hub.letters.content.field_types)."""
+    what the text takes each for (hub.letters.content.field_types). `urgent`: some of the news that opens it leaves at
+    once; the check holds it against the table of kinds, which decides. `attachments`: none yet."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,6 +56,14 @@ class FrontMatter(BaseModel):
     urgent: bool = False
     fields: dict[str, str] = {}
     action: Actions
+    attachments: tuple[str, ...] = ()
+
+    @field_validator("attachments")
+    @classmethod
+    def _none_yet(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if given:
+            raise ValueError("a letter carries no other file; link to a page instead: [words](https://…)")
+        return given
 
 
 @dataclass(frozen=True, slots=True)

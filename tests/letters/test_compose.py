@@ -17,10 +17,10 @@ from hub.cases import events, kinds
 from hub.cases.custody import read_custody
 from hub.cases.sync import sync
 from hub.letters.compose import compose_due
-from hub.letters.content import LetterKind
+from hub.letters.content import NEWS, LetterKind
 from hub.letters.delivery import deliver
 from hub.letters.frozen import open_content, open_pdf
-from hub.letters.gather import ANSWERS, CHANGES, GOODBYES, NEWS, TURNS
+from hub.letters.gather import ANSWERS, CHANGES, GOODBYES, TURNS
 from hub.letters.templates import Templates
 from hub.store import tables
 from hub.store.database import Database

@@ -33,10 +33,9 @@ from hub.context import Context
 from hub.coordination import cover
 from hub.letters import holding
 from hub.letters.compose import compose_due
-from hub.letters.content import LetterContent
+from hub.letters.content import NEWS, LetterContent
 from hub.letters.delivery import deliver
 from hub.letters.frozen import open_content
-from hub.letters.gather import NEWS
 from hub.letters.render import Rendered
 from hub.letters.templates import Templates
 from hub.plugins import Plugins

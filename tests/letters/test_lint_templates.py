@@ -86,6 +86,7 @@ def test_one_file_alone_can_be_asked_about(changed) -> None:
         ("{{ parts.next_date() }}", "", "next-date"),
         ("har fået et ja", "har fået et ja, jf. serviceloven", "full-names"),
         ("Du skal ikke gøre noget.", "Du får § 41.", "law"),
+        ("fields:", "urgent: true\nfields:", "urgent"),
     ],
 )
 def test_each_rule_is_kept_by_the_product_and_broken_by_a_change(old: str, new: str, rule: str, changed) -> None:
@@ -93,9 +94,54 @@ def test_each_rule_is_kept_by_the_product_and_broken_by_a_change(old: str, new: 
 
 
 @pytest.mark.slow
+def test_what_is_urgent_is_what_the_table_of_kinds_says(changed) -> None:
+    (found,) = lint_templates(changed("overdue.da.md", "urgent: true", "urgent: false"), "overdue.da.md")
+    assert (found.rule, found.line, found.fails) == ("urgent", 6, True)
+    assert found.message == "deadline_unkept leaves at once"
+    assert found.better.startswith("urgent: true;")
+
+
+@pytest.mark.slow
+def test_a_late_letter_says_first_which_answer_is_late(changed) -> None:
+    mine = changed(
+        "overdue.da.md", "{% if late|length == 1 %} om **{{ late[0].case.kind }}**", "{% if late|length == 1 %}"
+    )
+    (found,) = lint_templates(mine, "overdue.da.md")
+    assert (found.rule, found.better) == ("late-case", "{{ late[0].case.kind }} in the first two paragraphs")
+
+
+@pytest.mark.slow
+def test_every_finding_of_a_line_is_told(changed) -> None:
+    long = "Her er en sætning nummer {} med så mange ord i sig, at den bliver ved og ved og ved og ved uden at slutte."
+    mine = changed(
+        "receipt.da.md", "Så stopper vi med det samme.", f"{long.format('et')} {long.format('to')} Hermed samt."
+    )
+    line = line_of(mine, "receipt.da.md", "nummer")
+    found = [one for one in lint_templates(mine, "receipt.da.md") if one.line == line]
+    assert [one.rule for one in found] == ["officialese", "officialese", "sentence", "sentence"]
+    assert found[2].better == "make two sentences of it, the first up to “… ord i sig”"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("subject: Nyt til dig fra kommunen", "subject: Din koordinator"),
+        ("file_name: brev-fra-kommunen.pdf", "file_name: din-koordinator.pdf"),
+        ("  date: Dato i et brev fra kommunen", "  date: Ring til din koordinator"),
+    ],
+)
+def test_what_is_seen_from_outside_is_found_in_its_line(old: str, new: str, changed) -> None:
+    mine = changed("receipt.da.md", old, new)
+    (found,) = lint_templates(mine, "receipt.da.md")
+    assert (found.rule, found.line) == ("outside", line_of(mine, "receipt.da.md", new))
+    assert "“koordinator”" in found.message
+
+
+@pytest.mark.slow
 def test_what_is_in_no_line_is_said_of_the_letters_first(templates) -> None:
     template = templates.find("goodbye", "da")
-    file, line = where(templates, template, "")
+    file, line, _ = where(templates, template, "")
     assert file == "goodbye.da.md"
     assert templates.texts[file].split("\n")[line - 2] == "---"
 
