@@ -13,7 +13,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 
 from lxml import etree
@@ -155,13 +154,9 @@ class _Service:
     def __init__(self, town: Town, clock: Clock) -> None:
         self._clock = clock
         self._index = _Index(town)
-        # Some four kilobytes a Sag: 60 MB at the most.
-        self._render = lru_cache(maxsize=15_000)(
-            lambda case, version, vis: (
-                f"<q:SagFiltreretOejebliksbillede><s:ObjektType><d:UUIDIdentifikator>{case.uuid}</d:UUIDIdentifikator>"
-                f"</s:ObjektType>{registration(case, version, town.workers, vis)}</q:SagFiltreretOejebliksbillede>"
-            ).encode()
-        )
+        self._workers = town.workers
+        self._rendered: dict[tuple[str, frozenset[str]], tuple[Version, bytes]] = {}
+        """By case and what is shown of it, its newest version that was asked for: some four kilobytes each."""
 
     async def answer(self, request: Request) -> Response:
         try:
@@ -180,6 +175,17 @@ class _Service:
         page = found[asked.first : asked.first + min(asked.most, _MOST)]
         shown = [self._render(each.case, each.version, asked.vis) for each in page] if asked.vis else []
         return _envelope(len(found), asked, shown)
+
+    def _render(self, case: IndexCase, version: Version, vis: frozenset[str]) -> bytes:
+        kept = self._rendered.get((case.uuid, vis))
+        if kept is not None and kept[0] is version:
+            return kept[1]
+        shown = (
+            f"<q:SagFiltreretOejebliksbillede><s:ObjektType><d:UUIDIdentifikator>{case.uuid}</d:UUIDIdentifikator>"
+            f"</s:ObjektType>{registration(case, version, self._workers, vis)}</q:SagFiltreretOejebliksbillede>"
+        ).encode()
+        self._rendered[case.uuid, vis] = version, shown
+        return shown
 
 
 def _operation(body: bytes) -> etree._Element:
