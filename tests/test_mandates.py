@@ -26,6 +26,8 @@ from hub.store import tables
 from hub.store.people import open_key
 from hub.vault import unseal_json
 
+pytestmark = pytest.mark.slow
+
 KARLA, YOUNG, EIGHTEEN = "0311164234", "0505104005", "0311084003"
 """Born 2016 and 2010, and one who turns 18 on 3 November 2026, the day after the tests begin."""
 MOTHER, FATHER, RITA, OTHER = "0101804001", "0101804002", "0101754100", "0101754101"

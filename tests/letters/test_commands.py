@@ -111,6 +111,7 @@ def test_what_the_kind_needs_is_asked_for(run, tmp_path: Path) -> None:
     assert "turns: a letter of kind transition needs it" in str(refused.exception)
 
 
+@pytest.mark.slow
 def test_lint_ends_well_for_the_product_and_badly_for_a_letter_that_fails(run, tmp_path: Path) -> None:
     assert run("lint").exit_code == 0
     bad = own(tmp_path, "goodbye.da.md", "skriver for at sige", "skriver hermed for at sige")

@@ -286,6 +286,7 @@ class TestFrozen:
             session.rollback()
 
 
+@pytest.mark.slow
 class TestRowAndJob:
     def test_are_in_one_commit(self, town):
         assert {one for args in jobs(town.ctx.database) for one in args["letter_ids"]} == {
@@ -357,6 +358,7 @@ class TestRowAndJob:
         assert "waits" not in ends(town).values()
 
 
+@pytest.mark.slow
 class TestNobodysLetterHoldsUpAnothers:
     @pytest.mark.parametrize("name", ["", "   ", "\u202e\u200b", "Æ" * 500, "<script>#panic()</script> $x$ @a"])
     def test_whatever_a_source_calls_people(self, world, name):

@@ -76,6 +76,7 @@ def tags(pdf: bytes) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", EVERY, ids="-".join)
 def test_every_letter_is_an_accessible_archive_pdf_of_at_most_two_pages(which, letters) -> None:
     letter = letters[which]
@@ -349,6 +350,7 @@ def inside(zone: tuple[int, int, int, int], x: float, y: float) -> bool:
     return zone[0] <= x <= zone[1] and zone[2] <= y <= zone[3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("large_print", [False, True])
 @pytest.mark.parametrize("which", EVERY, ids="-".join)
 def test_a_folded_letter_shows_name_and_room_for_an_address_and_no_more(which, large_print, town, templates) -> None:

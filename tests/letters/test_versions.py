@@ -18,6 +18,8 @@ from hub.letters.render import render
 from hub.letters.words import product_folder
 from hub.vault import unseal_json
 
+pytestmark = pytest.mark.slow
+
 KIRSTEN = Asker("o-1", "Kirsten Skriver", "operator")
 JENS = Asker("o-2", "Jens Læser", "operator")
 NAME = "goodbye.da.md"
