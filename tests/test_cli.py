@@ -92,6 +92,7 @@ def one_line(result: Result) -> str:
     return lines[0].removeprefix("tovholder: ")
 
 
+@pytest.mark.slow
 def test_wrong_settings_exit_with_one_line_that_names_file_key_and_remedy(spawn: Run, tmp_path: Path) -> None:
     (tmp_path / "tovholder.toml").write_text("[letters]\nchanel = 'x'\n")
     result = spawn("plugins", "list")
@@ -121,6 +122,7 @@ def test_a_long_message_with_brackets_stays_whole(run: Run, tmp_path: Path) -> N
     )
 
 
+@pytest.mark.slow
 def test_a_plugin_that_cannot_be_loaded_stops_the_program(spawn: Run, tmp_path: Path) -> None:
     """Installed as pip would: a module and its entry point."""
     site = tmp_path / "site"
@@ -155,6 +157,7 @@ def test_a_command_that_is_not_understood_is_exit_code_2(run: Run) -> None:
     assert run().returncode == 2
 
 
+@pytest.mark.slow
 def test_migrate_makes_schema_and_keys_once(spawn: Run, tmp_path: Path) -> None:
     """With no database named: the embedded one, from nothing."""
     first = spawn("migrate")
@@ -218,6 +221,7 @@ def demo(at: dict[str, str], tmp_path: Path, clock) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_lookup_reads_the_number_from_standard_input(spawn: Run, at: dict[str, str], demo: Path) -> None:
     result = spawn(*LOOKUP, stdin=f"{NUMBER}\n", **at)
     assert result.returncode == 0, result.stderr

@@ -26,6 +26,8 @@ from hub.store import tables, tasks
 from tests.conftest import World
 from tests.retention.conftest import FATHER, KARLA, MOTHER, Sleep, sealed_of
 
+pytestmark = pytest.mark.slow
+
 
 def post(world: World) -> None:
     """What waits is written and sent, and has arrived."""

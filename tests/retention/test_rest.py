@@ -29,6 +29,8 @@ from hub.store.people import find_key
 from tests.conftest import World
 from tests.retention.conftest import KARLA, MOTHER, Sleep
 
+pytestmark = pytest.mark.slow
+
 SANNE, BO = Asker("u-1", "Sanne Toft", "staff", "SOF", "Nord"), Asker("u-2", "Bo Falk", "staff", "BUF", "Syd")
 FIVE_YEARS = 365.25 * 5
 
