@@ -65,7 +65,7 @@ def print_json(value: Any) -> None:
 def table_of(rows: list[dict[str, Any]], title: str) -> None:
     table = Table(title=title, title_justify="left")
     for column in rows[0] if rows else ["nothing"]:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")  # an id that is cut short cannot be given to the next command
     for row in rows:
         table.add_row(*("" if value is None else escape(str(value)) for value in row.values()))
     out.print(table)

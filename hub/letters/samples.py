@@ -3,6 +3,7 @@ For previews, for the plain-language check, for tests and for the gallery. Nobod
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -176,6 +177,25 @@ def shortest(kind: str, language: str = "da", **values: Any) -> LetterContent:
     if kind == "coordinator":
         least |= {"change": ContentChange("changed")}
     return letter(kind, language, **(least | values))
+
+
+def to_young(content: LetterContent) -> LetterContent:
+    """The same letter to a young person: what it tells of several children is told of this one."""
+    about = ContentLabel("Søren")
+    cases = tuple(case for child in content.children for case in child.cases)
+    offered = content.kind is LetterKind.INTRODUCTION
+    return replace(
+        content,
+        reader="young",
+        recipient_name="Søren Sørensen",
+        offers=(about,) if offered else (),
+        answer_by=content.answer_by if offered else None,
+        answer_url=content.answer_url if offered else None,
+        reminder=content.reminder and offered,
+        children=(ContentChild(about, cases),) if content.children and not offered else (),
+        turns=tuple(replace(turn, label=about) for turn in content.turns[:1]),
+        answers=tuple(replace(answer, label=about) for answer in content.answers),
+    )
 
 
 CASES = {"ordinary": letter, "longest": longest, "shortest": shortest}
