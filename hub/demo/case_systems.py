@@ -23,6 +23,8 @@ class CaseSystems:
     """What each system has, and how far it has read. Kept from day to day."""
 
     ctx: Context
+    url: str | None = None
+    """Of the running hub whose API they use; without one it runs in this process."""
     notices: dict[str, set[str]] = field(default_factory=dict)
     """By administration: the ids of the notices it has taken."""
     documents: dict[str, set[str]] = field(default_factory=dict)
@@ -30,14 +32,18 @@ class CaseSystems:
     _cursors: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def read_on(self) -> None:
-        """All systems read all there is now. Raises GaveUp when the hub does not answer as it should."""
+        """All systems read all there is now. Raises GaveUp when the hub does not answer, or not as it should."""
         if self.ctx.settings.demo is None:
             raise NotAllowed("only the demo has case systems of its own")
-        asyncio.run(self._read_on())
+        try:
+            asyncio.run(self._read_on())
+        except httpx.HTTPError as error:
+            raise GaveUp(f"the hub does not answer a case system ({type(error).__name__})") from error
 
     async def _read_on(self) -> None:
-        way = httpx.ASGITransport(app=build(self.ctx))
-        async with httpx.AsyncClient(transport=way, base_url="http://127.0.0.1") as http:
+        way = httpx.ASGITransport(app=build(self.ctx)) if self.url is None else None
+        address = self.url or "http://127.0.0.1"
+        async with httpx.AsyncClient(transport=way, base_url=address, trust_env=False) as http:
             for administration in self.ctx.settings.administrations:
                 headers = {"Authorization": f"Bearer {self._token(administration)}"}
                 async for page in self._pages(http, headers, administration, "notices"):

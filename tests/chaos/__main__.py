@@ -73,6 +73,8 @@ def main() -> int:
         began = time.monotonic()
         outcome = live(plan)
         found = compare(calm, outcome)
+        if isinstance(plan, Crash) and not outcome.killed:
+            found.append("no process came by this point, so nothing was tried")
         say(f"{name}: killed {outcome.killed or 'nobody'}  {time.monotonic() - began:.0f} s", found)
         failures += found
     print("nothing lost, nothing doubled" if not failures else f"{len(failures)} things are wrong", flush=True)

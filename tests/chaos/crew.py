@@ -38,6 +38,7 @@ from hub.context import build
 from hub.contract import StaffRecord
 from hub.coordination.staff import add_coordinator
 from hub.demo import people, personas, setup, show
+from hub.demo.case_systems import CaseSystems
 from hub.demo.servers import run as servers
 from hub.demo.servers.trouble import make_trouble
 from hub.demo.town_file import save
@@ -130,6 +131,8 @@ class Crew:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
+        # By HTTP, as case systems do: `serve` is killed while they journalise.
+        self.show.case_systems = CaseSystems(self.ctx, f"http://127.0.0.1:{self.port}")
 
     def __enter__(self) -> Self:
         for name in (*(f"worker {n + 1}" for n in range(self._workers)), "serve"):
