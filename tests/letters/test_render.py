@@ -317,16 +317,20 @@ def test_a_reader_without_name_and_a_case_off_the_list_are_named_plainly(
     assert placed(letter.pdf)[2][0] == ("Til dig" if language == "da" else "To you")
 
 
-@pytest.mark.parametrize(
-    ("kind", "begins"),
-    [("introduction", "Hvis du siger ja"), ("overdue", "Har du spørgsmål?"), ("receipt", "Det gør koord")],
-)
-def test_a_last_page_begins_with_a_section_and_not_with_its_end(kind: str, begins: str, town, templates) -> None:
-    first, last = PdfReader(io.BytesIO(render(town.letter(kind), templates).pdf)).pages
-    assert last.extract_text().startswith(begins)
-    assert begins not in first.extract_text()
+@pytest.mark.parametrize("rows", range(1, 10))
+def test_no_page_holds_the_end_of_a_section_alone_or_a_list_without_what_it_begins_with(rows, town, templates) -> None:
+    """However long the table before them is."""
+    child = ContentChild(SOREN, town.cases()[:1] * rows)
+    for kind, last in (("overdue", "Har du spørgsmål?"), ("receipt", "Hvad sker der nu?")):
+        letter = render(town.letter(kind, children=(child,)), templates)
+        pages = [page.extract_text() for page in PdfReader(io.BytesIO(letter.pdf)).pages]
+        assert ["Venlig hilsen" in page for page in pages] == [last in page for page in pages]
+        assert ["holde styr på" in page for page in pages] == [
+            "hvem der arbejder med sagerne" in page for page in pages
+        ]
 
 
+@pytest.mark.slow
 def test_a_last_section_too_long_for_a_page_is_parted(town, tmp_path: Path) -> None:
     text = (product_folder() / "goodbye.da.md").read_text(encoding="utf-8")
     long = text.replace("## Hvad sker der nu?", "## Hvad sker der nu?\n\n" + "Vi ringer til dig i morgen.\n\n" * 60)
