@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PLUGINS := sof_case buf_case suf_cura cpr_custody digital_post email
+PLUGINS := sof_case buf_case suf_cura cpr_custody digital_post email simulator
 STAMP := $(VENV)/.installed
 PROJECTS := pyproject.toml $(foreach p,$(PLUGINS),plugins/$(p)/pyproject.toml)
 ARGS ?=

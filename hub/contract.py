@@ -254,6 +254,9 @@ class Letter:
     created: datetime
     contact: Contact | None = None
     actions: tuple[Action, ...] = ()
+    paper: bool = True
+    """Whether it may go on paper. False where paper has come back from the recipient's address: a channel that could
+    bring it on paper only gives Refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +285,8 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Unsure:
-    """The request may or may not have arrived (time-out after sending); the hub tries again with the same key."""
+    """The request may or may not have arrived (time-out after sending). The hub tries again with the same key where the
+    channel knows keys; else it waits for a status, or for a person."""
 
     reason: str
 
@@ -313,14 +317,17 @@ class Channel(Protocol):
     """Carries letters. All calls block."""
 
     name: str
+    knows_keys: bool
+    """Whether the other side sees by the key that it has a letter already, so that a second try is never a second
+    letter."""
 
     def reaches(self, recipient: Recipient) -> bool:
         """Whether the channel can bring this person a letter at all, by any of its routes."""
         ...
 
     def send(self, letter: Letter, key: str) -> SendResult:
-        """Send once. `key` is a UUID version 4 in lower case, the same at every try of the same letter: the other side
-        must be able to see that it has it already, and that counts as `Sent`."""
+        """Send once. `key` is a UUID version 4 in lower case, the same at every try of the same letter. Where the
+        channel knows keys, a letter the other side has already counts as `Sent`."""
         ...
 
     def statuses(self, since: str | None) -> Iterator[StatusPage]:
@@ -328,6 +335,16 @@ class Channel(Protocol):
         ...
 
     def health(self) -> Health: ...
+
+
+@runtime_checkable
+class Points(Protocol):
+    """What a channel may offer besides: a short text (NemSMS) to somebody who asked for it."""
+
+    def point(self, recipient: Recipient, text: str, key: str) -> SendResult:
+        """Send `text`, which names nobody and nothing and is at most 150 characters, once. `key` is a UUID version 4 of
+        its own, the same at every try."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

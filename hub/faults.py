@@ -23,6 +23,8 @@ POINTS = (
     "letters.begun",
     "letters.handed_over",
     "letters.sent",
+    "pointers.begun",
+    "pointers.handed_over",
     "statuses.page",
     "statuses.page.committed",
     "lookup.entries",

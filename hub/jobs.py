@@ -26,7 +26,7 @@ from hub.cases import custody, match, reminders, sync, transition
 from hub.context import Context
 from hub.coordination import offers, silence
 from hub.errors import TryAgain
-from hub.letters import compose, delivery, statuses
+from hub.letters import compose, delivery, pointers, statuses
 from hub.letters.templates import Templates
 from hub.signin.sessions import Sessions
 from hub.store import home, outage, queue
@@ -54,7 +54,7 @@ class Backoff(BaseRetryStrategy):
         if not _passes(exception) or job.attempts >= 100:
             return None
         asked = exception.after_seconds if isinstance(exception, TryAgain) else None
-        wait = min(LONGEST_WAIT, asked or min(3600.0, 5.0 * 2.0 ** min(job.attempts, 10)))
+        wait = min(LONGEST_WAIT, asked or queue.backoff(job.attempts))
         return RetryDecision(retry_in={"seconds": int(wait) or 1})
 
 
@@ -83,6 +83,10 @@ def build(ctx: Context) -> App:
     @app.task(name=queue.DELIVER, queue=LETTERS, retry=retry)
     def deliver(letter_ids: list[str]) -> None:
         delivery.deliver_all(ctx, [UUID(letter_id) for letter_id in letter_ids])
+
+    @app.task(name=queue.POINT, queue=LETTERS, retry=retry)
+    def point(letter_id: str, way: str) -> None:
+        pointers.point(ctx, UUID(letter_id), way)
 
     @app.task(name="compose", queue=LETTERS, retry=retry)
     def compose_due(timestamp: int = 0) -> None:

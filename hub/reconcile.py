@@ -23,7 +23,7 @@ from hub.access import log
 from hub.clock import SetClock
 from hub.context import Context
 from hub.errors import NotAllowed
-from hub.letters import delivery
+from hub.letters import delivery, policy
 from hub.letters.frozen import open_content
 from hub.store import tables, tasks
 from hub.store.many import among
@@ -62,6 +62,8 @@ class _Trace:
     """A try was broken off, or got no answer."""
     route: str | None = None
     transmission: str | None = None
+    channel: str | None = None
+    """Journals of 0.1 do not say it."""
 
     @property
     def sent(self) -> bool:
@@ -69,7 +71,7 @@ class _Trace:
 
     @property
     def unsure(self) -> bool:
-        return not self.sent and (self.doubt or self.state in delivery.MAY_HAVE_ARRIVED)
+        return not self.sent and (self.doubt or self.state in policy.MAY_HAVE_ARRIVED)
 
 
 def _traces(entries: Iterable[journal.Entry]) -> dict[UUID, _Trace]:
@@ -80,10 +82,11 @@ def _traces(entries: Iterable[journal.Entry]) -> dict[UUID, _Trace]:
             traces.setdefault(UUID(fields["composed"]), _Trace()).said = [bytes.fromhex(one) for one in fields["said"]]
         for letter in fields.get("begun", ()):
             trace = traces.setdefault(UUID(letter), _Trace())
-            trace.doubt |= trace.state in delivery.MAY_HAVE_ARRIVED
-            _move(trace, delivery.BEGUN, entry.at)
+            trace.doubt |= trace.state in policy.MAY_HAVE_ARRIVED
+            _move(trace, policy.BEGUN, entry.at)
         if "letter" in fields:
             trace = traces.setdefault(UUID(fields["letter"]), _Trace())
+            trace.channel = fields.get("channel", trace.channel)
             trace.route = fields.get("route", trace.route)
             trace.transmission = fields.get("transmission", trace.transmission)
             _move(trace, fields["result"], entry.at)
@@ -180,10 +183,10 @@ def _letters(ctx: Context, session: Session, traces: dict[UUID, _Trace], result:
         if letter_id in known:
             letter = frozen.get(letter_id)
             if letter is not None and trace.sent and trace.at is not None:
-                delivery.had_left(ctx, session, letter, trace.at, trace.route, trace.transmission)
+                delivery.had_left(ctx, session, letter, trace.at, trace.channel, trace.route, trace.transmission)
                 result.sent += 1
             elif letter is not None and trace.unsure:
-                doubt(session, letter, trace.at or ctx.clock.now(), ctx.settings.letters.channel)
+                doubt(session, letter, trace.at or ctx.clock.now(), trace.channel or ctx.settings.letters.in_order[0])
         elif trace.sent or trace.unsure:
             told.update(trace.said)
             result.told += trace.sent
@@ -208,9 +211,9 @@ def _said(ctx: Context, session: Session, letter: tables.Letter) -> set[bytes]:
 
 def doubt(session: Session, letter: tables.Letter, at: datetime, channel: str) -> None:
     """A try that the database does not know, and of which nobody knows whether it arrived. The letter is sent again
-    with its key; should it have to be withheld instead, a person looks."""
-    unsure = (tables.Delivery.letter_id == letter.id, tables.Delivery.result.in_(delivery.MAY_HAVE_ARRIVED))
+    with its key, where the channel knows keys; else, or should it have to be withheld instead, a person looks."""
+    unsure = (tables.Delivery.letter_id == letter.id, tables.Delivery.result.in_(policy.MAY_HAVE_ARRIVED))
     if session.execute(select(tables.Delivery.id).where(*unsure).limit(1)).first() is None:
         letter.tries += 1
         attempt = {"letter_id": letter.id, "channel": channel, "attempt": letter.tries, "at": at}
-        session.add(tables.Delivery(**attempt, result=delivery.BEGUN))
+        session.add(tables.Delivery(**attempt, result=policy.BEGUN))

@@ -203,5 +203,5 @@ def _ask_instead(ctx: Context, session: Session) -> int:
     about = {f"{child}:{now}": {"child_id": child, "staff_id": staff.get(child)} for child in set(children)}
     tasks.put(session, ctx.keys, now, ASK, about)
     for letter in session.execute(select(tables.Letter).where(tables.Letter.state == "frozen")).scalars().all():
-        doubt(session, letter, now, ctx.settings.letters.channel)
+        doubt(session, letter, now, ctx.settings.letters.in_order[0])
     return len(children)

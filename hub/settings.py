@@ -125,8 +125,25 @@ class Letters(_Section):
     folder: Path | None = None
     """The municipality's own templates; None uses those of the product."""
     channel: str = "digital_post"
+    """The one channel, where `channels` names none."""
+    channels: tuple[str, ...] = ()
+    """The channels letters go by, first choice first: a letter that one cannot bring goes by the next."""
+    trial: Path | None = None
+    """A file of numbers, one a line: while it is named, letters go to these and to nobody else."""
     family_url: str | None = Field(default=None, pattern=r"^https://")
     """Where families answer and see the same as in the letter."""
+
+    @model_validator(mode="after")
+    def one_way_to_say_it(self) -> Self:
+        if self.channels and "channel" in self.model_fields_set:
+            raise ValueError("give channels or channel, not both")
+        if len(set(self.channels)) < len(self.channels):
+            raise ValueError("channels names one twice")
+        return self
+
+    @property
+    def in_order(self) -> tuple[str, ...]:
+        return self.channels or (self.channel,)
 
 
 class Rights(_Section):

@@ -133,6 +133,7 @@ def test_plugins_list_names_what_is_installed_and_used(run: Run, tmp_path: Path)
         "cpr_custody": False,
         "digital_post": False,
         "email": False,
+        "simulator": False,
         "sof_case": True,
         "suf_cura": False,
     }

@@ -91,10 +91,10 @@ class TestTasks:
     def test_take_ids_only(self, app):
         """Worker logs print the arguments of jobs."""
         ours = {name: task for name, task in app.tasks.items() if task.queue != "builtin"}
-        assert ours.keys() == {"deliver", "compose", "statuses", "remind", "match", "sync", "forget"}
+        assert ours.keys() == {"deliver", "compose", "statuses", "remind", "match", "sync", "forget", "point"}
         for name, task in ours.items():
             names = set(inspect.signature(task.func).parameters)
-            assert names <= {"letter_ids", "timestamp"}, name
+            assert names <= {"letter_ids", "timestamp", "letter_id", "way"}, name
             assert task.func.__annotations__["return"] in (None, "None"), name  # results are printed too
 
     def test_have_a_queue_that_some_worker_watches(self, app):

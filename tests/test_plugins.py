@@ -62,7 +62,7 @@ def settings(tmp_path: Path, **sections: dict[str, object]) -> Settings:
 
 def test_the_installed_plugins_load_without_settings() -> None:
     names = [plugin.name for plugin in load(Settings()).loaded]
-    assert {"sof_case", "buf_case", "suf_cura", "cpr_custody", "digital_post", "email"} <= set(names)
+    assert {"sof_case", "buf_case", "suf_cura", "cpr_custody", "digital_post", "email", "simulator"} <= set(names)
     assert names == sorted(names)
     assert all(plugin.version and not plugin.configured for plugin in load(Settings()).loaded)
 
@@ -111,7 +111,7 @@ def test_a_misspelt_hook_is_named(tmp_path: Path, write: Write) -> None:
     ],
 )
 def test_two_of_one_name_are_refused(tmp_path: Path, write: Write, first: str, second: str, said: str) -> None:
-    channel = "\nSource.reaches = Source.send = Source.statuses = Source.health\n"
+    channel = "\nSource.knows_keys = True\nSource.reaches = Source.send = Source.statuses = Source.health\n"
     points = [
         write(name, f"{channel}\n@hub.hookimpl\ndef {hook}(settings): return [Source('same')]")
         for name, hook in (("one", first), ("two", second))

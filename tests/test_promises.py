@@ -84,10 +84,10 @@ BEFORE_YES = {
     },
     "letter": {
         "id", "bundle_id", "guardian_id", "kind", "language", "template_version", "content", "pdf", "sha256",
-        "frozen_at", "state", "state_at", "state_due", "route", "tries",
+        "frozen_at", "state", "state_at", "state_due", "route", "tries", "channel", "why",
     },
     "letter_child": {"letter_id", "child_id"},
-    "delivery": {"id", "letter_id", "channel", "attempt", "at", "result", "reason", "transmission"},
+    "delivery": {"id", "letter_id", "channel", "attempt", "at", "result", "reason", "transmission", "try_again_at"},
     "log_head": {"id", "size"},
     "sender": {"id", "place", "since"},  # which database letters leave from
     "program_fit": {"revision"},  # which programs may work on it

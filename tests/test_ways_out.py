@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import UUID
 
 import pytest
 import typer
@@ -35,11 +36,14 @@ from hub.cli import app as cli
 from hub.clock import FileClock
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
+from hub.letters.pointers import point
+from hub.letters.preferences import Preferences, choose
 from hub.letters.statuses import overdue, take_statuses
 from hub.letters.templates import Templates
 from hub.settings import Api, Demo
 from hub.signin.sessions import Sessions
 from hub.store import tables
+from hub.testing.fakes import FakeMailer, Texting
 from hub.vault import Keys
 from hub.web.app import build
 from hub.web.pages import STYLE_PATH
@@ -100,9 +104,15 @@ def hub(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     (tmp_path / "jwks.json").write_text(json.dumps({"keys": [signing.as_dict(private=False)]}))
     FileClock(demo / "clock").set(world.clock.now())
     api = Api(issuer="https://login.kommune.example", audience="tovholder", jwks=tmp_path / "jwks.json")
-    settings = world.ctx.settings.model_copy(update={"demo": Demo(folder=demo), "api": api})
+    settings = world.ctx.settings.model_copy(update={"demo": Demo(folder=demo), "api": api, "mailer": "email"})
     looks: list[Any] = []
-    own_rules = replace(world.ctx.plugins, narrowers={"own-rules": lambda look: bool(looks.append(look))})
+    world.mailer, world.channel = FakeMailer(), Texting()
+    own_rules = replace(
+        world.ctx.plugins,
+        narrowers={"own-rules": lambda look: bool(looks.append(look))},
+        channels={world.channel.name: world.channel},
+        mailers={world.mailer.name: world.mailer},
+    )
     world.ctx = replace(world.ctx, settings=settings, plugins=own_rules)
     world.accepted(KARLA, guardians=(MOTHER, FATHER))
     world.cpr.put(PersonRecord(KARLA, KARLA, name="Karla Testbarn", protected=True))
@@ -134,6 +144,7 @@ def hub(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     (hidden,) = [row for row in world.rows(tables.Case) if row.reference == world.ctx.keys.refer("sof", "Skjult-1")]
     rights.ask(world.ctx, world.guardian(MOTHER), rights.WRONG, world.child(KARLA), "Det passer ikke.", hidden.id)
     rights.ask(world.ctx, world.guardian(FATHER), rights.OBJECTION, world.child(KARLA), "Ikke uden mig.")
+    choose(world.ctx, world.guardian(MOTHER), Preferences(email="vera@example.com", sms=True))
     compose(world)  # a letter that tells of it is ready, and has not left
     key_files(world.ctx.keys, tmp_path / "keys")
     database = world.ctx.database
@@ -299,6 +310,16 @@ ROUTES: dict[str, Try] = {
     "POST /familie/hoerer-til": as_guardians(
         lambda browser: [browser.submit("/familie/hoerer-til", "/familie/hoerer-til", cpr=KARLA, text="Vi hører til.")]
     ),
+    "GET /familie/breve/valg": as_guardians(lambda browser: [browser.get("/familie/breve/valg")]),
+    "POST /familie/breve/valg": as_guardians(
+        lambda browser: [
+            browser.submit("/familie/breve/valg", "/familie/breve/valg", **answers)
+            for answers in (
+                {"by_email": "ja", "email": "no address"},
+                {"by_email": "ja", "email": "vera@example.com", "sms": "ja", "interpreter": "arabisk"},
+            )
+        ]
+    ),
     "GET /familie/breve/{letter_id:uuid}": as_guardians(lambda browser: letters_of(browser, "")),
     "GET /familie/breve/{letter_id:uuid}/brev.pdf": as_guardians(lambda browser: letters_of(browser, "/brev.pdf")),
     "GET /personale": as_staff(lambda hub, browser: [browser.get("/personale")]),
@@ -308,6 +329,16 @@ ROUTES: dict[str, Try] = {
     "GET /personale/gennemgang": as_staff(lambda hub, browser: [browser.get("/personale/gennemgang")]),
     "POST /personale/gennemgang/{task_id:uuid}": as_staff(
         lambda hub, browser: [browser.submit("/personale", "/personale/gennemgang/" + NOBODYS, verdict="i-orden")]
+    ),
+    "GET /personale/breve": as_staff(lambda hub, browser: [browser.get("/personale/breve")]),
+    "GET /personale/breve/{letter_id:uuid}": as_staff(
+        lambda hub, browser: [browser.get(f"/personale/breve/{row.id}") for row in hub.world.rows(tables.Letter)]
+    ),
+    "POST /personale/breve/{letter_id:uuid}": as_staff(
+        lambda hub, browser: [
+            browser.submit("/personale", f"/personale/breve/{row.id}", said="kom")
+            for row in hub.world.rows(tables.Letter)
+        ]
     ),
     "GET /personale/opgaver": as_staff(lambda hub, browser: [browser.get("/personale/opgaver")]),
     "GET /personale/opgaver/{task_id:uuid}": as_staff(
@@ -362,6 +393,8 @@ COMMANDS: dict[str, list[str] | str] = {
     "restore": ["--hold"],
     "plugins list": ["--json"],
     "coordinators import": ["COORDINATORS"],
+    "letters stuck": ["--json"],
+    "letters settle": [str(UUID(int=0)), "--arrived"],
     "quarantine list": ["--json"],
     "letters lint": "reads templates and writes made-up letters: there is no database in it",
     "letters preview": "writes a made-up letter, or one from a file of the operator's own: there is no database in it",
@@ -399,20 +432,24 @@ JOBS: dict[str, Callable[[Any], object]] = {
     "remind": lambda world: (reminders.remind(world.ctx), transition.remind(world.ctx)),
     "match": lambda world: world.night(),
     "sync": lambda world: sync(world.ctx),
+    "point": lambda world: [point(world.ctx, row.letter_id, row.way) for row in world.rows(tables.Pointer)],
     "forget": lambda world: (
         pace.purge(world.ctx.database, world.ctx.clock),
         Sessions(world.ctx.database, world.ctx.clock, world.ctx.settings.signin).purge(),
     ),
 }
-HOOKS = {"settings_model", "register_adapters", "register_channels", "narrow_access"}
+HOOKS = {"settings_model", "register_adapters", "register_channels", "register_mailers", "narrow_access"}
 """But for the last they are called at start with the plugin's own settings: before anything of a child is known. What
 the last is told of each look is looked through."""
 CALLS = {
     "Adapter": {"presence", "read", "health"},
     "KnowsPersons": {"persons"},
     "Channel": {"reaches", "send", "statuses", "health"},
+    "Points": {"point"},
+    "Mailer": {"send", "health"},
 }
-"""What the hub says to a source are a cursor and children's numbers; to a channel, a letter."""
+"""What the hub says to a source are a cursor and children's numbers; to a channel, a letter, or a text that there is
+news; to a mailer, a mail."""
 
 
 def hooks() -> set[str]:
@@ -456,9 +493,12 @@ def everything(hub: Hub, capfd: pytest.CaptureFixture[str]) -> Out:
     for name, job in JOBS.items():
         job(world)
         said[f"job {name}"] = "".join(capfd.readouterr())
-    for name in ("compose", "deliver"):  # what was held back is told anew, as far as it may be
+    for name in ("compose", "deliver", "point"):  # what was held back is told anew, as far as it may be
         JOBS[name](world)
     said |= {f"letter {n}": f"{one.title} {one.html} {one.actions} {one.contact}" for n, one in enumerate(sent(world))}
+    said |= {f"mail {n}": repr(one) for n, one in enumerate(world.mailer.mails)}
+    said |= {f"text message {n}": repr(one) for n, one in enumerate(world.channel.texts)}
+    assert {"mail 0", "text message 0"} <= said.keys()
     said |= {f"PDF {n}": pdf(one.pdf) for n, one in enumerate(sent(world))}
     told = [world.sof.asked, world.buf.asked, world.suf.asked, world.cpr.asked, world.cpr.looked_up]
     said["what sources are told"] = repr(told)

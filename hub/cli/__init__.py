@@ -26,7 +26,7 @@ from hub.access.lookup import LookupQueue, Request
 from hub.access.policy import PURPOSES
 from hub.api import tokens
 from hub.api.app import answer
-from hub.cli import cover, from_sources, of_letters
+from hub.cli import cover, from_sources, late, of_letters
 from hub.cli.base import NEEDS_A_PERSON, Json, context, err, out, print_json, read_settings, table_of
 from hub.context import Context
 from hub.contract import StaffRecord
@@ -53,6 +53,7 @@ app.command()(cli_backup.restore)
 from_sources.add_to(app)
 cover.add_to(coordinators_app)
 of_letters.add_to(app)
+late.add_to(of_letters.letters_app)
 
 
 @app.command()

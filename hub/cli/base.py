@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hub import settings as settings_reader
+from hub.access.log import Asker
 from hub.context import Context, build
 from hub.demo import setup as demo_setup
 from hub.settings import Settings
@@ -68,3 +70,18 @@ def known_adapters(names: Iterable[str], adapters: Mapping[str, Any]) -> None:
     unknown = sorted(set(names) - set(adapters))
     if unknown:
         raise typer.BadParameter(f"there is no adapter {unknown[0]!r}; there are {', '.join(adapters)}")
+
+
+def operator() -> Asker:
+    """Who runs a command: the account of this machine, which is what is known."""
+    account = os.environ.get("SUDO_USER") or _account()
+    return Asker(f"{account}@{socket.gethostname()}", account, "operator")
+
+
+def _account() -> str:
+    try:
+        import pwd  # not on Windows
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):
+        return f"account {os.getuid() if hasattr(os, 'getuid') else 'unknown'}"

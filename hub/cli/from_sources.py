@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -16,13 +14,23 @@ from rich.padding import Padding
 from rich.text import Text
 
 from hub.access import records
-from hub.access.log import Asker
 from hub.cases import guard, quarantine, retry, sources
 from hub.cases import sync as syncing
 from hub.cases.dry_run import DryRun, Tried, dry_run
 from hub.cases.match import match
 from hub.cases.sources import Read
-from hub.cli.base import NEEDS_A_PERSON, Json, context, err, known_adapters, out, print_json, read_settings, table_of
+from hub.cli.base import (
+    NEEDS_A_PERSON,
+    Json,
+    context,
+    err,
+    known_adapters,
+    operator,
+    out,
+    print_json,
+    read_settings,
+    table_of,
+)
 from hub.identity import parse
 from hub.plugins import load as load_plugins
 
@@ -198,7 +206,7 @@ def quarantine_show(
             ctx.database,
             ctx.keys,
             ctx.clock,
-            _operator(),
+            operator(),
             reason,
             f"quarantine:{record}",
             lambda session: quarantine.open_raw(session, ctx.keys, record),
@@ -217,20 +225,6 @@ def printable(raw: bytes) -> str:
     """A record for a terminal: what could steer it (escape sequences, other control characters) is spelt out."""
     text = raw.decode("utf-8", errors="backslashreplace")
     return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def _operator() -> Asker:
-    account = os.environ.get("SUDO_USER") or _account()
-    return Asker(f"{account}@{socket.gethostname()}", account, "operator")
-
-
-def _account() -> str:
-    try:
-        import pwd  # not on Windows
-
-        return pwd.getpwuid(os.getuid()).pw_name
-    except (ImportError, KeyError):
-        return f"account {os.getuid() if hasattr(os, 'getuid') else 'unknown'}"
 
 
 @quarantine_app.command("retry")

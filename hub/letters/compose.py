@@ -23,14 +23,12 @@ from hub.letters.content import LetterContent
 from hub.letters.frozen import freeze
 from hub.letters.gather import Held, gather
 from hub.letters.render import Rendered, render
+from hub.letters.statuses import SEND_WITHIN
 from hub.letters.templates import Templates
 from hub.store import home, queue, tables, tasks
 
 Renderer = Callable[[LetterContent, Templates], Rendered]
 """As hub.letters.render.render: raises what it raises."""
-SEND_WITHIN = timedelta(days=1)
-"""A frozen letter that has not been handed over by then is somebody's task."""
-
 
 BATCH = 20
 """How many letters share a transaction, and the job that sends them: what they are gathered from is read once for all

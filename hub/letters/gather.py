@@ -18,7 +18,7 @@ from hub.context import Context
 from hub.contract import State
 from hub.coordination.staff import CoordinatorCard
 from hub.identity import ADULT, parse, turns
-from hub.letters import holding
+from hub.letters import holding, preferences
 from hub.letters.content import (
     Age,
     Answer,
@@ -212,6 +212,7 @@ def _write(
     fields = unseal_json(key, guardian.sealed, f"guardian:{guardian.id}")
     language, settings = guardian.language, ctx.settings
     reader = _reader({known.mine[guardian.id][child] for child in about})
+    wishes = known.wishes.get(guardian.id, preferences.NONE)
     content = LetterContent(
         kind=_kind(told),
         language=language,
@@ -235,6 +236,8 @@ def _write(
         if in_scheme
         else (),
         family_url=settings.letters.family_url,
+        large_print=wishes.large_print,
+        interpreter=preferences.spoken(wishes.interpreter, language),
         change=_change(known, told),
         turns=tuple(
             ContentTurn(

@@ -15,6 +15,7 @@ from hub.cases import hearing, kinds, sources
 from hub.clock import DENMARK
 from hub.context import Context
 from hub.coordination.staff import CoordinatorCard, cards
+from hub.letters import preferences
 from hub.letters.holding import WEEK
 from hub.store import tables
 from hub.store.many import among
@@ -60,6 +61,8 @@ class Known:
     cases: dict[UUID, list[tables.Case]]
     """By child."""
     keys: dict[UUID, bytes]
+    wishes: dict[UUID, preferences.Preferences]
+    """By guardian: how they want to be written to."""
     cards: dict[UUID, CoordinatorCard]
     silent: tuple[tuple[str, date], ...]
     left: dict[UUID, list[datetime]]
@@ -147,6 +150,7 @@ def read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> Kn
         protected=_protected(ctx, session, opened, day) if reveals else set(),
         cases=cases,
         keys=keys,
+        wishes=preferences.of(session, {g.id: keys[g.key_id] for g in guardians if g.key_id in keys}, guardian_ids),
         cards=cards(ctx, session, {member for member in staff if member is not None}),
         silent=_silent(ctx, session),
         left=_left(session, guardian_ids, now),

@@ -1,5 +1,6 @@
-"""What became of letters: each stands where all that its channel has said puts it, whatever order it came in. A failure
-is a task for the coordinator, and so is silence for too long.
+"""What became of letters: each stands where all that its channel has said puts it, whatever order it came in. One that
+failed goes by the next channel (hub.letters.policy); else it is a task for the coordinator, and so is silence for too
+long.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -18,22 +19,28 @@ from hub.cases import quarantine, readers, sources, unsent
 from hub.context import Context
 from hub.contract import DeliveryStatus, Status, StatusPage, Unreadable
 from hub.errors import TovholderError
-from hub.store import tables, tasks
+from hub.letters import policy
+from hub.store import queue, tables, tasks
 from hub.store.many import among
 
+SEND_WITHIN = timedelta(days=1)
+"""A frozen letter that has not been handed over by then is somebody's task."""
 ANSWER_WITHIN = timedelta(days=7)
 """So long a channel has to say what became of a letter before somebody looks (working days vary by channel)."""
-WITHHELD = "withheld"
-FAILED_LETTER = "letter_failed"
+WITHIN = {"frozen": SEND_WITHIN, "unsure": SEND_WITHIN, "sent": ANSWER_WITHIN, "received": ANSWER_WITHIN}
+"""How long a letter may stay in a state. Any other is final."""
+WITHHELD, UNSURE = "withheld", "unsure"
+FAILED_LETTER, UNSURE_LETTER = "letter_failed", "letter_unsure"
 
 
 def move(letter: tables.Letter, state: str, now: datetime) -> None:
     letter.state, letter.state_at = state, now
-    letter.state_due = now + ANSWER_WITHIN if state in ("sent", "received") else None
+    letter.state_due = now + WITHIN[state] if state in WITHIN else None
 
 
 def task(ctx: Context, session: Session, letter: tables.Letter) -> None:
-    """A letter that did not arrive is the coordinator's to follow up; what it told of cases, each administration's."""
+    """A letter that did not arrive, or may not have, is the coordinator's to follow up; what it told of cases, each
+    administration's."""
     coordinator = session.execute(
         select(tables.Offer.coordinator_id)
         .join(tables.LetterChild, tables.LetterChild.child_id == tables.Offer.child_id)
@@ -41,7 +48,8 @@ def task(ctx: Context, session: Session, letter: tables.Letter) -> None:
         .limit(1)
     ).scalar_one_or_none()
     columns = {"staff_id": coordinator, "letter_id": letter.id}
-    tasks.put(session, ctx.keys, ctx.clock.now(), FAILED_LETTER, {str(letter.id): columns})
+    kind = UNSURE_LETTER if letter.state == UNSURE else FAILED_LETTER
+    tasks.put(session, ctx.keys, ctx.clock.now(), kind, {str(letter.id): columns})
     if letter.state in ("failed", "returned", WITHHELD):
         unsent.by_letter(ctx, session, letter.bundle_id)
 
@@ -147,25 +155,83 @@ def state_of(statuses: list[tuple[datetime, DeliveryStatus]]) -> DeliveryStatus 
 
 
 def catch_up(ctx: Context, session: Session, letters: set[tables.Letter]) -> None:
-    """Bring letters to the state that the channel's statuses say; they may have come before the answer to our own
-    sending."""
+    """Bring letters to the state that their channel's statuses say; they may have come before the answer to our own
+    sending. What an earlier channel still says of a letter is kept, and moves it no more."""
     session.flush()
-    told: dict[str, list[tuple[datetime, DeliveryStatus]]] = {}
+    told: dict[str, list[tuple[datetime, DeliveryStatus, str, str | None]]] = {}
     for row in session.execute(
-        select(tables.DeliveryStatus.key, tables.DeliveryStatus.time, tables.DeliveryStatus.status).where(
-            among(tables.DeliveryStatus.key, (str(letter.id) for letter in letters))
-        )
-    ):
-        told.setdefault(row.key, []).append((row.time, DeliveryStatus(row.status)))
+        select(tables.DeliveryStatus).where(among(tables.DeliveryStatus.key, (str(letter.id) for letter in letters)))
+    ).scalars():
+        told.setdefault(row.key, []).append((row.time, DeliveryStatus(row.status), row.channel, row.route))
     for letter in letters:
         if letter.state in ("frozen", WITHHELD):
             continue  # our own sending has not been confirmed yet; it will catch up then
-        state = state_of(told.get(str(letter.id), []))
-        if state is None or state in (DeliveryStatus.UNKNOWN, DeliveryStatus.SENT) or state.value == letter.state:
+        said = [one for one in told.get(str(letter.id), []) if letter.channel in (None, one[2])]
+        state = state_of([(time, status) for time, status, _channel, _route in said])
+        passed = (None, DeliveryStatus.UNKNOWN) if letter.state == UNSURE else (None, *_NO_NEWS)
+        if state in passed or state is None or state.value == letter.state:
+            continue
+        never_there = all(status is not DeliveryStatus.DELIVERED for _time, status, *_ in said)
+        if state is DeliveryStatus.FAILED and never_there and _goes_on(ctx, session, letter):
             continue
         move(letter, state.value, ctx.clock.now())
+        settled(session, letter)
+        routes = {letter.route, *(route for *_, route in said)}
+        if state is DeliveryStatus.RETURNED and "digital" not in routes:
+            _came_back(session, letter, ctx.clock.now())
         if state in (DeliveryStatus.FAILED, DeliveryStatus.RETURNED):
             task(ctx, session, letter)
+
+
+_NO_NEWS = (DeliveryStatus.UNKNOWN, DeliveryStatus.SENT)
+
+
+def _goes_on(ctx: Context, session: Session, letter: tables.Letter) -> bool:
+    """A letter that failed on its way goes by the next channel, if there is one."""
+    following = policy.following(ctx.settings.letters.in_order, letter.channel)
+    if following is None:
+        return False
+    did_not_arrive(session, letter)
+    letter.channel = following
+    go_again(ctx, session, letter)
+    return True
+
+
+def settled(session: Session, letter: tables.Letter) -> None:
+    """Tasks that asked what became of it are done, once that is known."""
+    kinds = {"sent": [UNSURE_LETTER], "received": [UNSURE_LETTER], "delivered": [UNSURE_LETTER, FAILED_LETTER]}
+    done(session, letter, kinds.get(letter.state, []))
+
+
+def done(session: Session, letter: tables.Letter, kinds: list[str]) -> None:
+    """The open tasks of these kinds about a letter are done."""
+    task = tables.Task
+    session.execute(
+        update(task)
+        .where(task.letter_id == letter.id, task.kind.in_(kinds), task.done_at.is_(None))
+        .values(done_at=letter.state_at)
+    )
+
+
+def did_not_arrive(session: Session, letter: tables.Letter) -> None:
+    """It is known now that no try of it so far has arrived."""
+    session.execute(
+        update(tables.Delivery)
+        .where(tables.Delivery.letter_id == letter.id, tables.Delivery.result.in_(policy.MAY_HAVE_ARRIVED))
+        .values(result=policy.LOST)
+    )
+
+
+def go_again(ctx: Context, session: Session, letter: tables.Letter) -> None:
+    """The letter is to be sent, in the same commit as the job that does it."""
+    move(letter, "frozen", ctx.clock.now())
+    letter.route = None
+    queue.defer(session, queue.DELIVER, [{"letter_ids": [str(letter.id)]}])
+
+
+def _came_back(session: Session, letter: tables.Letter, now: datetime) -> None:
+    row = {"guardian_id": letter.guardian_id, "letter_id": letter.id, "at": now}
+    session.execute(insert(tables.ReturnedMail).values(row).on_conflict_do_nothing())
 
 
 def overdue(ctx: Context) -> int:

@@ -13,6 +13,13 @@ from procrastinate.types import JSONValue
 from sqlalchemy.orm import Session
 
 DELIVER = "deliver"
+POINT = "point"
+
+
+def backoff(tries: int) -> float:
+    """How long to wait after so many tries, where nobody has said (seconds): 5, 10, 20 … at most an hour."""
+    return min(3600.0, 5.0 * 2.0 ** min(tries, 10))
+
 
 _defers = App(connector=SyncPsycopgConnector())
 

@@ -18,6 +18,7 @@ from hub.contract import (
     GuardianRecord,
     Health,
     Letter,
+    Mail,
     Page,
     PersonRecord,
     Presence,
@@ -145,8 +146,10 @@ class FakeChannel:
     """A channel that remembers what it was given. `answers` are given first, in order (an exception is raised); when
     there are none left every letter is taken."""
 
-    def __init__(self, name: str = "digital_post") -> None:
-        self.name = name
+    def __init__(self, name: str = "digital_post", *, knows_keys: bool = True) -> None:
+        self.name, self.knows_keys = name, knows_keys
+        self.out_of_reach: set[str] = set()
+        """Numbers it does not reach."""
         self.answers: deque[SendResult | BaseException] = deque()
         self.tries: list[tuple[str, Letter]] = []
         """Every call of `send`: key and letter."""
@@ -156,7 +159,7 @@ class FakeChannel:
         self.page_size = 2
 
     def reaches(self, recipient: Recipient) -> bool:
-        return True
+        return recipient.cpr not in self.out_of_reach
 
     def send(self, letter: Letter, key: str) -> SendResult:
         self.tries.append((key, letter))
@@ -176,6 +179,39 @@ class FakeChannel:
         for first in range(start, len(self.said), self.page_size):
             last = min(first + self.page_size, len(self.said))
             yield StatusPage(tuple(self.said[first:last]), str(last))
+
+    def health(self) -> Health:
+        return Health(ok=True)
+
+
+class Texting(FakeChannel):
+    """A channel that carries text messages too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[tuple[Recipient, str, str]] = []
+        """Each call of `point`: to whom, the text, the key."""
+
+    def point(self, recipient: Recipient, text: str, key: str) -> SendResult:
+        self.texts.append((recipient, text, key))
+        return Sent(key)
+
+
+class FakeMailer:
+    """A mailer that remembers what it was given. `answers` as with FakeChannel."""
+
+    def __init__(self, name: str = "email") -> None:
+        self.name = name
+        self.answers: deque[SendResult | BaseException] = deque()
+        self.mails: list[tuple[Mail, str]] = []
+        """Every call of `send`: the mail and its key."""
+
+    def send(self, mail: Mail, key: str) -> SendResult:
+        self.mails.append((mail, key))
+        answer = self.answers.popleft() if self.answers else Sent(key)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
 
     def health(self) -> Health:
         return Health(ok=True)

@@ -25,6 +25,8 @@ from hub.web import (
     family,
     family_choices,
     family_rights,
+    letters_way,
+    preferring,
     registering,
     reviewing,
     signin,
@@ -81,7 +83,9 @@ def build(ctx: Context) -> FastAPI:
     app.include_router(family.router)
     app.include_router(family_choices.router)
     app.include_router(family_rights.router)
+    app.include_router(preferring.router)
     app.include_router(tasks.router)
+    app.include_router(letters_way.router)
     app.include_router(registering.router)
     app.include_router(reviewing.router)
     app.include_router(signin.router)

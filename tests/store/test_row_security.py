@@ -119,6 +119,10 @@ SEEN: dict[str, tuple[Called, dict[str, set[str]]]] = {
         lambda town, row: f"{town.names[row.guardian_id]} {town.names[row.child_id]}",
         {"mother": {"mother Karla"}, "stranger": {"stranger Emil"}},
     ),
+    "preference": (
+        lambda town, row: town.names[row.guardian_id],
+        {each: {each} for each in ("mother", "father")},
+    ),
     "case_index": (
         lambda town, row: f"{town.names[row.child_id]} {row.administration}{'' if row.is_open else ' closed'}",
         {
@@ -511,7 +515,10 @@ def test_a_closed_administration_cannot_open_the_childs_name(town: TwoFamilies) 
 
 
 PAGES = sorted((Path(__file__).parents[2] / "hub" / "web").glob("*.py"))
-AS_THE_PROGRAM = {"signin.py": "_who: whose number it is that a provider gives, before anybody is signed in"}
+AS_THE_PROGRAM = {
+    "signin.py": "_who: whose number it is that a provider gives, before anybody is signed in",
+    "letters_way.py": "attempts are closed to staff's pages: whose a letter is, hub.letters.way finds alone as yet",
+}
 """Where a page reads as the program itself, and why. Acts (an answer, a choice, a verdict) are the use cases' own."""
 
 

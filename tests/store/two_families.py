@@ -21,6 +21,7 @@ from hub.cases.sync import sync
 from hub.clock import today
 from hub.identity import parse
 from hub.letters import compose, delivery
+from hub.letters.preferences import Preferences, choose
 from hub.letters.templates import Templates
 from hub.store import tables, tasks
 from hub.store.people import open_key
@@ -51,6 +52,8 @@ class TwoFamilies:
         for child in CHILDREN:
             world.accept(CHILDREN[child], GUARDIANS[CUSTODY[child][0]])
         family.withdraw(self.ctx, world.child(CHILDREN["Ole"]), world.by(GUARDIANS["stranger"]))
+        choose(self.ctx, world.guardian(GUARDIANS["mother"]), Preferences(large_print=True))
+        choose(self.ctx, world.guardian(GUARDIANS["father"]), Preferences(interpreter="arabisk"))
         for source, case, child, adviser in (
             (world.sof, "s1", "Karla", "Sanne of SOF"),
             (world.buf, "b1", "Karla", "Bo of BUF"),

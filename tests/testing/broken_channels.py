@@ -47,6 +47,7 @@ class GoodChannel:
 
     meant = ""
     name = "toy"
+    knows_keys = True
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -220,6 +221,13 @@ class BrokenIsLater(GoodChannel):
 
     def no_answer(self, error: httpx.HTTPError) -> hub.SendResult:
         return super().no_answer(error) if isinstance(error, httpx.TimeoutException) else hub.Later("broken")
+
+
+class PrintsAllTheSame(GoodChannel):
+    meant = "test_what_may_not_go_on_paper_does_not"
+
+    def taken(self, response: httpx.Response) -> hub.SendResult:
+        return hub.Sent("printed", "print")
 
 
 class RefusedIsLater(GoodChannel):

@@ -14,6 +14,8 @@ Every letter taken is kept in the folder: `<messageUUID>.xml` (the MeMo message)
 order), written beside and renamed. `received.jsonl` there says in which order and when, and counts the rest; together
 they are the whole state, and it starts again from them, also after a kill between the two writes.
 
+A text message (NemSMS) is kept as `<messageUUID>.sms`, and is no letter: no receipt comes of it.
+
 A message with a known UUID, by either route, is answered as received and not kept again.
 """
 
@@ -118,6 +120,12 @@ class Box:
 
     def take(self, sent: rules.Sent, people: Mapping[str, Person]) -> str:
         """Check what was sent and keep it, if it is not there already; gives its route. Raises RefusedError."""
+        if sent.route == "sms":
+            rules.check(sent, people, self._limit)
+            # Beside the letters, and no letter: nothing is told of it later.
+            document = etree.tostring(sent.document, xml_declaration=True, encoding="UTF-8", with_tail=False)
+            (self._folder / f"{sent.key}.sms").write_bytes(document)
+            return "sms"
         if self.knows(sent.key):
             self.count("duplicates")
         else:
@@ -211,7 +219,7 @@ def app(
             box.count("refused")
             return _kombi_response(400, None, "Fejl", "Fejl", error.code, str(error))
         # The platform names a sending in Digital Post, and has no name for one in print.
-        named = transmission(sent.key) if route == "digital" else ""
+        named = transmission(sent.key) if route != "print" else ""
         return _kombi_response(200, named, "Advis", "Advis", "0", "received")
 
     async def beskeder(request: Request) -> Response:

@@ -24,9 +24,15 @@ PRINT = "urn:oio:fjernprint:1.0.0"
 MESSAGE_LIMIT = 99_500_000
 """The largest message (bytes): bekendtgørelse om størrelse på filer i Digital Post § 3; ten files at most with it."""
 FILES_MOST = 10
-_ROUTES = {"Digital Post": ("digital",), "Fysisk Post": ("print",), "Automatisk Valg": ("digital", "print")}
+_ROUTES = {
+    "Digital Post": ("digital",),
+    "Fysisk Post": ("print",),
+    "Automatisk Valg": ("digital", "print"),
+    "NemSMS": ("sms",),
+}
 _WANTED = {
     "digital": (f"{{{MEMO}}}Message", f"{{{MEMO}}}MessageHeader/{{{MEMO}}}messageUUID"),
+    "sms": (f"{{{MEMO}}}Message", f"{{{MEMO}}}MessageHeader/{{{MEMO}}}messageUUID"),
     "print": (f"{{{PRINT}}}ForsendelseISamling", f"{{{PRINT}}}ForsendelseI/{{{PRINT}}}AfsendelseIdentifikator"),
 }
 
@@ -94,6 +100,9 @@ def read(body: bytes) -> Sent:
     found = [document for document in documents if document is not None]
     if len(found) < len(routes):
         raise RefusedError("kombi.invalid", "What KombiValgKode says should be sent is not in the request")
+    kind = found[0].findtext(f"{{{MEMO}}}MessageHeader/{{{MEMO}}}messageType")
+    if kind is not None and (kind == "NEMSMS") != (routes == ("sms",)):
+        raise RefusedError("kombi.invalid", "KombiValgKode does not fit the message's messageType")
     keys = {_key(document.findtext(_WANTED[route][1])) for route, document in zip(routes, found, strict=True)}
     if len(keys) > 1:
         raise RefusedError("kombi.invalid", "The message and the print order are not the same letter")
@@ -122,7 +131,9 @@ def chosen(sent: Sent, people: Mapping[str, Person]) -> Sent:
 
 def check(sent: Sent, people: Mapping[str, Person], limit: int = MESSAGE_LIMIT) -> None:
     """Raises RefusedError for anything the real platform would refuse. `limit` is how large a message may be."""
-    if sent.route == "digital":
+    if sent.route == "sms":
+        _check_sms(sent.document, people)
+    elif sent.route == "digital":
         _check_memo(sent.document, people, limit)
     else:
         _check_print(sent.document, people, limit)
@@ -135,7 +146,28 @@ def _check_order(element: etree._Element, table: order.Table) -> None:
         raise RefusedError("memo.invalid", str(error)) from error
 
 
+def _check_sms(message: etree._Element, people: Mapping[str, Person]) -> None:
+    """A text message is its notification, and has no body."""
+    _check_form(message)
+    header = f"{{{MEMO}}}MessageHeader/{{{MEMO}}}"
+    if (
+        message.find(f"{{{MEMO}}}MessageBody") is not None
+        or not (message.findtext(header + "notification") or "").strip()
+    ):
+        raise RefusedError("memo.invalid", "A NEMSMS message has a notification and no MessageBody")
+    if message.findtext(f"{header}Recipient/{{{MEMO}}}recipientID") not in people:
+        raise RefusedError("recipient.not.registered", "The recipient is not registered for NemSMS")
+
+
 def _check_memo(message: etree._Element, people: Mapping[str, Person], limit: int) -> None:
+    _check_form(message)
+    body = message.find(f"{{{MEMO}}}MessageBody")
+    if body is None:
+        raise RefusedError("memo.invalid", "A DIGITALPOST message must have a MessageBody")
+    _check_rest(message, body, people, limit)
+
+
+def _check_form(message: etree._Element) -> None:
     if message.prefix != "memo":
         raise RefusedError("memo.invalid", "The namespace prefix must be memo")
     table = {("1.1", "1.1.0"): order.MEMO_1_1, ("1.2", None): order.MEMO_1_2}.get(
@@ -144,13 +176,13 @@ def _check_memo(message: etree._Element, people: Mapping[str, Person], limit: in
     if table is None:
         raise RefusedError("memo.invalid", "memoVersion must be 1.1, with memoSchVersion 1.1.0, or 1.2, without")
     _check_order(message, table)
-    body = message.find(f"{{{MEMO}}}MessageBody")
-    if body is None:
-        raise RefusedError("memo.invalid", "A DIGITALPOST message must have a MessageBody")
     for element in message.iter(etree.Element):
         name = order.local(element)
         if name != "content" and len(element) == 0:
             _check_text(name, element.text or "")
+
+
+def _check_rest(message: etree._Element, body: etree._Element, people: Mapping[str, Person], limit: int) -> None:
     files = list(body.iter(f"{{{MEMO}}}File"))
     if len(files) > FILES_MOST:
         raise RefusedError("file.too.many", f"A message has at most {FILES_MOST} files")

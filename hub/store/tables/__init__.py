@@ -6,7 +6,18 @@ Ids are made by the program, since what is sealed is bound to its row's id.
 """
 
 from hub.store.tables.base import Base
-from hub.store.tables.letters import Bundle, Delivery, DeliveryStatus, Event, Letter, LetterChild, Told
+from hub.store.tables.letters import (
+    Bundle,
+    Delivery,
+    DeliveryStatus,
+    Event,
+    Letter,
+    LetterChild,
+    Pointer,
+    Preference,
+    ReturnedMail,
+    Told,
+)
 from hub.store.tables.log import LogEntry, LogHead
 from hub.store.tables.people import Child, Custody, FormerNumber, Guardian, Hears, PersonKey, RotatingKey, Staff
 from hub.store.tables.program import AskerHour, ProgramFit, Sender, SignedIn
@@ -39,9 +50,12 @@ __all__ = [
     "LogHead",
     "Offer",
     "PersonKey",
+    "Pointer",
+    "Preference",
     "Presence",
     "ProgramFit",
     "Quarantine",
+    "ReturnedMail",
     "RightsRequest",
     "RotatingKey",
     "Said",

@@ -64,13 +64,14 @@ class Letter(Base):
     """A frozen letter: what was approved is what is sent. `id` is the key given to the channel (a UUID version 4).
 
     `content` and `pdf` are sealed in layers, under the guardian's key and then each child's: it opens only while all
-    it is about are remembered. States: frozen · sent · received · delivered · returned · failed · withheld (it must no
-    longer go: custody ended, the yes was taken back)."""
+    it is about are remembered. States: frozen · unsure (a try may have arrived, on a channel that does not know keys) ·
+    sent · received · delivered · returned · failed · withheld (it must no longer go: custody ended, the yes was taken
+    back)."""
 
     __tablename__ = "letter"
     __table_args__ = (
         CheckConstraint(
-            "state in ('frozen','sent','received','delivered','returned','failed','withheld')", name="state"
+            "state in ('frozen','unsure','sent','received','delivered','returned','failed','withheld')", name="state"
         ),
     )
     id: Mapped[UUID] = row_id()
@@ -90,6 +91,10 @@ class Letter(Base):
     """When somebody must look if the state has not moved on; None in a final state."""
     route: Mapped[str | None]
     tries: Mapped[int] = mapped_column(default=0)
+    channel: Mapped[str | None]
+    """Which channel it is on; None before the first try."""
+    why: Mapped[str | None]
+    """Why it was withheld, where that was no change at the family's: `trial`."""
 
 
 class LetterChild(Base):
@@ -100,7 +105,8 @@ class LetterChild(Base):
 
 class Delivery(Base):
     """An attempt to send a letter on a channel, written down before it is made. `result`: begun (under way, or broken
-    off: it may have arrived) · sent · refused · later · unsure."""
+    off: it may have arrived) · sent · refused · later · unsure (it may have arrived) · lost (it did not, as a status or
+    a person said)."""
 
     __tablename__ = "delivery"
     id: Mapped[UUID] = row_id()
@@ -111,6 +117,8 @@ class Delivery(Base):
     result: Mapped[str]
     reason: Mapped[str | None]
     transmission: Mapped[str | None]
+    try_again_at: Mapped[datetime | None]
+    """Not before then, of one that is to be tried again."""
 
 
 class DeliveryStatus(Base):
@@ -127,6 +135,40 @@ class DeliveryStatus(Base):
     reason: Mapped[str]
     letter_id: Mapped[UUID | None] = mapped_column(ForeignKey("letter.id"))
     seen_at: Mapped[datetime]
+
+
+class ReturnedMail(Base):
+    """Paper has come back from a guardian's address: no more goes there, until somebody has put the address right."""
+
+    __tablename__ = "returned_mail"
+    guardian_id: Mapped[UUID] = mapped_column(ForeignKey("guardian.id", ondelete="CASCADE"), primary_key=True)
+    letter_id: Mapped[UUID] = mapped_column(ForeignKey("letter.id", ondelete="CASCADE"))
+    at: Mapped[datetime]
+
+
+class Preference(Base):
+    """How a guardian wants to be written to, as they chose themselves. Sealed under their own key: large print, the
+    language an interpreter is needed for, and where to say that there is news."""
+
+    __tablename__ = "preference"
+    guardian_id: Mapped[UUID] = mapped_column(ForeignKey("guardian.id", ondelete="CASCADE"), primary_key=True)
+    sealed: Mapped[bytes]
+    at: Mapped[datetime]
+
+
+class Pointer(Base):
+    """That there is news on the page, said beside a letter by e-mail or text message to whoever asked for it. `state`:
+    waiting · begun · sent · refused · unsure. What may have arrived is not said again: the letter itself is what
+    counts."""
+
+    __tablename__ = "pointer"
+    __table_args__ = (CheckConstraint("state in ('waiting','begun','sent','refused','unsure')", name="state"),)
+    letter_id: Mapped[UUID] = mapped_column(ForeignKey("letter.id", ondelete="CASCADE"), primary_key=True)
+    way: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    at: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(default=0)
+    reason: Mapped[str | None]
 
 
 class Told(Base):

@@ -325,3 +325,27 @@ def test_the_two_of_an_automatic_choice_are_the_same_letter(letter: hub.Letter, 
     assert body.count(KEY.encode()) == 2
     with pytest.raises(rules.RefusedError, match="not the same letter"):
         rules.read(body.replace(KEY.encode(), (KEY[:-1] + "5").encode(), 1))
+
+
+class TestPaperThatComesBack:
+    """Somebody else lives there now, and opens it."""
+
+    @pytest.mark.parametrize("choice", ["ask", "platform"])
+    def test_goes_to_nobody_on_paper(
+        self, serve: Serve, post_at: PostAt, town: Town, clock: SetClock, folder: Path, paper: hub.Letter, choice: str
+    ) -> None:
+        channel = post_at(serve(digital_post.app(town, clock, folder)), choice=choice)
+        result = channel.send(replace(paper, paper=False), KEY)
+        assert type(result) is hub.Refused
+        assert paper.recipient.cpr not in result.reason
+        assert list(folder.glob("*.xml")) == []
+
+    @pytest.mark.parametrize("choice", ["ask", "platform"])
+    def test_who_is_registered_by_now_gets_it_there(
+        self, serve: Serve, post_at: PostAt, town: Town, clock: SetClock, folder: Path, letter: hub.Letter, choice: str
+    ) -> None:
+        channel = post_at(serve(digital_post.app(town, clock, folder)), choice=choice)
+        result = channel.send(replace(letter, paper=False), KEY)
+        assert isinstance(result, hub.Sent)
+        assert result.route == "digital"
+        assert [file.name for file in folder.glob("*.xml")] == [f"{KEY}.xml"]

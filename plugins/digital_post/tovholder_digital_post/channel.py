@@ -51,7 +51,7 @@ from tovholder_digital_post.settings import DigitalPostSettings
 _ASK = "/service/PostForespoerg_1/digitalpost"
 _SEND = "/service/KombiPostAfsend_1/kombi"
 _XML = {"Content-Type": "application/xml", "Accept": "application/xml"}
-CHOICES = {"digital": "Digital Post", "print": "Fysisk Post", "platform": "Automatisk Valg"}
+CHOICES = {"digital": "Digital Post", "print": "Fysisk Post", "platform": "Automatisk Valg", "sms": "NemSMS"}
 """KombiValgKode."""
 
 
@@ -59,6 +59,7 @@ class DigitalPost:
     """Digital Post, and print for those who are exempt. One object may be used from several threads."""
 
     name = "digital_post"
+    knows_keys = True
 
     def __init__(self, settings: DigitalPostSettings) -> None:
         self._settings = settings
@@ -86,6 +87,10 @@ class DigitalPost:
             if not isinstance(registered, bool):
                 return registered
             route = "digital" if registered else "print"
+        if not letter.paper and route != "digital":
+            if route == "print":
+                return Refused("the recipient is exempt from Digital Post, and paper comes back from their address")
+            route = "digital"  # whether they are registered is then the platform's to say
         try:
             where = self._address(letter.recipient.cpr) if route != "digital" else None
             body = kombi_request(letter, key, route, self._settings, where)
@@ -112,6 +117,27 @@ class DigitalPost:
             # The platform names a sending in Digital Post, and has no name for one in print.
             route = "digital" if said.transmission else "print"
         return result(response, said, transaction, route)
+
+    def point(self, recipient: Recipient, text: str, key: str) -> SendResult:
+        """A text message (NemSMS), to the number the recipient has given there themselves; one who has given none is
+        refused."""
+        if not is_number(recipient):
+            return Refused("the recipient has no civil registration number")
+        try:
+            root = etree.Element("kombi_request")
+            etree.SubElement(root, "KombiValgKode").text = CHOICES["sms"]
+            memo.build_sms(recipient, text, key, self._settings, root)
+        except BadRecord as error:
+            return Refused(str(error))
+        body = bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8"))
+        transaction = str(uuid.uuid4())
+        try:
+            response = self._call("POST", _SEND, access.POST, body=body, headers=_XML, transaction=transaction)
+        except NotSentError as error:
+            return Later(str(error))
+        except PerhapsSentError as error:
+            return Unsure(str(error))
+        return result(response, _said(response.content), transaction, "digital")
 
     def _call(
         self,

@@ -78,6 +78,7 @@ class DirectPost:
     """Digital Post, directly. One object may be used from several threads."""
 
     name = "digital_post"
+    knows_keys = True
 
     def __init__(self, settings: DigitalPostSettings) -> None:
         if settings.api_key is None:

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from lxml import etree
 
-from hub import Action, BadRecord, Contact, Letter
+from hub import Action, BadRecord, Contact, Letter, Recipient
 from tovholder_digital_post.settings import DigitalPostSettings
 
 MEMO = "https://DigitalPost.dk/MeMo-1"
@@ -93,13 +93,10 @@ def _flag(value: bool) -> str:
     return "true" if value else "false"
 
 
-def build(
-    letter: Letter, key: str, settings: DigitalPostSettings, parent: etree._Element | None = None
-) -> etree._Element:
-    """The letter as a `memo:Message` that keeps every rule, below `parent` where one is given; `key` becomes the
-    messageUUID.
-
-    Raises BadRecord when the letter cannot become one, without repeating what the letter says."""
+def _begun(
+    kind: str, key: str, settings: DigitalPostSettings, parent: etree._Element | None
+) -> tuple[etree._Element, etree._Element]:
+    """A message of a kind, below `parent` where one is given, and its header so far."""
     space = {"memo": MEMO}
     message = (
         etree.Element(_M + "Message", nsmap=space)
@@ -109,17 +106,36 @@ def build(
     for name, value in _VERSION[settings.memo_version].items():
         message.set(name, value)
     header = _add(message, "MessageHeader")
-    _add(header, "messageType", "DIGITALPOST")
+    _add(header, "messageType", kind)
     _add(header, "messageUUID", one_line(key, "key"))
-    _add(header, "label", one_line(letter.title, "title"))
-    _add(header, "reply", _flag(settings.reply))
+    return message, header
+
+
+def _flags(header: etree._Element) -> None:
     _add(header, "mandatory", _flag(False))
     _add(header, "legalNotification", _flag(False))
+
+
+def _recipient(header: etree._Element, recipient: Recipient) -> None:
+    element = _add(header, "Recipient")
+    _add(element, "recipientID", one_line(recipient.cpr, "recipient"))
+    _add(element, "idType", "CPR")
+
+
+def build(
+    letter: Letter, key: str, settings: DigitalPostSettings, parent: etree._Element | None = None
+) -> etree._Element:
+    """The letter as a `memo:Message` that keeps every rule, below `parent` where one is given; `key` becomes the
+    messageUUID.
+
+    Raises BadRecord when the letter cannot become one, without repeating what the letter says."""
+    message, header = _begun("DIGITALPOST", key, settings, parent)
+    _add(header, "label", one_line(letter.title, "title"))
+    _add(header, "reply", _flag(settings.reply))
+    _flags(header)
     _add(header, "postType", "MYNDIGHEDSPOST")
     _sender(header, letter.contact, settings)
-    recipient = _add(header, "Recipient")
-    _add(recipient, "recipientID", one_line(letter.recipient.cpr, "recipient"))
-    _add(recipient, "idType", "CPR")
+    _recipient(header, letter.recipient)
 
     body = _add(message, "MessageBody")
     _add(body, "createdDateTime", utc(letter.created, "time"))
@@ -134,6 +150,24 @@ def build(
         _file(document, "text/html", name[:-4] + ".html", letter.language, _encoded(letter.html))
     for action in letter.actions:
         _action(document, action)
+    check(message)
+    return message
+
+
+def build_sms(
+    recipient: Recipient, text: str, key: str, settings: DigitalPostSettings, parent: etree._Element | None = None
+) -> etree._Element:
+    """A text message (NemSMS): a header whose notification is the text, and no body; the sender's name and nothing of
+    whom or what it is about. Raises BadRecord."""
+    message, header = _begun("NEMSMS", key, settings, parent)
+    _add(header, "label", one_line(settings.sender_name, "sender name"))
+    _add(header, "notification", one_line(text, "text message"))
+    _flags(header)
+    sender = _add(header, "Sender")
+    _add(sender, "senderID", settings.cvr)
+    _add(sender, "idType", "CVR")
+    _add(sender, "label", settings.sender_name)
+    _recipient(header, recipient)
     check(message)
     return message
 
@@ -170,6 +204,8 @@ def _sender(header: etree._Element, contact: Contact | None, settings: DigitalPo
     system = _add(attention, "GeneratingSystem")
     _add(system, "generatingSystemID", one_line(settings.system_id, "sending system's id"))
     _add(system, "label", one_line(settings.generating_system, "sending system's name"))
+    if settings.contact_point is not None:
+        _add(_add(sender, "ContactPoint"), "contactPointID", str(settings.contact_point))
 
 
 def _file(document: etree._Element, format_: str, name: str, language: str, content: bytes) -> None:

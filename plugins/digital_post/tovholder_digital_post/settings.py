@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal, Self
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 
@@ -19,7 +20,8 @@ class DigitalPostSettings(BaseModel):
     """`transport` is the way: `kombit` (SF1601, Digital Post and print) or `direct` (Digital Post's own interface, no
     print). `url` is its base address. `sender_name` is what the recipient reads as sender, and is neutral: the
     municipality, never a unit. `system_id` and `generating_system` name the sending system as it is registered with
-    Digital Post. `reply` lets the recipient answer in Digital Post: only where somebody reads it.
+    Digital Post. `reply` lets the recipient answer in Digital Post: only where somebody reads it; `contact_point` is
+    where the answer goes, by its id in Digital Post's list of the municipality's contact points.
 
     For `kombit`: `print_type` is the number agreed with the printer (ForsendelseTypeIdentifikator). `choice` says who
     chooses between Digital Post and print: `ask` asks PostForespoerg first, `platform` sends both and lets the platform
@@ -41,6 +43,7 @@ class DigitalPostSettings(BaseModel):
     system_id: str = Field(min_length=1, max_length=256)
     generating_system: str = Field(default="Tovholder", min_length=1, max_length=256)
     reply: bool = False
+    contact_point: UUID | None = None
 
     print_type: int | None = Field(default=None, ge=1)
     choice: Literal["ask", "platform"] = "ask"
@@ -79,6 +82,8 @@ class DigitalPostSettings(BaseModel):
             needed |= {"certificate", "receipts_url"}
         if self.key is not None:
             needed.add("certificate")
+        if self.contact_point is not None and not self.reply:
+            raise ValueError("contact_point is where an answer goes: it needs reply")
         missing = sorted(name for name in needed if getattr(self, name) is None)
         if missing:
             raise ValueError(f"give {', '.join(missing)} too: transport {self.transport} needs it")
