@@ -7,10 +7,12 @@ STAMP := $(VENV)/.installed
 PROJECTS := pyproject.toml $(foreach p,$(PLUGINS),plugins/$(p)/pyproject.toml)
 ARGS ?=
 
-.PHONY: help install demo test check bench chaos soak fuzz former lock clean
+.PHONY: help install demo letters read test check bench chaos soak fuzz former lock clean
 
 help:
 	@echo "make demo    run the whole town, then serve its pages   (ARGS='--no-serve --json')"
+	@echo "make letters ten letters to look at, as PDF and PNG, in data/letters"
+	@echo "make read    check those letters with tools that read PDFs aloud (PDF/UA-1, WCAG 2.2)"
 	@echo "make test    check + tests   (CI=1: the slow ones too)"
 	@echo "make check   formatting, types, import rules"
 	@echo "make bench   speed, as ratios against something run beside it"
@@ -32,6 +34,16 @@ $(STAMP): $(BIN)/pip requirements.lock $(PROJECTS)
 
 demo: install
 	$(BIN)/tovholder demo $(ARGS)
+
+letters: install
+	$(BIN)/python -m hub.letters.gallery data/letters
+
+# In a venv of its own: outloud needs PyMuPDF (AGPL), which is no part of the product and of what it is tested with.
+read: letters
+	$(PYTHON) -m venv $(VENV)/read
+	$(VENV)/read/bin/pip install --quiet --disable-pip-version-check --require-hashes -r pdf.lock
+	$(VENV)/read/bin/outloud --quiet data/letters/*.pdf
+	set -e; for letter in data/letters/*.pdf; do $(VENV)/read/bin/pdfua check $$letter; done
 
 check: install
 	$(BIN)/ruff format --check .
@@ -67,6 +79,7 @@ lock: $(BIN)/pip
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 	  --group dev pyproject.toml $(foreach p,$(PLUGINS),plugins/$(p)/pyproject.toml) build.in \
 	  --no-emit-package tovholder $(foreach p,$(subst _,-,$(PLUGINS)),--no-emit-package tovholder-$(p)) -o requirements.lock
+	printf 'outloud\npdfua\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade - -o pdf.lock
 	echo atheris | $(BIN)/uv pip compile --quiet --generate-hashes --no-header --upgrade - -o fuzz.lock
 
 clean:

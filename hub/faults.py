@@ -27,6 +27,12 @@ POINTS = (
     "pointers.handed_over",
     "statuses.page",
     "statuses.page.committed",
+    "notices.claimed",
+    "notices.claimed.committed",
+    "notices.handed_over",
+    "notices.sent",
+    "journal.acknowledged",
+    "journal.acknowledged.committed",
     "lookup.entries",
     "lookup.committed",
 )

@@ -26,8 +26,9 @@ from hub.cases import custody, match, reminders, sync, transition
 from hub.context import Context
 from hub.coordination import offers, silence
 from hub.errors import TryAgain
-from hub.letters import compose, delivery, pointers, statuses
-from hub.letters.templates import Templates
+from hub.letters import compose, delivery, journalising, pointers, statuses, versions
+from hub.notices import hand_over
+from hub.retention import forget as retention
 from hub.signin.sessions import Sessions
 from hub.store import home, outage, queue
 
@@ -77,7 +78,7 @@ class Connector(PsycopgConnector):
 def build(ctx: Context) -> App:
     """The App with all tasks, for a worker."""
     app = App(connector=Connector(conninfo=ctx.database.conninfo, min_size=1, max_size=6))
-    templates = Templates(ctx.settings.letters.folder)
+    book = versions.Book(ctx)
     retry = Backoff()
 
     @app.task(name=queue.DELIVER, queue=LETTERS, retry=retry)
@@ -91,7 +92,7 @@ def build(ctx: Context) -> App:
     @app.task(name="compose", queue=LETTERS, retry=retry)
     def compose_due(timestamp: int = 0) -> None:
         try:
-            compose.compose_due(ctx, templates)
+            compose.compose_due(ctx, book.now())
         except home.OnHold as error:  # not tried again: the next minute's job asks anyway
             log.warning("no letter is written", why=str(error))
 
@@ -104,6 +105,11 @@ def build(ctx: Context) -> App:
     def remind(timestamp: int = 0) -> None:
         reminders.remind(ctx)
         transition.remind(ctx)
+        journalising.overdue(ctx)
+
+    @app.task(name="notices", queue=LETTERS, retry=retry)
+    def tell_staff(timestamp: int = 0) -> None:
+        hand_over.hand_over_due(ctx)
 
     @app.task(name="match", queue=MATCH, retry=retry)
     def match_all(timestamp: int = 0) -> None:
@@ -117,13 +123,21 @@ def build(ctx: Context) -> App:
     def forget(timestamp: int = 0) -> None:
         pace.purge(ctx.database, ctx.clock)
         Sessions(ctx.database, ctx.clock, ctx.settings.signin).purge()
+        hand_over.purge(ctx)
+        journalising.purge(ctx)
+
+    @app.task(name="retention", queue=LETTERS, retry=retry)
+    def keep_no_longer(timestamp: int = 0) -> None:
+        retention.forget(ctx)
 
     if ctx.settings.demo is None:  # the demo moves its own time and says when each is due
         for task, cron in (
             (compose_due, "* * * * *"),
+            (tell_staff, "* * * * *"),
             (what_became, "*/5 * * * *"),
             (remind, "30 4 * * *"),
             (forget, "*/10 * * * *"),
+            (keep_no_longer, "40 2 * * *"),
             (match_all, "0 * * * *"),
             (sync_all, "20 * * * *"),
         ):

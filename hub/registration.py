@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session
@@ -248,24 +248,27 @@ def _choices(ctx: Context, state: str) -> tuple[tuple[Chosen, str], ...]:
 
 
 def _child(ctx: Context, session: Session, asker: Asker, origin: Origin) -> tuple[tables.Child | None, Decision]:
-    """The child, where it is one that the asker may write an answer down for; and on which basis, or why not."""
-    child_id = (_of_lookup if origin.kind == "lookup" else _of_task)(ctx, session, asker, origin.id)
-    child = session.get(tables.Child, child_id) if child_id is not None else None
-    relations = _relations(ctx, session, asker, child) if child is not None else frozenset()
+    """The child, where it is one that the asker may write an answer down for; and on which basis, or why not. A child
+    that is not known is asked about as one that is: no answer takes longer because there is somebody."""
+    found = (_of_lookup if origin.kind == "lookup" else _of_task)(ctx, session, asker, origin.id)
+    child_id = found or uuid4()
+    child = session.get(tables.Child, child_id)
+    token = child.token if child is not None else child_id.bytes
+    relations = _relations(ctx, session, asker, child_id, token)
     shut = duty.closed(ctx.settings.administrations, asker, child_id, coordinates="offered" in relations)
-    blocked = child is not None and session.execute(select(shut)).scalar_one()
+    blocked = session.execute(select(shut)).scalar_one()
     decision = decide(Question(asker.roles, PURPOSE, relations, blocked=blocked))
     return child if decision.see else None, decision
 
 
-def _relations(ctx: Context, session: Session, asker: Asker, child: tables.Child) -> frozenset[Relation]:
+def _relations(ctx: Context, session: Session, asker: Asker, child_id: UUID, token: bytes) -> frozenset[Relation]:
     own = select(tables.Coordinator.staff_id).where(tasklist.coordinator_rows(ctx, asker))
     office = asker.administration
-    case = exists().where(tables.Case.child_id == child.id, tables.Case.is_open, tables.Case.administration == office)
-    presence = exists().where(tables.Presence.token == child.token, tables.Presence.administration == office)
+    case = exists().where(tables.Case.child_id == child_id, tables.Case.is_open, tables.Case.administration == office)
+    presence = exists().where(tables.Presence.token == token, tables.Presence.administration == office)
     holds: dict[Relation, ColumnElement[bool]] = {
         "known": or_(case, presence),
-        "offered": exists().where(tables.Offer.child_id == child.id, tables.Offer.coordinator_id.in_(own)),
+        "offered": exists().where(tables.Offer.child_id == child_id, tables.Offer.coordinator_id.in_(own)),
     }
     found = session.execute(select(*holds.values())).one()
     return frozenset(relation for relation, held in zip(holds, found, strict=True) if held)

@@ -6,6 +6,8 @@ The file is `tovholder.toml` in the current folder, or where `TOVHOLDER_SETTINGS
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 import tomllib
 from collections.abc import Mapping
@@ -20,6 +22,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -30,8 +33,8 @@ from sqlalchemy.exc import ArgumentError
 from hub.clock import Clock, FileClock, SystemClock
 from hub.errors import SettingsError
 
-Role = Literal["staff", "coordinator", "leader", "auditor", "operator"]
-"""What members of staff may be."""
+Role = Literal["staff", "coordinator", "leader", "auditor", "operator", "source"]
+"""What members of staff may be; and `source`, an administration's own system with a token."""
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -154,6 +157,44 @@ class Rights(_Section):
     administration: str | None = None
     """The administration that answers where it is about no administration's case and the child has no coordinator;
     None: any coordinator."""
+
+
+NoticeKind = Literal["assigned", "substitute", "back", "handed_over", "ended"]
+"""What a notice to staff can be about (hub.notices.kinds)."""
+
+
+class Webhook(_Section):
+    """Where an administration's system takes its notices."""
+
+    administration: str
+    url: Annotated[str, AfterValidator(safe_address)]
+    secrets: tuple[SecretStr, ...] = Field(min_length=1, max_length=2)
+    """`whsec_` and base64 of 24 to 64 bytes. Two while one is being replaced: each signs."""
+    kinds: tuple[NoticeKind, ...] = get_args(NoticeKind)
+
+    @field_validator("secrets")
+    @classmethod
+    def can_sign(cls, secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for secret in secrets:
+            prefix, key = secret.get_secret_value()[:6], secret.get_secret_value()[6:]
+            try:
+                size = len(base64.b64decode(key, validate=True))
+            except (binascii.Error, ValueError):
+                size = 0
+            if prefix != "whsec_" or not 24 <= size <= 64:
+                raise ValueError("each must be whsec_ and the base64 of 24 to 64 random bytes")
+        return secrets
+
+
+class Notices(_Section):
+    """Notices to staff, and journalising (docs/notices.md)."""
+
+    webhooks: dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")], Webhook] = {}
+    keep_days: int = Field(default=90, ge=7, le=3650)
+    """How long what has been told, and what has been journalised, can be read again."""
+    journal_working_days: int = Field(default=3, ge=1, le=60)
+    """How long a case system has to acknowledge its part of a letter, before that is the administration's task (working
+    days)."""
 
 
 class Worker(_Section):
@@ -295,6 +336,30 @@ class Access(_Section):
         return frozenset(name for name, is_on in on.items() if is_on)
 
 
+class Retention(_Section):
+    """How long things are kept (hub.retention.rules says what, docs/data-protection.md by which law). The defaults are
+    for a municipality to change before it begins."""
+
+    number_days: int = Field(default=90, ge=1, le=3650)
+    """So long after a family's part has ended number, name and custody are kept: for what is still to be put right."""
+    left_days: int = Field(default=30, ge=1, le=365)
+    """So long a child is kept who left the target group and was never written to."""
+    custody_days: int = Field(default=365, ge=1, le=3650)
+    """So long custody is kept that has ended."""
+    task_days: int = Field(default=730, ge=560, le=7300)
+    """So long tasks are kept that are done; longer than any step lasts that is told once, or it would be told again."""
+    adviser_days: int = Field(default=30, ge=1, le=3650)
+    """So long staff of a source are kept whom no case names any more."""
+    case_years: int = Field(default=5, ge=1, le=100)
+    """So long the whole case of a child is kept after its end: answers, events, letters. A no is remembered as long."""
+    log_years: int = Field(default=5, ge=1, le=100)
+    """So long it can be read who looked and why. Afterwards the entries stand there as proof and open no more."""
+    archive: str = ""
+    """The archive decision by which whole cases may be destroyed. Without one none is, however old."""
+    backup_days: int | None = Field(default=None, ge=1, le=3650)
+    """So long you keep backups: files of the journal that are older go. None: they are kept."""
+
+
 class Demo(_Section):
     """Set by `tovholder demo` alone. `folder` holds the simulated clock and the demo sign-in's keys."""
 
@@ -314,12 +379,14 @@ class Settings(_Section):
     coordination: Coordination = Coordination()
     letters: Letters = Letters()
     rights: Rights = Rights()
+    notices: Notices = Notices()
     worker: Worker = Worker()
     mailer: str | None = None
     """The plugin that carries e-mail, by its name (`email` comes with Tovholder). None: no e-mail leaves."""
     signin: SignIn = SignIn()
     api: Api = Api()
     access: Access = Access()
+    retention: Retention = Retention()
     demo: Demo | None = None
     plugins: dict[str, dict[str, Any]] = {}
 
@@ -339,6 +406,12 @@ class Settings(_Section):
         code = self.rights.administration
         if code is not None and code not in self.administrations:
             raise ValueError(f"rights.administration is {code!r}, which is none of the administrations")
+        for name, hook in self.notices.webhooks.items():
+            if hook.administration not in self.administrations:
+                raise ValueError(
+                    f"notices.webhooks.{name}.administration is {hook.administration!r}, which is none of the "
+                    "administrations"
+                )
         return self
 
     @property

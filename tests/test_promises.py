@@ -67,11 +67,11 @@ BEFORE_YES = {
         "held_of", "held_at", "accepted_rows",
     },
     "person_key": {"id", "version", "wrapped", "destroyed_at"},
-    "child": {"id", "token", "key_id", "sealed", "eligible", "same_as"},  # sealed: the number alone
+    "child": {"id", "token", "key_id", "sealed", "eligible", "same_as", "left_at"},  # sealed: the number alone
     "child_source": {"child_id", "source", "read_at"},  # that CPR has been asked
     "guardian": {"id", "token", "key_id", "sealed", "language"},  # whom the offer goes to
     "custody": {"child_id", "guardian_id", "since", "until", "seen_at"},
-    "staff": {"id", "source", "reference", "administration", "key_id", "sealed"},  # coordinators
+    "staff": {"id", "source", "reference", "administration", "key_id", "sealed", "seen_at"},  # coordinators
     "coordinator": {"staff_id", "number", "active", "away", "substitute_id", "away_until"},
     "offer": {
         "id", "child_id", "coordinator_id", "state", "why", "found_at", "offered_at", "answer_by", "reminded_at",

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import delete, update
+from sqlalchemy import delete, event, update
 
 import hub
 from hub import GuardianRecord, PersonRecord, StaffRecord, State, consents, family, registration, rights
@@ -419,6 +419,28 @@ class TestRegistration:
         unknown = origin(offered, SOF, UNKNOWN)
         for place in (theirs, old, unknown):
             assert registration.open_form(offered.ctx, SOF, place).value is None
+
+    def test_no_asks_the_database_the_same_whether_there_is_a_child_or_not(self, offered):
+        """Else whoever has looked up a number, and was refused, would tell by the time whether it is known."""
+        asked: list[list[str]] = []
+
+        def note(_connection, _cursor, statement, *_rest) -> None:
+            asked[-1].append(statement)
+
+        close(offered)
+        places = [origin(offered, asker, child) for asker in (SUF, SOF) for child in (KARLA, UNKNOWN)]
+        registration.open_form(offered.ctx, SUF, places[0])  # who they are is known from here on
+        registration.open_form(offered.ctx, SOF, places[0])
+        event.listen(offered.ctx.database.engine, "before_cursor_execute", note)
+        try:
+            for place, asker in zip(places, (SUF, SUF, SOF, SOF), strict=True):
+                asked.append([])
+                assert registration.open_form(offered.ctx, asker, place).value is None
+        finally:
+            event.remove(offered.ctx.database.engine, "before_cursor_execute", note)
+        refused, unknown, closed, _unknown = asked
+        assert refused == unknown == closed
+        assert len(refused) > 5
 
     def test_from_a_task_of_ones_own(self, offered):
         ask(offered)

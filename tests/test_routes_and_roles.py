@@ -33,6 +33,7 @@ from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
 from hub.letters.templates import Templates
 from hub.mandates import Mandate, give
+from hub.notices.kinds import KINDS
 from hub.settings import Api, Demo, SignIn
 from hub.store import tables
 from hub.web.app import build
@@ -100,6 +101,19 @@ TABLE: dict[str, Row] = {
     "GET /api/v1/openapi.json": everybody(JSON),
     "POST /api/v1/lookups": everybody(SIGN_IN, a_system_with_a_token=SHOWN),
     "POST /api/v1/lookups/batch": everybody(SIGN_IN, a_system_with_a_token=SHOWN),
+    # Its operators' tokens are tried in tests/api/test_templates.py: this system's token is no operator's.
+    "GET /api/v1/templates": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "POST /api/v1/templates": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "GET /api/v1/templates/{version}": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "POST /api/v1/templates/{version}/steps": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    # For an administration's own system (tests/api/test_feeds.py); this token is a member of staff's.
+    "GET /api/v1/notices": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "GET /api/v1/journal": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "POST /api/v1/journal/{part}/receipt": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    "POST /api/v1/journal/receipts": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
+    # Nobody here is the adviser of a case.
+    "GET /personale/advis": everybody(SIGN_IN, staff=PAGE),
+    "POST /personale/advis": everybody(SIGN_IN, staff=REFUSED),
     "GET /personale": everybody(SIGN_IN, staff=PAGE),
     "POST /personale": everybody(SIGN_IN, **LOOKED_UP),
     "GET /personale/liste": everybody(SIGN_IN, staff=PAGE),
@@ -124,6 +138,10 @@ TABLE: dict[str, Row] = {
     "GET /personale/gennemgang": everybody(SIGN_IN, staff=REFUSED, **REVIEWERS),
     "POST /personale/gennemgang/{task_id:uuid}": everybody(
         SIGN_IN, staff=REFUSED, another_leader=DONE, an_auditor=DONE
+    ),
+    "GET /personale/sletning": everybody(SIGN_IN, staff=REFUSED, **REVIEWERS),
+    "POST /personale/sletning": everybody(
+        SIGN_IN, staff=REFUSED, the_leader=DONE, another_leader=DONE, an_auditor=DONE
     ),
     # A young person is sent on to their own page.
     "GET /familie": everybody(SIGN_IN, guardians=PAGE, a_guardian=SHOWN, the_other_guardian=SHOWN, a_young_person=DONE),
@@ -274,6 +292,18 @@ TRIES: dict[str, Try] = {
     "GET /hub.css": lambda who: who.get(STYLE_PATH),
     "POST /api/v1/lookups": lambda who: who.call("/api/v1/lookups", **LOOKUP),
     "POST /api/v1/lookups/batch": lambda who: who.call("/api/v1/lookups/batch", cprs=[KARLA], purpose="case"),
+    "POST /api/v1/templates": lambda who: who.call("/api/v1/templates", name="receipt.da.md", text="x"),
+    "GET /api/v1/templates/{version}": lambda who: who.get(f"/api/v1/templates/{uuid4()}"),
+    "POST /api/v1/templates/{version}/steps": lambda who: who.call(
+        f"/api/v1/templates/{uuid4()}/steps", step="approve"
+    ),
+    "POST /api/v1/journal/{part}/receipt": lambda who: who.call(
+        "/api/v1/journal/00000000-0000-4000-8000-000000000000/receipt", document="D-1"
+    ),
+    "POST /api/v1/journal/receipts": lambda who: who.call(
+        "/api/v1/journal/receipts", receipts=[{"part": "00000000-0000-4000-8000-000000000000", "document": "D-1"}]
+    ),
+    "POST /personale/advis": lambda who: who.post("/personale/advis", **dict.fromkeys(KINDS, "page")),
     "POST /personale": lambda who: who.post("/personale", **LOOKUP),
     "POST /personale/liste": lambda who: who.post("/personale/liste", cprs=KARLA, purpose="case"),
     "GET /personale/opgaver/{task_id:uuid}": lambda who: who.get(f"/personale/opgaver/{who.hub.office_task}"),
@@ -304,6 +334,7 @@ TRIES: dict[str, Try] = {
     "POST /personale/gennemgang/{task_id:uuid}": lambda who: who.post(
         f"/personale/gennemgang/{who.new_review()}", verdict="i-orden"
     ),
+    "POST /personale/sletning": lambda who: who.post("/personale/sletning", act="fortryd"),
     # What is open is opened again: nothing changes for the next who tries.
     "POST /familie/valg": lambda who: who.post(
         "/familie/valg", child=str(who.hub.child), choice="aabn", administration="SOF"

@@ -40,6 +40,8 @@ from hub.letters.pointers import point
 from hub.letters.preferences import Preferences, choose
 from hub.letters.statuses import overdue, take_statuses
 from hub.letters.templates import Templates
+from hub.letters.words import product_folder
+from hub.notices import hand_over
 from hub.settings import Api, Demo
 from hub.signin.sessions import Sessions
 from hub.store import tables
@@ -183,6 +185,7 @@ def must_not_be_told(hub: Hub) -> None:
 # The pages and the API: by route, the requests that try it as everybody who may be signed in.
 
 Try = Callable[[Hub], list[Any]]
+NOBODYS = "00000000-0000-4000-8000-000000000000"
 GUARDIANS, STAFF = (MOTHER, FATHER), (SOF, COORDINATOR)
 
 
@@ -238,6 +241,17 @@ def worklist(hub: Hub, browser: Browser) -> list[Any]:
     return [browser.submit("/personale/liste", "/personale/liste", **fields)]
 
 
+def as_system(method: str, path: str, **body: Any) -> Try:
+    """As SOF's own system, with the role `source`."""
+
+    def tried(hub: Hub) -> list[Any]:
+        system = Asker("sof-system", "SOF", "source", "SOF")
+        token = issue(hub.signing, hub.world.ctx.settings.api, hub.world.ctx.clock, system)
+        return [hub.browser.request(method, path, json=body or None, headers={"Authorization": f"Bearer {token}"})]
+
+    return tried
+
+
 BEGIN, BACK, LEFT = "GET /log-ind/{door}", "GET /log-ind/{door}/svar", "GET /logget-ud/{door}"
 OWN_PAGE = "the page they come to"
 
@@ -287,9 +301,21 @@ ROUTES: dict[str, Try] = {
     "GET /api/v1/openapi.json": get("/api/v1/openapi.json"),
     "POST /api/v1/lookups": lookup,
     "POST /api/v1/lookups/batch": batch,
+    "GET /api/v1/notices": as_system("GET", "/api/v1/notices"),
+    "GET /api/v1/journal": as_system("GET", "/api/v1/journal"),
+    "POST /api/v1/journal/{part}/receipt": as_system("POST", f"/api/v1/journal/{NOBODYS}/receipt", document="D-1"),
+    "POST /api/v1/journal/receipts": as_system(
+        "POST", "/api/v1/journal/receipts", receipts=[{"part": NOBODYS, "document": "D-1"}]
+    ),
     BEGIN: sign_ins(BEGIN),
     BACK: sign_ins(BACK),
     LEFT: sign_ins(LEFT),
+    "GET /api/v1/templates": get("/api/v1/templates"),
+    "POST /api/v1/templates": lambda hub: [hub.browser.post("/api/v1/templates", json={"name": "x", "text": "x"})],
+    "GET /api/v1/templates/{version}": lambda hub: [hub.browser.get("/api/v1/templates/" + NOBODYS)],
+    "POST /api/v1/templates/{version}/steps": lambda hub: [
+        hub.browser.post("/api/v1/templates/" + NOBODYS + "/steps", json={"step": "approve"})
+    ],
     "GET /demo/login": get("/demo/login"),
     "POST /demo/login": lambda hub: [hub.browser.submit("/demo/login", "/demo/login", who="nobody")],
     "POST /log-ud": lambda hub: [hub.browser.submit("/demo/login", "/log-ud")],
@@ -352,6 +378,8 @@ ROUTES: dict[str, Try] = {
     "POST /personale/opgaver/{task_id:uuid}/faerdig": as_staff(
         lambda hub, browser: [browser.submit("/personale", "/personale/opgaver/" + NOBODYS + "/faerdig")]
     ),
+    "GET /personale/advis": as_staff(lambda hub, browser: [browser.get("/personale/advis")]),
+    "POST /personale/advis": as_staff(lambda hub, browser: [browser.submit("/personale", "/personale/advis")]),
     "POST /personale/registrer": as_staff(lambda hub, browser: registering(hub, "/personale/registrer")),
     "POST /personale/registrer/fuldmagt": as_staff(
         lambda hub, browser: registering(hub, "/personale/registrer/fuldmagt")
@@ -361,7 +389,6 @@ ROUTES: dict[str, Try] = {
     ),
     "POST /personale/registrer/gem": as_staff(lambda hub, browser: registering(hub, "/personale/registrer/gem")),
 }
-NOBODYS = "00000000-0000-4000-8000-000000000000"
 
 
 def routes_of(router: Any) -> set[str]:
@@ -395,9 +422,17 @@ COMMANDS: dict[str, list[str] | str] = {
     "coordinators import": ["COORDINATORS"],
     "letters stuck": ["--json"],
     "letters settle": [str(UUID(int=0)), "--arrived"],
+    "notices dead": ["--json"],
+    "notices replay": [],
     "quarantine list": ["--json"],
     "letters lint": "reads templates and writes made-up letters: there is no database in it",
     "letters preview": "writes a made-up letter, or one from a file of the operator's own: there is no database in it",
+    "letters versions": ["--json"],
+    "letters draft": ["TEMPLATE"],
+    "letters diff": [NOBODYS],
+    "letters approve": [NOBODYS],
+    "letters publish": [NOBODYS],
+    "letters rollback": ["receipt.da.md"],
     "quarantine show": "shows a record as it came, to an operator with a reason and an entry in the log: it may hold "
     "anything, since nobody could read it. Cases that can be read are never there",
     "quarantine retry": ["--source", "sof", "--json"],
@@ -416,6 +451,7 @@ def commands_of(group: Any, before: str = "") -> set[str]:
 
 def run(hub: Hub, name: str, arguments: list[str]) -> str:
     places = {"BACKUP": hub.folder / "backups", "COORDINATORS": hub.folder / "coordinators.csv"}
+    places["TEMPLATE"] = product_folder() / "receipt.da.md"
     (hub.folder / "backups").mkdir(exist_ok=True)
     places["COORDINATORS"].write_text("id,name\nk0,Koordinator 0\n", encoding="utf-8")
     given = [str(places.get(argument, argument)) for argument in arguments]
@@ -436,7 +472,9 @@ JOBS: dict[str, Callable[[Any], object]] = {
     "forget": lambda world: (
         pace.purge(world.ctx.database, world.ctx.clock),
         Sessions(world.ctx.database, world.ctx.clock, world.ctx.settings.signin).purge(),
+        hand_over.purge(world.ctx),
     ),
+    "notices": lambda world: hand_over.hand_over_due(world.ctx),
 }
 HOOKS = {"settings_model", "register_adapters", "register_channels", "register_mailers", "narrow_access"}
 """But for the last they are called at start with the plugin's own settings: before anything of a child is known. What
@@ -534,8 +572,9 @@ def test_no_way_out_tells_what_must_not_be_told(hub: Hub, capfd: pytest.CaptureF
     assert {read, f"{read}/brev.pdf"} <= out.where("merudgifter")
     assert out.where("Koordinator 0") >= {
         "POST /api/v1/lookups", "POST /api/v1/lookups/batch", "tovholder lookup", "POST /personale",
-        "POST /personale/liste",
+        "POST /personale/liste", "GET /api/v1/notices",
     }  # fmt: skip
+    assert "GET /api/v1/journal" in out.where("merudgifter")
     commands = {f"tovholder {name}" for name, tried in COMMANDS.items() if isinstance(tried, list)}
     assert {way for way in commands if "Traceback" in out.said[way]} == set()
 

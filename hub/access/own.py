@@ -166,14 +166,14 @@ def _visible(session: Session, who: _Self, day: date) -> tuple[list[tuple[Any, .
 
 
 def _children(session: Session, keys: Keys, ids: Sequence[UUID], day: date) -> dict[UUID, OwnChild]:
-    """Those of them who are remembered and under 18."""
+    """Those of them who are remembered, number and all, and under 18."""
     rows = session.execute(select(tables.Child).where(tables.Child.id.in_(ids))).scalars().all()
     opened = open_keys(session, keys, (row.key_id for row in rows))
     found = {}
     for row in rows:
         if row.key_id in opened:
             fields = unseal_json(opened[row.key_id], row.sealed, f"child:{row.id}")
-            if _age(fields, day) < ADULT:
+            if "cpr" in fields and _age(fields, day) < ADULT:  # the number goes when the family's part has ended
                 found[row.id] = OwnChild(row.id, row.key_id, opened[row.key_id], fields)
     return found
 

@@ -21,7 +21,7 @@ PURPOSES = {
 REASON_AT_LEAST = 10
 """Characters in a written reason: fewer say nothing."""
 
-Role = Literal["staff", "coordinator", "leader", "auditor", "operator", "guardian", "young", "system"]
+Role = Literal["staff", "coordinator", "leader", "auditor", "operator", "guardian", "young", "system", "source"]
 ROLES: dict[Role, str] = {
     "staff": "a member of staff of an administration",
     "coordinator": "a coordinator, for their own families",
@@ -31,6 +31,7 @@ ROLES: dict[Role, str] = {
     "guardian": "somebody with custody, signed in as themselves",
     "young": "a young person from 15, signed in as themselves",
     "system": "the hub itself, where a rule and not a person acts",
+    "source": "an administration's own system, with a token for its administration",
 }
 
 Relation = Literal[
@@ -47,6 +48,7 @@ Relation = Literal[
     "offered",
     "source",
     "health",
+    "told",
 ]
 RELATIONS: dict[Relation, str] = {
     "case": "their administration has an open case on the child",
@@ -63,6 +65,7 @@ RELATIONS: dict[Relation, str] = {
     "offered": "is the coordinator offered to the family or whom it has, or the substitute of one who is away",
     "source": "reads an administration's system",
     "health": "reads the system of an administration whose cases are health data",
+    "told": "has been told by a notice who the child's coordinator is",
 }
 
 Consent = Literal["accepted", "health"]
@@ -90,9 +93,13 @@ BASES = {
     "registration": "Familiens svar skal skrives ned",
     "audit": "Kontrol af loggen",
     "review": "Gennemgang af et opslag med begrundelse",
+    "retention": "Opbevaringstiden er gået",
     "operations": "Drift",
     "match": "Om barnet har noget i to forvaltninger",
     "scheme": "Familien har sagt ja tak",
+    "notice": "Sagens rådgiver får besked om barnets koordinator",
+    "ended": "En tidligere besked om koordinatoren gælder ikke længere",
+    "journal": "Forvaltningen journaliserer sin del af et brev",
     "no-reason": "Ingen sag og ingen begrundelse",
     "no-relation": "Ikke barnets familie eller hold",
     "no-assignment": "Ingen koordinator at vise",
@@ -113,6 +120,9 @@ _TASK = "databeskyttelsesforordningen art. 6(1)(e) and 9(2)*"
 _ANSWERABLE = "databeskyttelsesforordningen art. 5(2) and 32"
 _WORKERS: frozenset[Role] = frozenset({"staff", "coordinator"})
 _DUTY = f"{_TASK}; of what a family asks art. 12(3), 16 and 21; of deadlines retssikkerhedsloven § 3"
+_TELLS = f"{_TASK}; barnets lov; forvaltningsloven § 28"
+_JOURNAL = f"{_TASK}; offentlighedsloven § 15"
+_TELLING: frozenset[Role] = frozenset({"staff", "source"})
 _ANSWER = f"{_TASK}; forvaltningsloven § 7: an answer may come by phone, paper or in a meeting"
 
 
@@ -178,9 +188,35 @@ RULES: tuple[Rule, ...] = (
     Rule(frozenset({"coordinator"}), "own-task", frozenset({"task"}), "duty", _DUTY),
     Rule(_WORKERS, "known", frozenset({"registration"}), "registration", _ANSWER),
     Rule(frozenset({"coordinator"}), "offered", frozenset({"registration"}), "registration", _ANSWER),
+    Rule(_TELLING, "case", frozenset({"notice"}), "notice", _TELLS, _YES),
+    Rule(
+        _TELLING,
+        "health-case",
+        frozenset({"notice"}),
+        "notice",
+        "databeskyttelsesforordningen art. 6(1)(e) and 9(2)(a); forvaltningsloven § 28",
+        _HEALTH,
+    ),
+    Rule(_TELLING, "told", frozenset({"notice"}), "ended", f"{_TASK}; art. 5(1)(d): what was told is put right"),
+    Rule(frozenset({"source"}), "case", frozenset({"journal"}), "journal", _JOURNAL, _YES),
+    Rule(
+        frozenset({"source"}),
+        "health-case",
+        frozenset({"journal"}),
+        "journal",
+        "databeskyttelsesforordningen art. 6(1)(e) and 9(2)(a); offentlighedsloven § 15",
+        _HEALTH,
+    ),
     Rule(frozenset({"auditor"}), None, frozenset({"log"}), "audit", _ANSWERABLE, despite_block=True),
     Rule(frozenset({"auditor"}), None, frozenset({"review"}), "review", _ANSWERABLE, despite_block=True),
     Rule(frozenset({"leader"}), "leads", frozenset({"review"}), "review", _ANSWERABLE),
+    Rule(
+        frozenset({"leader", "auditor"}),
+        None,
+        frozenset({"forget"}),
+        "retention",
+        "databeskyttelsesforordningen art. 5(1)(e); arkivloven § 8; nobody is named",
+    ),
     Rule(frozenset({"operator"}), None, frozenset({"health"}), "operations", f"{_ANSWERABLE}; nobody is named"),
     Rule(
         frozenset({"operator"}),
@@ -189,6 +225,13 @@ RULES: tuple[Rule, ...] = (
         "operations",
         f"{_ANSWERABLE}; a record that cannot be read may name anybody",
         reason=True,
+    ),
+    Rule(
+        frozenset({"operator"}),
+        None,
+        frozenset({"template"}),
+        "operations",
+        f"{_ANSWERABLE}; nobody is named, and whoever drafts a text is not who approves it",
     ),
     Rule(frozenset({"system"}), "source", frozenset({"presence"}), "match", f"{_TASK}; barnets lov"),
     Rule(

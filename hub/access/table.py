@@ -44,8 +44,12 @@ _PURPOSES = {
     "registration": "the names of those with custody, to write down an answer by phone, paper or in a meeting",
     "log": "the access log",
     "review": "a look with a reason, after it has happened",
+    "forget": "how many whole cases may be forgotten; it takes two different people",
     "health": "whether systems answer; counts, no people",
     "record": "one record in quarantine, as it came",
+    "template": "the letters' texts: to draft, approve and publish them",
+    "notice": "who the child's coordinator is, told to the adviser of a case, with its id at its source",
+    "journal": "what a letter says of the administration's own cases, for its case system to journalise",
     "presence": "that a child has something open or applied for, to compare administrations",
     "cases": "which cases a child has, who works on them and where they stand",
 }

@@ -6,53 +6,28 @@ answer. When the log cannot be written, the answer is 503 and nothing is shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, FastAPI, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
-from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
 from hub.access import lookup, pace
 from hub.access.log import Asker, Disclosure
 from hub.access.policy import PURPOSES
+from hub.api import answers, feeds, templates
+from hub.api.answers import BEARER, Bounded, Problem, problem
 from hub.api.tokens import Tokens
 from hub.context import Context
-from hub.errors import BadRecord, NotAllowed, TryAgain
+from hub.errors import BadRecord, TryAgain
 from hub.identity import Cpr, parse
 
 AT_ONCE = 100
 """Children in one batch."""
-BODY_AT_MOST = 64 * 1024
-"""Bytes in a body. A hundred numbers and a reason are a fifth of it."""
-LENGTH_MISSING, TOO_LARGE = 411, 413
-
-
-class _Bounded(APIRoute):
-    """Before anything of a body is read it is known to be small: nobody fills the memory, least of all unnamed."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def bounded(request: Request) -> Response:
-            length = request.headers.get("content-length", "")
-            if not (length.isascii() and length.isdecimal()):
-                return _error(LENGTH_MISSING, "Send Content-Length.")
-            if int(length) > BODY_AT_MOST:
-                return _error(TOO_LARGE, f"En forespørgsel er højst på {BODY_AT_MOST} bytes.")
-            return await handle(request)
-
-        return bounded
-
-
-BEARER = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token of the municipality's own issuer.")
-"""Says in the description of the API how to sign in; what a token is worth is asked of Tokens."""
-router = APIRouter(prefix="/api/v1", route_class=_Bounded, dependencies=[Security(BEARER)])
+router = APIRouter(prefix="/api/v1", route_class=Bounded, dependencies=[Security(BEARER)])
 
 
 class LookupRequest(BaseModel):
@@ -134,12 +109,6 @@ def answer(disclosure: Disclosure[lookup.Answer], phone: str) -> LookupAnswer:
     )
 
 
-class Problem(BaseModel):
-    """Why there is no answer."""
-
-    detail: str
-
-
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The body cannot be read."},
     401: {"model": Problem, "description": "No good bearer token."},
@@ -163,7 +132,7 @@ async def look_up(body: LookupRequest, request: Request) -> Response:
     try:
         number = parse(body.cpr)
     except BadRecord as error:
-        return _error(422, f"cpr: {error}")
+        return problem(422, f"cpr: {error}")
     return await _answers(request, [_question(request, asked, body, number)], lambda made: made[0])
 
 
@@ -190,12 +159,11 @@ async def look_up_all(body: BatchRequest, request: Request) -> Response:
 
 async def _asked(request: Request, body: LookupRequest | BatchRequest) -> Asker | Response:
     """Who asks, or why they get no answer."""
-    try:
-        asker: Asker = await request.app.state.tokens.asked(request.headers.get("authorization"))
-    except NotAllowed:
-        return _error(401, "Send en gyldig bearer-token.", {"WWW-Authenticate": "Bearer"})
+    asker = await answers.asked(request)
+    if isinstance(asker, Response):
+        return asker
     if body.purpose not in PURPOSES:
-        return _error(422, f"purpose: use one of {', '.join(sorted(PURPOSES))}")
+        return problem(422, f"purpose: use one of {', '.join(sorted(PURPOSES))}")
     return asker
 
 
@@ -212,18 +180,14 @@ async def _answers(
     try:
         disclosures = await state.lookups.ask_all(questions)
     except pace.ReasonNeeded as error:
-        return _error(422, f"reason: {error}")
+        return problem(422, f"reason: {error}")
     except pace.TooMany as error:
-        return _error(429, str(error), {"Retry-After": str(error.after_seconds)})
+        return problem(429, str(error), {"Retry-After": str(error.after_seconds)})
     except TryAgain as error:
-        return _error(503, str(error), {"Retry-After": "1"})
+        return problem(503, str(error), {"Retry-After": "1"})
     phone = state.ctx.settings.municipality.phone
     made = say([answer(disclosure, phone) for disclosure in disclosures])
-    return Response(made.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
-
-
-def _error(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"detail": detail}, status, {"Cache-Control": "no-store", **(headers or {})})
+    return answers.said(made)
 
 
 def attach(app: FastAPI, ctx: Context) -> None:
@@ -231,15 +195,18 @@ def attach(app: FastAPI, ctx: Context) -> None:
     app.state.ctx = ctx
     app.state.tokens = Tokens(ctx.settings.api, ctx.clock, ctx.settings.municipality.cvr)
     app.include_router(router)
+    app.include_router(templates.router)
+    app.include_router(feeds.router)
 
     @app.exception_handler(RequestValidationError)
     async def say_what_is_wrong(_request: Request, error: RequestValidationError) -> Response:
         # FastAPI's own answer repeats the input, and a number may stand in it: also as the name of a field.
-        problems = [f"{_place(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
-        return _error(422, "; ".join(problems))
+        problems = [f"{_place(one['loc'])}: {one['msg']}" for one in error.errors()]
+        return problem(422, "; ".join(problems))
 
 
 def _place(where: tuple[str | int, ...]) -> str:
-    fields = LookupRequest.model_fields.keys() | BatchRequest.model_fields.keys()
+    fields = LookupRequest.model_fields.keys() | BatchRequest.model_fields.keys() | feeds.Receipt.model_fields.keys()
+    fields |= {"after", "part", "receipts"} | templates.FIELDS
     known = [str(part) for part in where[1:] if part in fields]
     return ".".join(known) or str(where[0])

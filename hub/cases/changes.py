@@ -17,8 +17,10 @@ from hub.vault import Keys
 
 
 def case_fields(record: CaseRecord, deadline: date | None) -> dict[str, str | None]:
-    """What is sealed of a case: a kind from the list, a state, dates."""
+    """What is sealed of a case: its id at the source, for notices and the journal of that source's administration; a
+    kind from the list, a state, dates."""
     return {
+        "source_id": record.source_id,
         "kind": record.kind,
         "state": record.state.value,
         "opened": _text(record.opened),

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from hub.cases import events, owed
 from hub.context import Context
+from hub.notices import record as notices
 from hub.store import tables
 
 
@@ -17,6 +18,7 @@ def end(ctx: Context, session: Session, offer: tables.Offer, state: str, why: st
     if state != "died":
         owed.give_back(ctx, session, tables.Event.child_id == child_id)
     offer.state, offer.coordinator_id, offer.answered_at = state, None, now
+    notices.ended(session, now, child_id)
     session.execute(
         update(tables.Assignment)
         .where(tables.Assignment.child_id == child_id, tables.Assignment.until.is_(None))

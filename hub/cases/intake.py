@@ -19,6 +19,7 @@ from hub.cases.changes import case_fields, deadline_of, digest_of, news_of
 from hub.clock import today
 from hub.context import Context
 from hub.contract import Adapter, CaseRecord, Gone, Page, State, Unreadable
+from hub.notices import record as notices
 from hub.store import tables
 from hub.store.many import among
 from hub.vault import seal_json, unseal_json
@@ -152,6 +153,7 @@ def _store(run: Run, session: Session, records: dict[bytes, CaseRecord], quiet: 
     section = ctx.plugins.sections.get(source)
     news: list[events.News] = []
     values: list[dict[str, Any]] = []
+    advised: list[notices.Found] = []
     for reference, record in records.items():
         child = run.children[record.cpr]
         digest = digest_of(ctx.keys, record)
@@ -179,6 +181,19 @@ def _store(run: Run, session: Session, records: dict[bytes, CaseRecord], quiet: 
                 "seen_at": run.at,
             }
         )
+        if adviser is not None and record.state is not State.CLOSED:
+            advised.append(
+                notices.Found(
+                    case_id,
+                    child.id,
+                    child.key,
+                    source,
+                    run.adapter.administration or "",
+                    reference,
+                    record.source_id,
+                    adviser,
+                )
+            )
         if not child.is_new and not (before is None and record.kind in quiet):
             old = unseal_json(child.key, before.sealed, f"case:{case_id}") if before is not None else None
             changed_adviser = before is not None and before.adviser_id != adviser and adviser is not None
@@ -193,6 +208,7 @@ def _store(run: Run, session: Session, records: dict[bytes, CaseRecord], quiet: 
             ),
             values,
         )
+    notices.assigned(session, ctx.keys, ctx.clock.now(), advised)
     return news
 
 

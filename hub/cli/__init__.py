@@ -26,7 +26,7 @@ from hub.access.lookup import LookupQueue, Request
 from hub.access.policy import PURPOSES
 from hub.api import tokens
 from hub.api.app import answer
-from hub.cli import cover, from_sources, late, of_letters
+from hub.cli import cover, from_sources, late, notices, of_letters
 from hub.cli.base import NEEDS_A_PERSON, Json, context, err, out, print_json, read_settings, table_of
 from hub.context import Context
 from hub.contract import StaffRecord
@@ -37,6 +37,7 @@ from hub.doctor import examine
 from hub.errors import NotAllowed, SettingsError, TovholderError
 from hub.identity import parse
 from hub.plugins import load as load_plugins
+from hub.retention import forget as retention
 from hub.settings import Settings
 from hub.store import outage
 from hub.store.database import Database
@@ -52,6 +53,7 @@ app.command()(cli_backup.backup)
 app.command()(cli_backup.restore)
 from_sources.add_to(app)
 cover.add_to(coordinators_app)
+notices.add_to(app)
 of_letters.add_to(app)
 late.add_to(of_letters.letters_app)
 
@@ -108,6 +110,17 @@ def match(as_json: Json = False) -> None:
         read.failure or read.held or read.quarantined for read in custody
     )
     raise typer.Exit(0 if clean else NEEDS_A_PERSON)
+
+
+@app.command()
+def forget(as_json: Json = False) -> None:
+    """Forget what the rules say may go, as every night: `[retention]` in the settings, docs/data-protection.md."""
+    with context(with_token=False) as ctx:
+        done = retention.forget(ctx)
+    if as_json:
+        print_json({"forgotten": done})
+    else:
+        table_of([{"rule": rule, "count": count} for rule, count in done.items()], "Forgotten")
 
 
 @plugins_app.command("list")

@@ -1,17 +1,22 @@
-"""The commands about letters: `letters lint`, `letters preview`."""
+"""The commands about letters: `lint` and `preview`, and the versions of their texts."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 from rich.markup import escape
 
-from hub.cli.base import Json, out, print_json, read_settings
+from hub.cli.base import Json, context, operator, out, print_json, read_settings, table_of
+from hub.clock import DENMARK
 from hub.errors import SettingsError
 from hub.letters import preview as previews
+from hub.letters import versions as texts
 from hub.letters.content import LetterKind, Reader
 from hub.letters.lint_templates import lint_templates
 from hub.letters.render import render
@@ -93,3 +98,74 @@ def preview(
     )
     if rendered.language != language:
         out.print(f"in {rendered.language}: there is no {kind}.{language}.md")
+
+
+Since = Annotated[
+    datetime | None, typer.Option("--from", help="From when letters are written so (Danish time); else from now on.")
+]
+VersionId = Annotated[UUID, typer.Argument(metavar="VERSION", help="As `versions` shows it.")]
+
+
+@letters_app.command()
+def draft(path: Annotated[Path, typer.Argument(exists=True, dir_okay=False)]) -> None:
+    """Keep a text, to be approved by another person. Who drafts is the account of this machine that runs it."""
+    with context(with_token=False) as ctx:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise SettingsError(f"{path}: is not UTF-8; save it as UTF-8") from error
+        out.print(str(texts.draft(ctx, operator(), path.name, text)))
+
+
+@letters_app.command()
+def versions(
+    name: Annotated[str | None, typer.Argument(help="Of one file, such as overdue.da.md.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The texts that were drafted, newest first, and which letters are written with now."""
+    with context(with_token=False) as ctx:
+        rows = [asdict(one) for one in texts.versions(ctx, operator(), name)]
+    if as_json:
+        print_json(rows)
+    else:
+        table_of([row | {"sha256": row["sha256"][:16]} for row in rows], "Versions")
+
+
+@letters_app.command()
+def diff(
+    version: VersionId,
+    against: Annotated[
+        UUID | None, typer.Option(help="Another version; else what letters are written with now.")
+    ] = None,
+) -> None:
+    """What a version changes."""
+    with context(with_token=False) as ctx:
+        sys.stdout.write(texts.diff(ctx, operator(), version, against))
+
+
+@letters_app.command()
+def approve(version: VersionId) -> None:
+    """Say that a text is good: another person than who drafted it, and the check must pass."""
+    with context(with_token=False) as ctx:
+        texts.approve(ctx, operator(), version)
+    out.print(f"{version} is approved; publish it")
+
+
+@letters_app.command()
+def publish(version: VersionId, since: Since = None) -> None:
+    """Write letters with an approved text."""
+    with context(with_token=False) as ctx:
+        held = texts.publish(ctx, operator(), version, _utc(since))
+    out.print(f"letters are written with {version} from {held.astimezone(DENMARK):%Y-%m-%d %H:%M}")
+
+
+@letters_app.command()
+def rollback(name: Annotated[str, typer.Argument(help="A file, such as overdue.da.md.")], since: Since = None) -> None:
+    """Take back what is published of a file: the version before it holds again, or what was shipped."""
+    with context(with_token=False) as ctx:
+        before = texts.roll_back(ctx, operator(), name, _utc(since))
+    out.print(f"{name}: {before or 'what was shipped'} holds again")
+
+
+def _utc(time: datetime | None) -> datetime | None:
+    return time.replace(tzinfo=DENMARK).astimezone(UTC) if time else None

@@ -19,6 +19,8 @@ from hub.clock import today
 from hub.context import Context
 from hub.coordination.offers import HOLDS, one_at_a_time
 from hub.errors import NotAllowed
+from hub.notices import record as notices
+from hub.notices.kinds import Kind
 from hub.store import tables
 from hub.store.many import among
 from hub.store.people import open_keys
@@ -114,6 +116,15 @@ def hand_over(ctx: Context, coordinator: str, to: str, children: Set[UUID] | Non
         return len(moving)
 
 
+_NOTICES: dict[str, Kind] = {
+    kinds.COORDINATOR_SUBSTITUTE: "substitute",
+    kinds.COORDINATOR_BACK: "back",
+    kinds.COORDINATOR_HANDED_OVER: "handed_over",
+    kinds.COORDINATOR_CHANGED: "handed_over",
+}
+"""What the advisers of the children's cases are told."""
+
+
 def _held(session: Session, coordinator: UUID) -> set[UUID]:
     held = select(tables.Offer.child_id).where(
         tables.Offer.coordinator_id == coordinator, tables.Offer.state.in_(HOLDS)
@@ -144,6 +155,7 @@ def _tell(ctx: Context, session: Session, kind: str, children: Iterable[UUID], w
     now, ids = ctx.clock.now(), sorted(children)
     serial = uuid4()  # each time is news of its own
     events.record(ctx, session, [events.News(kind, child, f"{serial}") for child in ids])
+    notices.changed(session, now, _NOTICES[kind], ids)
     rows = session.execute(select(tables.Child).where(among(tables.Child.id, ids))).scalars().all()
     keys = open_keys(session, ctx.keys, (row.key_id for row in rows))
     entries = [

@@ -64,6 +64,8 @@ def story(session: Session) -> dict[str, object]:
         "on_the_way": count(session, letter.state.in_(("frozen", "sent", "received")), table=letter),
         "failed": count(session, letter.state.in_(("failed", "returned")), table=letter),
         "withheld": count(session, letter.state == "withheld", table=letter),
+        "notices": count(session, tables.Notice.told_at.is_not(None), table=tables.Notice),
+        "journalised": count(session, tables.LetterPart.journalised_at.is_not(None), table=tables.LetterPart),
         "quarantined": count(session, table=tables.Quarantine),
         "log_entries": count(session, table=tables.LogEntry),
     }

@@ -17,7 +17,7 @@ from hub.api.tokens import make_key
 from hub.clock import FileClock
 from hub.demo.kinds import LISTED_BUF, LISTED_SOF, LISTED_SUF, Listed
 from hub.demo.model import Town
-from hub.demo.servers import sof
+from hub.demo.servers import advis, sof
 from hub.errors import NotAllowed
 from hub.settings import Settings
 from hub.settings import load as load_settings
@@ -63,6 +63,9 @@ def write_settings(folder: Path, settings: Settings, town: Town, urls: dict[str,
         },
         # What a lawyer would have to say first. The town's is: the yes asks for the consent too.
         "access": {"health_presence": "Tovby Kommunes egen hjemmel (opdigtet)", "health_consent": "with_yes"},
+        "notices": {
+            "webhooks": {"suf": {"administration": "SUF", "url": urls["suf"] + advis.PATH, "secrets": [advis.SECRET]}}
+        },
         # Agreed with the three administrations: they write no more about what the hub tells.
         "letters": {"family_url": "https://tovby.example/familie", "agreements": {"*": town.start.date()}},
         "api": {"jwks": str(folder / "jwks.json")},

@@ -33,6 +33,7 @@ from hub.contract import StaffRecord
 from hub.coordination.staff import add_coordinator
 from hub.demo import numbers, people, personas, setup
 from hub.demo.answers import answer_of
+from hub.demo.case_systems import CaseSystems
 from hub.demo.model import Town
 from hub.demo.servers import run as servers
 from hub.demo.town_file import save
@@ -61,6 +62,10 @@ class Show:
     seconds: dict[str, float] = field(default_factory=dict)
     numbers: dict[str, Any] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
+    case_systems: CaseSystems = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.case_systems = CaseSystems(self.ctx)
 
     @property
     def clock(self) -> FileClock:
@@ -247,6 +252,11 @@ def _day(show: Show, day: datetime, number: int, doing: Any) -> None:
     with show.stage("answers"):
         _answers(show, day)
     with show.stage("statuses"):
+        _wait_for_workers(show)
+    doing("advisers hear of coordinators, and case systems journalise")
+    with show.stage("case systems"):
+        _defer(show, "notices", jobs.LETTERS)
+        show.case_systems.read_on()
         _wait_for_workers(show)
     show.clock.set(setup.at(day, 20))
     if number:

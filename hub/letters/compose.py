@@ -22,6 +22,7 @@ from hub.errors import GaveUp
 from hub.letters.content import LetterContent
 from hub.letters.frozen import freeze
 from hub.letters.gather import Held, gather
+from hub.letters.parts import parts_of
 from hub.letters.render import Rendered, render
 from hub.letters.statuses import SEND_WITHIN
 from hub.letters.templates import Templates
@@ -101,6 +102,7 @@ def _compose(
     now = ctx.clock.now()
     letters: list[tables.Letter] = []
     links: list[tables.LetterChild] = []
+    parts: list[tables.LetterPart] = []
     said: list[dict[str, Any]] = []
     for bundle_id, gathered in gather(ctx, session, bundles).items():
         bundle = session.get_one(tables.Bundle, bundle_id)
@@ -116,13 +118,14 @@ def _compose(
             if isinstance(gathered, ValueError):
                 raise gathered
             rendered = renderer(gathered.content, templates)
+            letter_id = uuid4()
+            theirs = parts_of(ctx, session, letter_id, gathered, templates)
         except (GaveUp, ValueError):
             # Nobody's letter holds up another's: a person looks at this one, and its events stay with the bundle.
             result.unwritable += 1
             tasks.put(session, ctx.keys, now, UNWRITABLE, {str(bundle_id): {}})
             unsent.by_letter(ctx, session, bundle_id)
             continue
-        letter_id = uuid4()
         content, pdf = freeze(letter_id, rendered, gathered)
         letters.append(
             tables.Letter(
@@ -142,11 +145,12 @@ def _compose(
                 tries=0,
             )
         )
+        parts += theirs
         links += [tables.LetterChild(letter_id=letter_id, child_id=child) for child in gathered.children]
         said.append({"composed": str(letter_id), "said": [digest.hex() for digest in gathered.said]})
     session.add_all(letters)
     session.flush()
-    session.add_all(links)
+    session.add_all([*links, *parts])
     session.flush()
     if letters:
         queue.defer(session, queue.DELIVER, [{"letter_ids": [str(letter.id) for letter in letters]}])

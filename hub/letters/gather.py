@@ -98,6 +98,8 @@ class Gathered:
     keys: tuple[bytes, ...]
     """The guardian's key, then each child's in the order of `children`."""
     children: tuple[UUID, ...]
+    shown: tuple[UUID, ...]
+    """The children of the content, in its order."""
     ended: tuple[UUID, ...]
     """Those of the children it is told of that they are in the scheme no longer."""
     cases: tuple[UUID, ...]
@@ -211,8 +213,8 @@ def _write(
     key = known.keys[guardian.key_id]
     fields = unseal_json(key, guardian.sealed, f"guardian:{guardian.id}")
     language, settings = guardian.language, ctx.settings
-    reader = _reader({known.mine[guardian.id][child] for child in about})
     wishes = known.wishes.get(guardian.id, preferences.NONE)
+    reader = _reader({known.mine[guardian.id][child] for child in about})
     content = LetterContent(
         kind=_kind(told),
         language=language,
@@ -267,6 +269,7 @@ def _write(
         coordinator=card,
         keys=(key, *(keys[child] for child in about)),
         children=tuple(about),
+        shown=tuple(_in_order(in_scheme, told)),
         ended=tuple(ended),
         cases=tuple(
             case.id for child in in_scheme for case in known.cases.get(child, []) if case.is_open or case.id in news

@@ -54,7 +54,7 @@ _MARKERS = (
 _LAYOUT = Path(__file__).parent / "layout.typ"
 _FACES = ("Regular", "It", "Bold", "BoldIt")
 _KEPT_TOGETHER = re.compile(
-    r"(?<=\d) (?=\d\d)|(?<=\d\.) (?=[a-z]{3})|(?<=\d) (?=[A-Z][a-z]+ \d{4})|(?<=[a-z]) (?=\d{4}\b)"
+    r"(?<=\d) (?=\d\d)|(?<=\d\.) (?=[a-z]{3})|(?<=\d) (?=[^\W\d_]+ \d{4})|(?<=[a-z]) (?=\d{4}\b)"
 )
 """Spaces inside a telephone number or a date, where a line must not break."""
 
@@ -88,35 +88,57 @@ class Rendered:
 def render(content: LetterContent, templates: Templates) -> Rendered:
     """Write and set a letter. Raises ValueError where the content lacks what the kind needs, GaveUp where it cannot be
     set on two pages or the PDF is not what it must be, SettingsError for a template that goes wrong."""
+    fitted = _fitted(content, templates)
+    template, blocks, pdf = fitted.template, fitted.blocks, fitted.pdf
+    fragment = to_html(blocks)
+    return Rendered(
+        subject=template.about.subject,
+        language=template.about.language,
+        file_name=template.about.file_name,
+        html=_html_page(content, template, fragment),
+        fragment=fragment,
+        text=to_text(blocks) + "\n",
+        pdf=pdf,
+        pages=fitted.pages,
+        sha256=hashlib.sha256(pdf).hexdigest(),
+        template_version=template.version,
+        actions=actions(content, template),
+        words=template.words,
+        blocks=tuple(blocks),
+        unprintable=fitted.unprintable,
+    )
+
+
+def pictures(content: LetterContent, templates: Templates, ppi: float = 100) -> list[bytes]:
+    """The pages of the same letter as PNG, for people who look through many. Raises as `render` does."""
+    made = _compiler().compile(sys_inputs={"d": _fitted(content, templates).page}, format="png", ppi=ppi)
+    return [made] if isinstance(made, bytes) else list(made or ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    template: Template
+    blocks: list[Block]
+    page: str
+    pdf: bytes
+    pages: int
+    unprintable: int
+
+
+def _fitted(content: LetterContent, templates: Templates) -> _Fitted:
+    """The letter in the largest type and with the most rows that fit."""
     template = templates.find(content.kind, content.language)
     language = template.about.language
     most = most_pages(content)
     first = [] if language == content.language else [_not_yet(*templates.not_yet(content.language))]
     for compact, limit in _FITS:
         blocks = first + parse(*template.write(content, limit))
-        pdf, unprintable = _pdf(_page(content, template, blocks, compact=compact))
+        page = _page(content, template, blocks, compact=compact)
+        pdf, unprintable = _pdf(page)
         pages = _checked(pdf, language)
         if pages <= most:
-            break
-    else:
-        raise GaveUp(f"the letter takes {pages} pages, {most} are allowed: shorten the template {content.kind}")
-    fragment = to_html(blocks)
-    return Rendered(
-        subject=template.about.subject,
-        language=language,
-        file_name=template.about.file_name,
-        html=_html_page(content, template, fragment),
-        fragment=fragment,
-        text=to_text(blocks) + "\n",
-        pdf=pdf,
-        pages=pages,
-        sha256=hashlib.sha256(pdf).hexdigest(),
-        template_version=template.version,
-        actions=actions(content, template),
-        words=template.words,
-        blocks=tuple(blocks),
-        unprintable=unprintable,
-    )
+            return _Fitted(template, blocks, page, pdf, pages, unprintable)
+    raise GaveUp(f"the letter takes {pages} pages, {most} are allowed: shorten the template {content.kind}")
 
 
 def most_pages(content: LetterContent) -> int:
@@ -126,6 +148,13 @@ def most_pages(content: LetterContent) -> int:
 def _not_yet(language: str, sentence: str) -> Block:
     """What stands on top of a letter in another language than the reader's own."""
     return {"t": "p", "lang": language, "c": [sentence]}
+
+
+def written(content: LetterContent, templates: Templates) -> tuple[str, str, str]:
+    """A letter's subject, the language it is written in, and its text, without setting it on paper."""
+    template = templates.find(content.kind, content.language)
+    blocks = parse(*template.write(content))
+    return template.about.subject, template.about.language, to_text(blocks) + "\n"
 
 
 def actions(content: LetterContent, template: Template) -> tuple[Action, ...]:

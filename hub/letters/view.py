@@ -48,10 +48,11 @@ def _fields(kind: type[Any]) -> tuple[tuple[str, bool], ...]:
 
 def view(content: LetterContent, words: Words, values: list[str], limit: int | None = None) -> dict[str, Any]:
     """What a template sees: the fields of LetterContent, and `offered` and `names` (the children of the offer, and
-    those in the scheme, joined), `several` (more than one child in the scheme), `dates` (rows of date, what, child,
-    case, oldest first; what is deadline, missed or follow_up), `undated` (rows of child, case), `next` (the first date
-    to come or None), `follow_ups`, `news` (rows of codes, child, case), `more_dates` and `more_news` (how many rows
-    `limit` left out). Texts are put into `values`, and a slot for each stands in their place."""
+    those in the scheme, joined), `turning` (those who reach an age), `several` (more than one child in the scheme),
+    `dates` (rows of date, what, child, case, oldest first; what is deadline, missed or follow_up), `undated` (rows of
+    child, case), `next` (the first date to come or None), `follow_ups`, `news` (rows of codes, child, case),
+    `more_dates` and `more_news` (how many rows `limit` left out). Texts are put into `values`,
+    and a slot for each stands in their place."""
 
     def hide(value: Any) -> Any:
         if value is None or isinstance(value, Enum | bool | date | int):
@@ -99,6 +100,7 @@ def view(content: LetterContent, words: Words, values: list[str], limit: int | N
     seen |= {
         "offered": words.joined(seen["offers"]),
         "names": words.joined([child.label for child in seen["children"]]),
+        "turning": words.joined(list(dict.fromkeys(turn.label for turn in seen["turns"]))),
         "several": len(content.children) > 1,
         "dates": dates,
         "undated": undated,

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 
 from hub.protection.record import BESIDE, FAMILIES, FORMS, GROUNDS, RISKS, STAFF, TABLES
+from hub.retention.rules import RULES
+from hub.settings import Retention
 
 _BEGINNING = """\
 # Data protection
@@ -19,9 +21,26 @@ and its data protection officer have the last word on every legal ground named h
 """
 
 
+_RETENTION = """
+### When it is forgotten
+
+Every night a job goes through these rules (`hub/retention/rules.py`; times are those of `[retention]` in the settings,
+here as they are until a municipality sets its own). Each that has taken something has an entry in the access log: which
+rule and how many, nothing personal. Nothing is forgotten on the first night after the clock has jumped by a week or
+more, nor in a restored copy before it has been reconciled.
+"""
+
+
 def page() -> str:
     """The whole page."""
     return "\n".join(_lines()) + "\n"
+
+
+def _rules() -> Iterator[str]:
+    yield "| rule | what goes | when | ground | who must have agreed |\n|---|---|---|---|---|"
+    for rule in RULES:
+        when = rule.when(Retention())
+        yield f"| `{rule.name}` | {rule.what} | {when} (`{rule.setting}`) | {rule.law} | {rule.agreed} |"
 
 
 def _lines() -> Iterator[str]:
@@ -39,6 +58,8 @@ def _lines() -> Iterator[str]:
         yield from (f"| `{column}` | {form} | {what} |" for column, (form, what) in table.columns.items())
     yield "\n### Beside the tables\n\n| where | what | kept |\n|---|---|---|"
     yield from (f"| {one.where} | {one.what} | {one.kept} |" for one in BESIDE)
+    yield _RETENTION
+    yield from _rules()
     yield "\nWhere the municipality's machines and channels are, and by which contracts, is the municipality's to add."
     yield "\n## Impact assessment (GDPR art. 35)"
     for number, risk in enumerate(RISKS, 1):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from hub.cases.match import KEEP_UNSEEN
 from hub.cases.quarantine import KEEP_RESOLVED
 from hub.reconcile import REMEMBER
+from hub.settings import Notices
 
 FOLDER = Path(__file__).parent
 Said = Annotated[str, StringConstraints(min_length=3)]
@@ -76,7 +78,12 @@ def _read(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
-_DAYS = {"unseen": KEEP_UNSEEN, "resolved": KEEP_RESOLVED, "remember": REMEMBER}
+_DAYS = {
+    "unseen": KEEP_UNSEEN,
+    "resolved": KEEP_RESOLVED,
+    "remember": REMEMBER,
+    "notices": timedelta(days=Notices().keep_days),
+}
 _text = _read("fields.toml")
 for _name, _time in _DAYS.items():
     _text = _text.replace(f"{{{_name}}} days", f"{_time.days} days")

@@ -16,7 +16,7 @@ from hub.errors import BadRecord, NotAllowed
 from hub.settings import Role, Roles
 from hub.signin import bpp
 
-ORDER: tuple[Role, ...] = ("coordinator", "leader", "staff", "auditor", "operator")
+ORDER: tuple[Role, ...] = ("coordinator", "leader", "staff", "auditor", "operator", "source")
 """In which role somebody who has several acts, unless a page asks for another."""
 NO_ROLE = "none"
 _LONGEST = 200

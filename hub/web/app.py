@@ -25,7 +25,9 @@ from hub.web import (
     family,
     family_choices,
     family_rights,
+    forgetting,
     letters_way,
+    notices,
     preferring,
     registering,
     reviewing,
@@ -86,8 +88,10 @@ def build(ctx: Context) -> FastAPI:
     app.include_router(preferring.router)
     app.include_router(tasks.router)
     app.include_router(letters_way.router)
+    app.include_router(notices.router)
     app.include_router(registering.router)
     app.include_router(reviewing.router)
+    app.include_router(forgetting.router)
     app.include_router(signin.router)
     if demo is not None:
         app.include_router(demo_signin.router)

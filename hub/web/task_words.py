@@ -54,6 +54,15 @@ TASKS: dict[str, tuple[Text, Text]] = {
         ("Vi ved ikke, om et brev er kommet frem", "We do not know whether a letter arrived"),
         ("Spørg familien, om de har fået brevet.", "Ask the family whether they have the letter."),
     ),
+    "not_journalised": (
+        ("Et brev er ikke journaliseret", "A letter has not been journalised"),
+        (
+            "Jeres fagsystem har ikke kvitteret for jeres del af et brev til familien. Se efter i fagsystemet, eller "
+            "bed den driftsansvarlige se på det. Opgaven forsvinder selv, når fagsystemet kvitterer.",
+            "Your case system has not acknowledged your part of a letter to the family. Look there, or ask "
+            "the operator. The task goes away by itself once the system acknowledges it.",
+        ),
+    ),
     "ask_what_was_told": (
         ("Spørg familien, hvad de har hørt", "Ask the family what they have heard"),
         (

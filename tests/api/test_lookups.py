@@ -20,7 +20,7 @@ from fastapi.testclient import TestClient
 
 from hub.access import lookup
 from hub.access.log import Asker
-from hub.api.app import BODY_AT_MOST
+from hub.api.answers import BODY_AT_MOST
 from hub.api.tokens import issue
 from hub.cases import sources
 from hub.context import Context
@@ -288,7 +288,7 @@ def test_over_real_http_many_at_once_get_their_own_answers(
 
 def test_the_description_of_the_api_says_that_the_number_goes_in_the_body(client: TestClient) -> None:
     described = client.get("/openapi.json").json()
-    assert list(described["paths"]) == [URL, f"{URL}/batch"]
+    assert [path for path in described["paths"] if path.startswith(URL)] == [URL, f"{URL}/batch"]
     assert list(described["paths"][URL]) == ["post"]
     assert "parameters" not in described["paths"][URL]["post"]
     assert described["paths"][URL]["post"]["security"] == [{"HTTPBearer": []}]

@@ -283,7 +283,7 @@ class TestWhatIsNotTold:
 
     def test_of_a_case_only_index_data_is_kept(self, known):
         (fields,) = opened(known).values()
-        assert fields.keys() == {"kind", "state", "opened", "closed", "follow_up", "deadline"}
+        assert fields.keys() == {"source_id", "kind", "state", "opened", "closed", "follow_up", "deadline"}
 
 
 class TestDeadlines:

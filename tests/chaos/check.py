@@ -11,6 +11,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from hub.demo import numbers
+from hub.demo.servers import advis
 from hub.store import tables
 
 
@@ -47,6 +48,7 @@ def look(session: Session, digital_post: Path, asked: Asked) -> Outcome:
     wrong = [
         *_events(session),
         *_letters(session, digital_post),
+        *_notices(session, digital_post.parent),
         *_log(session, asked),
         *_jobs(session),
     ]
@@ -90,6 +92,26 @@ def _letters(session: Session, digital_post: Path) -> list[str]:
         found.append(f"{len(extra)} letters were received that the hub does not know")
     if empty:
         found.append(f"{len(empty)} letters tell no event")
+    return found
+
+
+def _notices(session: Session, town: Path) -> list[str]:
+    """What counts as handed over to SUF's system, it has; by its id it can tell what came twice."""
+    rows = session.execute(select(tables.Handover.notice_id, tables.Handover.state)).all()
+    got = set(advis.received(town, "suf"))
+    sent = {str(row.notice_id) for row in rows if row.state == "sent"}
+    found = []
+    if missing := sent - got:
+        found.append(f"{len(missing)} notices count as handed over, and nobody has received them")
+    if extra := got - {str(row.notice_id) for row in rows}:
+        found.append(f"{len(extra)} notices were received that the hub does not know")
+    untold = session.execute(
+        select(func.count())
+        .select_from(tables.Handover)
+        .where(tables.Handover.entry_id.is_(None), tables.Handover.notice_id.in_([UUID(one) for one in got]))
+    ).scalar_one()
+    if untold:
+        found.append(f"{untold} notices have left without an entry in the log")
     return found
 
 

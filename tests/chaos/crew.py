@@ -191,6 +191,8 @@ class Crew:
         self._insist(lambda: show._answers(self.show, day))
         self._insist(lambda: clock.set(setup.at(day, 15)))
         self._jobs("statuses")
+        self._jobs("notices")
+        self._insist(self.show.case_systems.read_on)
         self._insist(lambda: clock.set(setup.at(day, 20)))
         if not first:
             self._night(day)

@@ -186,7 +186,8 @@ def test_every_letter_of_the_product_keeps_every_rule(kind, maker, language, tow
     content = getattr(town, maker)(str(kind), language)
     rendered = render(content, templates)
     assert lint_letter(rendered, content) == []
-    assert readability(prose(rendered.blocks)).lix <= LIX_WANTED
+    if language == "da":
+        assert readability(prose(rendered.blocks)).lix <= LIX_WANTED
     assert readability(prose(rendered.blocks)).words > 30
 
 

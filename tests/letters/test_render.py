@@ -31,7 +31,7 @@ from hub.letters.content import (
     LetterKind,
     News,
 )
-from hub.letters.render import MOST_PAGES, MOST_PAGES_LARGE, Rendered, render
+from hub.letters.render import MOST_PAGES, MOST_PAGES_LARGE, Rendered, pictures, render
 from hub.letters.templates import Templates
 
 LANGUAGES = Templates().languages
@@ -186,6 +186,19 @@ def test_typst_in_a_value_stays_text(town, templates) -> None:
     assert "root:" not in pdf
 
 
+HEADERS = "Bo\r\nBcc: all@example.com\r\n\r\n<script>alert(1)</script>"
+
+
+@pytest.mark.parametrize("kind", list(LetterKind))
+def test_line_ends_in_a_name_make_no_header_and_no_markup(kind, town, templates) -> None:
+    letter = render(town.letter(str(kind), recipient_name=HEADERS, interpreter=HEADERS), templates)
+    for outside in (letter.subject, letter.file_name, *(action.label for action in letter.actions)):
+        assert "\n" not in outside
+        assert "Bcc" not in outside
+    assert "\nBcc" not in letter.text
+    assert "<script" not in letter.html
+
+
 def test_one_letter_offers_for_one_child_and_tells_news_of_a_sibling(town, templates) -> None:
     offer = {
         "offers": (ContentLabel("Ida"),),
@@ -277,6 +290,57 @@ def test_large_print_is_set_in_16_points_and_may_take_more_pages(town, templates
     assert letter.text == render(town.letter(), templates).text
 
 
+MM = 72 / 25.4
+EVER = (0, 120, 29, 79)
+"""What a window can show, wherever the sheet slips to: from and to, mm from the left and from the top (layout.typ)."""
+ALWAYS = (15, 100, 44, 59)
+
+
+def placed(pdf: bytes) -> list[tuple[str, float, float]]:
+    """The words of the first page and where each run begins: mm from the left, and of its base line from the top."""
+    page = PdfReader(io.BytesIO(pdf)).pages[0]
+    found: list[tuple[str, float, float]] = []
+
+    def seen(text: str, cm: list[float], tm: list[float], _font: Any, _size: float) -> None:
+        x, y = (tm[4] * cm[n] + tm[5] * cm[n + 2] + cm[n + 4] for n in (0, 1))
+        if text.strip():
+            found.append((text.strip(), x / MM, (float(page.mediabox.height) - y) / MM))
+
+    page.extract_text(visitor_text=seen)
+    return found
+
+
+def inside(zone: tuple[int, int, int, int], x: float, y: float) -> bool:
+    return zone[0] <= x <= zone[1] and zone[2] <= y <= zone[3]
+
+
+@pytest.mark.parametrize("large_print", [False, True])
+@pytest.mark.parametrize("which", EVERY, ids="-".join)
+def test_a_folded_letter_shows_name_and_room_for_an_address_and_no_more(which, large_print, town, templates) -> None:
+    kind, maker, language = which
+    letter = render(getattr(town, maker)(kind, language, large_print=large_print), templates)
+    shown = [(text, x, y) for text, x, y in placed(letter.pdf) if inside(EVER, x, y)]
+    assert " ".join(text for text, _, _ in shown).replace("\xa0", " ") == "Anne Birgitte Kjærsgaard Sørensen"
+    assert all(inside(ALWAYS, x, y) for _, x, y in shown), shown
+    # Type reaches up from its base line, by less than the gap that is left here.
+    assert min(y for _, _, y in placed(letter.pdf) if y > EVER[3]) > EVER[3] + 5
+
+
+def test_a_long_name_stays_within_what_is_always_seen(town, templates) -> None:
+    name = "Anne Birgitte Margrethe Alexandrine Kjærsgaard-Vestergaard Thorlacius-Ussing Sørensen"
+    letter = render(town.letter("receipt", recipient_name=name), templates)
+    shown = [(text, x, y) for text, x, y in placed(letter.pdf) if inside(EVER, x, y)]
+    assert len(shown) > 1
+    assert all(inside(ALWAYS, x, y) for _, x, y in shown), shown
+
+
+def test_pictures_are_of_the_same_letter(town, templates) -> None:
+    content = town.longest("deadlines")
+    pages = pictures(content, templates, ppi=20)
+    assert len(pages) == render(content, templates).pages
+    assert all(page.startswith(b"\x89PNG") for page in pages)
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_kind_of_news_is_told_in_words_of_its_own(language: str, town, templates) -> None:
     def told(code: News) -> str:
@@ -287,7 +351,7 @@ def test_every_kind_of_news_is_told_in_words_of_its_own(language: str, town, tem
         text = render(
             town.letter(language=language, children=(ContentChild(ContentLabel("Bo"), (case,)),)), templates
         ).text
-        found = re.search(r"^- Socialforvaltningen, ledsagelse: (.+)$", text, re.MULTILINE)
+        found = re.search(r"^- Socialforvaltningen, „?ledsagelse”?: (.+)$", text, re.MULTILINE)
         assert found, code
         return found[1]
 
@@ -295,7 +359,7 @@ def test_every_kind_of_news_is_told_in_words_of_its_own(language: str, town, tem
     assert len(set(sentences)) == len(News)
     for code, sentence in zip(News, sentences, strict=True):
         if code.startswith("deadline"):
-            assert re.search(r"12\.? (maj|May) 2027", sentence), code
+            assert re.search(r"12\.? (maja?|May) 2027", sentence), code
         if code == News.ADVISER_CHANGED:
             assert "Jens Åge" in sentence
             assert "33 17 00 01" in sentence

@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 
 from hub.contract import State
 from hub.errors import SettingsError
-from hub.letters.content import ContentCase, ContentChild, ContentCoordinator, ContentLabel, LetterKind, News
+from hub.letters.content import (
+    ContentAnswer,
+    ContentCase,
+    ContentChange,
+    ContentChild,
+    ContentCoordinator,
+    ContentLabel,
+    ContentSilence,
+    ContentTurn,
+    LetterKind,
+    News,
+)
 from hub.letters.templates import Templates
 from hub.letters.tree import parse, to_html, to_text
 from hub.letters.view import clean
@@ -148,6 +159,12 @@ def blocks_with(value: str, templates: Templates, town) -> list[Any]:
         recipient_name=value,
         coordinator=ContentCoordinator(value, "1", "a@b"),
         children=(ContentChild(ContentLabel(value), (case,)), ContentChild(ContentLabel(value), (case,))),
+        change=ContentChange("changed", value),
+        turns=tuple(ContentTurn(ContentLabel(value), age, date(2027, 5, 12)) for age in ("15", "16", "17½", "18")),
+        answers=(ContentAnswer(ContentLabel(value), "closed", value, date(2027, 4, 1)),),
+        silent=(ContentSilence(value, date(2027, 4, 1)),),
+        interpreter=value,
+        goodbye="grown",
     )
     return parse(*templates.find(LetterKind.DEADLINES, "da").write(letter))
 

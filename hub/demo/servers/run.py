@@ -26,11 +26,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from hub.clock import FileClock
+from hub.demo.servers.advis import Receiving
 from hub.demo.servers.trouble import READY, Troubled
 from hub.demo.town_file import load
 from hub.errors import GaveUp
 
 NAMES = ("sof", "buf", "suf", "cpr", "digital_post")
+HOOKED = ("suf",)
+"""Those that take webhooks."""
 MODULE = "hub.demo.servers.run"
 HOST = "127.0.0.1"
 _START_SECONDS = 60.0
@@ -109,7 +112,7 @@ def application(name: str, folder: Path) -> ASGIApp:
     module = importlib.import_module(f"hub.demo.servers.{name}")
     more = {"folder": folder / name} if name == "digital_post" else {}
     inner = module.app(load(folder), FileClock(folder / "clock"), **more)
-    return Troubled(inner, name, folder)
+    return Troubled(Receiving(inner, name, folder) if name in HOOKED else inner, name, folder)
 
 
 def main() -> None:

@@ -16,14 +16,17 @@ from hub.store.tables.letters import (
     Pointer,
     Preference,
     ReturnedMail,
+    Template,
+    TemplateStep,
     Told,
 )
 from hub.store.tables.log import LogEntry, LogHead
+from hub.store.tables.notices import Handover, LetterPart, Notice, NoticeChoice
 from hub.store.tables.people import Child, Custody, FormerNumber, Guardian, Hears, PersonKey, RotatingKey, Staff
 from hub.store.tables.program import AskerHour, ProgramFit, Sender, SignedIn
 from hub.store.tables.scheme import Acceptance, Assignment, Block, Consent, Coordinator, Offer, Said
 from hub.store.tables.sources import Case, ChildSource, Presence, Quarantine, SourceState
-from hub.store.tables.work import RightsRequest, Task
+from hub.store.tables.work import Forgetting, RightsRequest, Task
 
 __all__ = [
     "Acceptance",
@@ -41,13 +44,18 @@ __all__ = [
     "Delivery",
     "DeliveryStatus",
     "Event",
+    "Forgetting",
     "FormerNumber",
     "Guardian",
+    "Handover",
     "Hears",
     "Letter",
     "LetterChild",
+    "LetterPart",
     "LogEntry",
     "LogHead",
+    "Notice",
+    "NoticeChoice",
     "Offer",
     "PersonKey",
     "Pointer",
@@ -64,5 +72,7 @@ __all__ = [
     "SourceState",
     "Staff",
     "Task",
+    "Template",
+    "TemplateStep",
     "Told",
 ]

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    UniqueConstraint,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -178,3 +179,41 @@ class Told(Base):
     __tablename__ = "told"
     said: Mapped[bytes] = mapped_column(primary_key=True)
     until: Mapped[datetime]
+
+
+class Template(Base):
+    """A text of a letter, as somebody drafted it: never changed. It names nobody."""
+
+    __tablename__ = "template"
+    __table_args__ = (UniqueConstraint("name", "sha256", name="uq_template_once"),)
+    id: Mapped[UUID] = row_id()
+    name: Mapped[str]
+    """Of the file that it takes the place of."""
+    text: Mapped[str] = mapped_column(deferred=True)
+    sha256: Mapped[bytes]
+    drafted_at: Mapped[datetime]
+    drafter: Mapped[bytes]
+    """Keyed digest of who drafted it, to tell that another approves."""
+
+
+class TemplateStep(Base):
+    """That a text was approved or published, or that what was shipped holds again; never changed. Of two from the same
+    moment the later said holds."""
+
+    __tablename__ = "template_step"
+    __table_args__ = (
+        CheckConstraint("step in ('approved','published','shipped')", name="step"),
+        CheckConstraint("(step = 'shipped') = (template_id is null)", name="which"),
+        CheckConstraint("(step = 'approved') = (since is null)", name="since"),
+        Index("ix_template_step_since", "name", "since"),
+    )
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """Which was said first. No sequence of the database's: there are few, and two at once may not both be right."""
+    name: Mapped[str]
+    template_id: Mapped[UUID | None] = mapped_column(ForeignKey("template.id"), index=True)
+    step: Mapped[str]
+    at: Mapped[datetime]
+    since: Mapped[datetime | None]
+    """From when letters are written with it."""
+    who: Mapped[bytes]
+    """Keyed digest of who said so."""

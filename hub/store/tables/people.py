@@ -53,6 +53,8 @@ class Child(Base):
     same_as: Mapped[UUID | None] = mapped_column(ForeignKey("child.id"))
     """The row of the same child that goes on, where the child was known by two numbers. This one keeps what was logged
     and sent."""
+    left_at: Mapped[datetime | None]
+    """When it was first found that the child is no longer in the target group."""
 
 
 class FormerNumber(Base):
@@ -146,3 +148,5 @@ class Staff(Base):
     administration: Mapped[str | None]
     key_id: Mapped[UUID] = mapped_column(ForeignKey("person_key.id"))
     sealed: Mapped[bytes]
+    seen_at: Mapped[datetime | None]
+    """When it was last found that a case names them, that they coordinate, or that they have looked."""

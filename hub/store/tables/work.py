@@ -41,6 +41,18 @@ class Task(Base):
     """The entry of the access log that is to be looked at."""
 
 
+class Forgetting(Base):
+    """That somebody has said that a child's whole case may be forgotten, and that a second person is waited for.
+    `agreed_by` is a keyed digest of the first."""
+
+    __tablename__ = "forgetting"
+    child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"), primary_key=True)
+    agreed_at: Mapped[datetime]
+    agreed_by: Mapped[bytes]
+    entry_id: Mapped[UUID]
+    """The entry of the access log that says who it was."""
+
+
 class RightsRequest(Base):
     """What a guardian asks for: that something is wrong, an objection, "we belong". The task of whoever answers it says
     which and by when. Sealed: what they wrote, and the answer with the role and administration of who gave it; under
