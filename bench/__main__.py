@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import demo, growth, letter, lookup, match, parts, read, same_answer, sequencer
+from bench import demo, growth, letter, lookup, match, parts, read, same_answer, sequencer, withdrawal
 from bench.machine import describe
 from bench.measure import Result
 from bench.report import show
@@ -19,6 +19,7 @@ WIDTH = 130
 BENCHES = {
     "lookup": lookup.run,
     "same_answer": same_answer.run,
+    "withdrawal": withdrawal.run,
     "sequencer": sequencer.run,
     "letter": letter.run,
     "match": match.run,

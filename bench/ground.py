@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ from uuid import uuid4
 
 from sqlalchemy import create_engine, text
 
+from hub.api.tokens import make_key
 from hub.clock import Clock
 from hub.context import Context
 from hub.plugins import load
@@ -64,6 +66,12 @@ class Ground:
         name = f"bench_{uuid4().hex}"
         self._admin(f"CREATE DATABASE {name} TEMPLATE template_bench")
         return self._settings(name, **more)
+
+    def signing_key(self) -> tuple[Any, Path]:
+        """A key that signs tokens, and the file that the settings' `api.jwks` names for it."""
+        key, jwks = make_key(), self.files / f"jwks-{uuid4().hex}.json"
+        jwks.write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="ascii")
+        return key, jwks
 
     @contextmanager
     def context(self, settings: Settings, clock: Clock) -> Iterator[Context]:

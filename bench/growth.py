@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import time
@@ -19,7 +18,6 @@ from bench.measure import Result, alternate
 from hub import Gone, Health, Page, Presence, State
 from hub.access import log
 from hub.access.askers import asker_key
-from hub.api.tokens import make_key
 from hub.cases.match import match
 from hub.clock import SystemClock
 from hub.context import Context
@@ -105,9 +103,7 @@ class _Place:
         sizes: dict[str, int],
         tell: Callable[[str], None],
     ) -> None:
-        key = make_key()
-        jwks = ground.files / f"jwks-{children}.json"
-        jwks.write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="ascii")
+        key, jwks = ground.signing_key()
         settings = ground.settings(api={"jwks": jwks}, access={"children_an_hour": 100_000})
         self._ctx = stack.enter_context(ground.context(settings, SystemClock()))
         self._children, self._sizes = children, sizes

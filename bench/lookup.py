@@ -20,7 +20,7 @@ from bench import children
 from bench.ground import Ground
 from bench.lookup_server import CONSTANT, ONE_BY_ONE
 from bench.measure import Result, alternate
-from hub.api.tokens import issue, make_key
+from hub.api.tokens import issue
 from hub.clock import SystemClock
 from hub.context import Context
 from hub.settings import Settings
@@ -42,9 +42,7 @@ def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result
     result = Result("lookup", "A lookup over HTTP, with token, policy and durable entry", "lookups", sizes)
     tell("children and coordinators")
     with Ground() as ground:
-        key = make_key()
-        jwks = ground.files / "jwks.json"
-        jwks.write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="ascii")
+        key, jwks = ground.signing_key()
         settings = ground.settings(api={"jwks": jwks}, access={"children_an_hour": 1000})
         with ground.context(settings, SystemClock()) as ctx, server(ground, settings) as port:
             numbers = children.settle(ctx, sizes["children"])
@@ -71,7 +69,7 @@ class Asked:
 
     def __init__(self, ctx: Context, port: int, clients: int, staff: int, numbers: list[str], key: Any) -> None:
         # Many, each with a few children in the hour, as it is in a municipality.
-        people = children.askers(staff)
+        self.people = people = children.askers(staff)
         self._ctx, self.entries, self._sent = ctx, _entries(ctx), 0
         self._given = {
             "port": port,

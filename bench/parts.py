@@ -25,7 +25,7 @@ from hub.access.deciding import INPUTS, Decider
 from hub.access.log import Disclosure, seal_entry
 from hub.access.lookup import BATCH, LookupQueue
 from hub.api.app import LookupRequest, answer
-from hub.api.tokens import Tokens, issue, make_key
+from hub.api.tokens import Tokens, issue
 from hub.clock import SystemClock
 from hub.context import Context
 from hub.identity import parse
@@ -43,9 +43,7 @@ def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result
     result = Result("parts", "Where the time goes", "", {"children": 100 if tiny else 1000})
     tell("children and coordinators")
     with Ground() as ground:
-        key = make_key()
-        jwks = ground.files / "jwks.json"
-        jwks.write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="ascii")
+        key, jwks = ground.signing_key()
         with ground.context(
             ground.settings(api={"jwks": jwks}, access={"children_an_hour": 1000}), SystemClock()
         ) as ctx:

@@ -25,7 +25,7 @@ from bench.ground import Ground
 from bench.lookup import HUB, server
 from bench.measure import Result
 from hub.access.log import Asker
-from hub.api.tokens import issue, make_key
+from hub.api.tokens import issue
 from hub.clock import SystemClock
 from hub.context import Context
 from hub.store import tables
@@ -45,9 +45,7 @@ def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result
     tell("children and coordinators")
     spent: dict[str, list[list[float]]] = {kind: [] for kind in KINDS}
     with Ground() as ground:
-        key = make_key()
-        jwks = ground.files / "jwks.json"
-        jwks.write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="ascii")
+        key, jwks = ground.signing_key()
         named = {code: {"name": code} for code in ("SOF", "BUF", "SUF")}
         settings = ground.settings(api={"jwks": jwks}, administrations=named, access={"children_an_hour": 100_000})
         with ground.context(settings, SystemClock()) as ctx, server(ground, settings) as port:

@@ -1,4 +1,5 @@
-"""The lookup queue alone, without HTTP: durable entries a second while 256 lookups wait, against a row at a time."""
+"""The lookup queue without HTTP, and its sequencer alone: durable entries a second while 256 wait, against one row per
+transaction."""
 
 from __future__ import annotations
 
@@ -14,11 +15,14 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+from sqlalchemy import create_engine
+from sqlalchemy.orm import sessionmaker
 
-from bench import children
+from bench import children, one_by_one
 from bench.ground import Ground
 from bench.measure import Result, Side, alternate
 from hub.access.askers import KeyCache
+from hub.access.deciding import Decider
 from hub.access.log import VERSION, SealedEntry
 from hub.access.lookup import _INSERT, LookupQueue, Request
 from hub.access.lookup import _columns as columns
@@ -43,14 +47,15 @@ _HEADS = "UPDATE bench_head SET size = size + %s WHERE id = 1 RETURNING size"
 
 
 def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result:
-    """`hub` reads the policy's inputs, decides, seals and writes; the others only write rows that are sealed already,
-    each in a transaction of its own, in the log's one order or in none; or as many to a transaction as wait."""
+    """Two ways of the hub's, each beside the same work with one row per transaction in 32 threads. `queue` reads the
+    policy's inputs, decides, seals and writes. `sequencer alone` gives rows that are sealed already their places and
+    writes them, by the queue's own statements; beside it, rows a transaction each in the log's one order or in none."""
     sizes = (
         {"waiting": 32, "entries in a run": 128, "threads": 8, "rows in a run": 48}
         if tiny
         else {"waiting": 256, "entries in a run": 8192, "threads": 32, "rows in a run": 2000}
     )
-    result = Result("sequencer", "The lookup queue alone: durable entries", "entries", sizes)
+    result = Result("sequencer", "The lookup queue and its sequencer: durable entries", "entries", sizes)
     tell("children and coordinators")
     with Ground() as ground:
         settings = ground.settings(access={"children_an_hour": 1000})
@@ -59,20 +64,25 @@ def run(runs: int, tell: Callable[[str], None], *, tiny: bool = False) -> Result
             with ctx.database.owner_engine() as engine, engine.begin() as connection:
                 connection.exec_driver_sql(_TABLES)
             queue = stack.enter_context(_Loop(ctx).running())
+            each = stack.enter_context(_lookups(ctx, sizes["threads"]))
             rows = stack.enter_context(_rows(ctx, sizes["threads"]))
             batches = stack.enter_context(_batches(ctx, sizes["waiting"]))
             sides: dict[str, Side] = {
-                "hub": lambda: queue(numbers, sizes["waiting"], sizes["entries in a run"]),
+                "queue": lambda: queue(numbers, sizes["waiting"], sizes["entries in a run"]),
+                "one lookup per transaction": lambda: each(numbers, sizes["rows in a run"]),
+                "sequencer alone": lambda: batches(sizes["entries in a run"]),
                 "a row each, in order": lambda: rows(sizes["rows in a run"], True),
                 "a row each, in no order": lambda: rows(sizes["rows in a run"], False),
-                "batches of sealed rows": lambda: batches(sizes["entries in a run"]),
             }
             for side in sides.values():
                 side()
             result.sides = alternate(runs, sides, tell)
-    result.compare("hub", "a row each, in order")
-    result.compare("hub", "a row each, in no order", reach=5)
-    result.compare("hub", "batches of sealed rows")
+    result.compare("queue", "one lookup per transaction", reach=5)
+    result.compare("sequencer alone", "a row each, in order", reach=5)
+    result.compare("sequencer alone", "a row each, in no order", reach=5)
+    result.compare("queue", "a row each, in order")
+    result.compare("queue", "a row each, in no order", reach=5)
+    result.compare("queue", "sequencer alone")
     return result
 
 
@@ -119,6 +129,36 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 @contextmanager
+def _lookups(ctx: Context, threads: int) -> Iterator[Callable[[list[str], int], float]]:
+    """Does what the queue does, one lookup per transaction, from so many threads."""
+    cache, decider = KeyCache(ctx.database, ctx.keys, ctx.clock), Decider(ctx.keys, ctx.settings)
+    askers = children.askers(512)
+    for asker in askers:
+        cache.fetch(asker)
+
+    def look_up(number: int, token: bytes) -> bool:
+        question = Request(askers[number % len(askers)], token, "case")
+        with sessions.begin() as session:
+            shown = one_by_one.look_up(session, decider, cache, question, ctx.clock.now())
+        return shown.value.coordinator is not None
+
+    def all_of(numbers: list[str], count: int) -> float:
+        tokens = [ctx.keys.lookup_token(number) for number in numbers]
+        start = time.perf_counter()
+        if not all(pool.map(lambda n: look_up(n, tokens[n % len(tokens)]), range(count))):
+            raise RuntimeError("a lookup showed nothing: the policy was not met, so this measures another thing")
+        return count / (time.perf_counter() - start)
+
+    engine = create_engine(ctx.database.app_url, pool_size=threads)
+    sessions = sessionmaker(engine)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            yield all_of
+    finally:
+        engine.dispose()
+
+
+@contextmanager
 def _rows(ctx: Context, threads: int) -> Iterator[Callable[[int, bool], float]]:
     """Writes rows, each in a transaction of its own, from so many threads with a connection each."""
     connections = [psycopg.connect(ctx.database.conninfo, autocommit=True) for _ in range(threads)]
@@ -155,7 +195,7 @@ def _rows(ctx: Context, threads: int) -> Iterator[Callable[[int, bool], float]]:
 
 @contextmanager
 def _batches(ctx: Context, size: int) -> Iterator[Callable[[int], float]]:
-    """Writes rows `size` to a transaction, in order: the most that batches alone can give on one connection."""
+    """Writes rows `size` to a transaction, in order, on one connection: the queue without what it decides."""
 
     def write(count: int) -> float:
         start = time.perf_counter()

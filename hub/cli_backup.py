@@ -103,9 +103,11 @@ def _tell(found: Reconciled | None, *, last: bool) -> None:
         return
     _say(f"journal: {found.sent} letters had left, {found.told} more of which only the journal knows")
     _say(f"journal: {found.answers} answers of families given again")
+    if found.acts:
+        _say(f"journal: {found.acts} times coordinators were away, back, or changed, or said goodbye: done again")
     if found.unsure:
         _say(f"journal: {found.unsure} letters may have arrived: not told again, a task each")
     if found.lost and not last:
-        _say(f"journal: {len(found.lost)} answers wait until the sources have been read (--resume)")
+        _say(f"journal: {len(found.lost)} of them wait until the sources have been read (--resume)")
     for why in found.lost if last else ():
         _say(f"journal: not given again, a task each: {why}")

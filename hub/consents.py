@@ -1,5 +1,6 @@
-"""What a family gives and closes by administration: consent to health data, block, objection. Each act is one
-transaction and ends with its entry in the access log, taken last: a no is obeyed by whatever comes after.
+"""What a family gives and closes by administration: consent to health data, block, and an objection that a person has
+upheld. Each act is one transaction and ends with its entry in the access log, taken last: a no is obeyed by whatever
+comes after.
 
 A yes to one is anybody's to give who speaks for the child, and a no is anybody's too: a consent that one guardian takes
 back is gone, also when the other gave it; an administration that two have closed is closed until both have opened it.
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -41,7 +43,7 @@ class Speaker:
     text_version: str
     language: str
     guardian_id: UUID | None = None
-    """Of a guardian, and of no other."""
+    """Whose say it is: the guardian's, also where their representative speaks; None for the young person's."""
     representative: str | None = None
     """The name of a representative with a mandate; what the mandate is stands in `evidence`."""
     evidence: str | None = None
@@ -73,26 +75,41 @@ def take_back(ctx: Context, child_id: UUID, administration: str, by: Speaker) ->
     this transaction. Where there is none nothing changes. Raises NotAllowed when the speaker has no say."""
     with ctx.database.begin() as session:
         act = _Act.begin(ctx, session, child_id, by)
-        if health.take_back(ctx, session, child_id, administration):
-            act.tell(kinds.CONSENT_WITHDRAWN, administration)
+        tell = partial(act.tell, kinds.CONSENT_WITHDRAWN, administration)
+        if health.take_back(ctx, session, child_id, administration, tell):
             act.write_down("consent", "withdrawn", administration)
 
 
-def close(
-    ctx: Context, child_id: UUID, administration: str, by: Speaker, kind: Literal["block", "objection"] = "block"
-) -> None:
+def close(ctx: Context, child_id: UUID, administration: str, by: Speaker) -> None:
     """Nobody of the administration is shown anything of the child from here on. Closed twice is closed once.
 
     Raises NotAllowed when the settings name no such administration, or the speaker has no say."""
+    with ctx.database.begin() as session:
+        _close(ctx, session, child_id, administration, by, "block")
+
+
+def uphold(ctx: Context, session: Session, child_id: UUID, administration: str, by: Speaker) -> None:
+    """As `close`, in the caller's transaction, of an objection (GDPR art. 21) that the member of staff of
+    `by.registered_by` has upheld: whoever objected may open again. It takes the log's head: lock before the call."""
+    _close(ctx, session, child_id, administration, by, "objection")
+
+
+def _close(
+    ctx: Context,
+    session: Session,
+    child_id: UUID,
+    administration: str,
+    by: Speaker,
+    kind: Literal["block", "objection"],
+) -> None:
     if administration not in ctx.settings.administrations:
         raise NotAllowed(f"there is no administration {administration}")
-    with ctx.database.begin() as session:
-        act = _Act.begin(ctx, session, child_id, by)
-        mine = (*_of(tables.Block, child_id, administration, by), tables.Block.holds())
-        if session.execute(select(exists().where(*mine, tables.Block.kind == kind))).scalar_one():
-            return
-        session.add(tables.Block(**act.fields("block"), administration=administration, kind=kind))
-        act.write_down("block", kind, administration)
+    act = _Act.begin(ctx, session, child_id, by)
+    mine = (*_of(tables.Block, child_id, administration, by), tables.Block.holds())
+    if session.execute(select(exists().where(*mine, tables.Block.kind == kind))).scalar_one():
+        return
+    session.add(tables.Block(**act.fields("block"), administration=administration, kind=kind))
+    act.write_down("block", kind, administration)
 
 
 def open_again(ctx: Context, child_id: UUID, administration: str, by: Speaker) -> None:
@@ -153,7 +170,8 @@ def again(ctx: Context, child_id: UUID, guardian_id: UUID | None, fields: dict[s
     elif says == "lifted":
         open_again(ctx, child_id, administration, by)
     else:
-        close(ctx, child_id, administration, by, says)
+        with ctx.database.begin() as session:
+            _close(ctx, session, child_id, administration, by, says)
 
 
 def with_yes(
@@ -199,7 +217,7 @@ class _Act:
         age = parse(unseal_json(key, child.sealed, f"child:{child_id}")["cpr"]).age(today(ctx.clock))
         if age >= ADULT:
             raise NotAllowed("the child is 18: nobody else speaks for them now")
-        guardian = _guardian(ctx, session, child_id, by) if by.capacity == "guardian" else None
+        guardian = _guardian(ctx, session, child_id, by) if by.guardian_id is not None else None
         _has_a_say(by, age)
         own = (child.key_id, key)
         asker, asker_pair, staff = log.of_family(child_id, "young"), own, None
@@ -217,7 +235,7 @@ class _Act:
         return _said(table, self.id, self.child.id, self.child_key, self.by, self.staff, self.now)
 
     def tell(self, kind: str, administration: str) -> None:
-        """A guardian who says so reads in a letter that it has been written down; nobody else hears of it."""
+        """The guardian whose say it is reads in a letter that it has been written down; nobody else hears of it."""
         if self.by.guardian_id is not None:
             what, only = f"{administration}:{self.id}", self.by.guardian_id
             news = events.News(kind, self.child.id, what, only=only, administration=administration)
@@ -268,7 +286,7 @@ def _guardian(ctx: Context, session: Session, child_id: UUID, by: Speaker) -> ta
 
 
 def _has_a_say(by: Speaker, age: int) -> None:
-    if (by.capacity == "guardian") != (by.guardian_id is not None):
+    if by.capacity != "representative" and (by.capacity == "guardian") != (by.guardian_id is not None):
         raise NotAllowed("a guardian is named where a guardian speaks, and nowhere else")
     if by.capacity == "young" and age < YOUNG:
         raise NotAllowed(f"a child speaks for themselves from {YOUNG}")
@@ -279,11 +297,10 @@ def _has_a_say(by: Speaker, age: int) -> None:
 
 
 def _of(table: type[tables.Said], child_id: UUID, administration: str, by: Speaker) -> tuple[ColumnElement[bool], ...]:
-    """The speaker's own rows."""
+    """What whose say this is has said: a guardian, or the young person, each with their representative."""
     return (
         table.child_id == child_id,
         table.administration == administration,
-        table.capacity == by.capacity,
         table.guardian_id.is_not_distinct_from(by.guardian_id),
     )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import func, select
 
+from hub import reviews
 from hub.cases import quarantine, sources
 from hub.clock import DENMARK
 from hub.context import Context
@@ -45,6 +46,7 @@ def examine(ctx: Context) -> list[Check]:
             select(func.count()).select_from(tables.Letter).where(tables.Letter.state_due < ctx.clock.now())
         ).scalar_one()
         checks.append(Check("letters", late == 0, f"{late} wait longer than they should"))
+        checks.append(_reviews(reviews.late(ctx, session)))
         held = home.held(session)
         checks.append(Check("sending", not held, home.WHY if held else "letters leave from this database"))
     checks.append(_journal(ctx.settings.journal))
@@ -72,6 +74,13 @@ def _source(source: sources.Freshness, now: datetime) -> Iterator[Check]:
         yield Check(what, True, f"answered {_time(answered)}" if answered else "not read to its end yet")
     if source.held is not None:
         yield Check(f"{what} held", False, source.held)
+
+
+def _reviews(late: Mapping[str, int]) -> Check:
+    """By whose leader they wait for: the operator knows whom to call."""
+    said = ", ".join(f"{owner} {count}" for owner, count in sorted(late.items()))
+    what = f"{sum(late.values())} looks with a reason wait for a review longer than they should"
+    return Check("reviews", not late, what + (f": {said}" if said else ""))
 
 
 def _ask(name: str, thing: Adapter | Channel | Mailer) -> Check:

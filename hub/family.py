@@ -121,19 +121,19 @@ def withdraw(ctx: Context, child_id: UUID, by: Answerer) -> None:
             return
         if standing.offer.state != "accepted":
             raise NotAllowed("there is no yes to take back")
-        end(ctx, session, standing.offer, "withdrawn", "the family took its yes back")
-        _say_goodbye(ctx, session, child_id, by.guardian_id)
+        news = _goodbye(ctx, session, child_id, by.guardian_id)
+        end(ctx, session, standing.offer, "withdrawn", "the family took its yes back", news)
         _write_down(ctx, session, standing, by, "withdrawn")
 
 
-def _say_goodbye(ctx: Context, session: Session, child_id: UUID, who: UUID | None) -> None:
+def _goodbye(ctx: Context, session: Session, child_id: UUID, who: UUID | None) -> list[events.News]:
     """Whoever took the yes back is told that it has been written down; the others that the yes holds no longer, and
     not by whose word."""
     what = f"withdrawn:{ctx.clock.now().isoformat()}"
     hearers = hearing.of_children(session, [child_id], today(ctx.clock)).get(child_id, [])
     who = who or hearing.young_person(session, child_id)
     told = {one: kinds.YES_WITHDRAWN if one == who else kinds.YES_ENDED for one in hearers}
-    events.record(ctx, session, [events.News(kind, child_id, what, only=one) for one, kind in told.items()])
+    return [events.News(kind, child_id, what, only=one) for one, kind in told.items()]
 
 
 def come_of_age(ctx: Context) -> int:
@@ -239,7 +239,7 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
             by.how,
             by.text_version,
             by.language,
-            by.guardian_id if by.capacity == "guardian" else None,
+            by.guardian_id,
             by.representative,
             by.evidence,
             by.registered_by,

@@ -34,9 +34,10 @@ from hub.store import home, outage, queue
 
 log = structlog.get_logger()
 
-MATCH, LETTERS = "match", "letters"
-QUEUES = (MATCH, LETTERS)
-"""`match` holds the lookup-token key; a worker without that queue does not."""
+MATCH, LETTERS, NOTICES = "match", "letters", queue.NOTICES
+QUEUES = (MATCH, LETTERS, NOTICES)
+"""`match` holds the lookup-token key; a worker without that queue does not. `notices` is watched by no worker of the
+release before, which knows none of its jobs and would fail them."""
 LONGEST_WAIT = 4 * 3600.0
 """No job waits longer for its next try (seconds). One that does was put off by a clock that was wrong."""
 CLOCK_BACK = 30.0
@@ -85,7 +86,7 @@ def build(ctx: Context) -> App:
     def deliver(letter_ids: list[str]) -> None:
         delivery.deliver_all(ctx, [UUID(letter_id) for letter_id in letter_ids])
 
-    @app.task(name=queue.POINT, queue=LETTERS, retry=retry)
+    @app.task(name=queue.POINT, queue=NOTICES, retry=retry)
     def point(letter_id: str, way: str) -> None:
         pointers.point(ctx, UUID(letter_id), way)
 
@@ -107,7 +108,7 @@ def build(ctx: Context) -> App:
         transition.remind(ctx)
         journalising.overdue(ctx)
 
-    @app.task(name="notices", queue=LETTERS, retry=retry)
+    @app.task(name="notices", queue=NOTICES, retry=retry)
     def tell_staff(timestamp: int = 0) -> None:
         hand_over.hand_over_due(ctx)
 
@@ -126,7 +127,7 @@ def build(ctx: Context) -> App:
         hand_over.purge(ctx)
         journalising.purge(ctx)
 
-    @app.task(name="retention", queue=LETTERS, retry=retry)
+    @app.task(name="retention", queue=NOTICES, retry=retry)
     def keep_no_longer(timestamp: int = 0) -> None:
         retention.forget(ctx)
 

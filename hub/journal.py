@@ -1,12 +1,13 @@
 """The journal: what a restored database cannot know, kept on another disk than the database.
 
-A backup is of a moment. What the hub did after it cannot be undone by losing the database: letters that left, and
-families' answers, which must hold. So both are written down outside it too, in `journal` of the settings:
+A backup is of a moment. What the hub did after it cannot be undone by losing the database: letters that left, families'
+answers, which must hold, and who coordinates. So these are written down outside it too, in `journal` of the settings:
 
     {"composed": LETTER, "said": [DIGEST, …]}     before the letter's row is committed, on disk
     {"begun": [LETTER, …]}                        before any of them is handed over, on disk
     {"letter": LETTER, "result": "sent", …}       what the channel answered: sent, refused, later, unsure; or withheld
     {"answer": ID, …}                             after a family's answer was committed
+    {"act": ID, "does": "away", …}                after something was done with coordinators
 
 `hub.recovery` reads it. One file for a day and a machine; a line for an entry, sealed under the key ring, beginning
 with the ring's version and the length of what follows, so that a line cut short by a full disk is known from one that

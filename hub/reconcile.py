@@ -1,8 +1,9 @@
 """What the journal knows and a restored database does not: take it in.
 
-Families' answers are given again, in their order and as of their own time. Letters that the database has and that left
-are marked as sent; of letters it has never seen, what they told is kept from being told again (`told`). Of those that
-may have arrived nobody knows: they are treated as told, and are a person's task.
+Families' answers are given again, and what was done with coordinators is done again, in their order and as of their own
+time. Letters that the database has and that left are marked as sent; of letters it has never seen, what they told is
+kept from being told again (`told`). Of those that may have arrived nobody knows: they are treated as told, and are a
+person's task.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from hub import consents, family, journal, mandates
 from hub.access import log
 from hub.clock import SetClock
 from hub.context import Context
+from hub.coordination import replay
 from hub.errors import NotAllowed
 from hub.letters import delivery, policy
 from hub.letters.frozen import open_content
@@ -47,8 +49,10 @@ class Reconciled:
     unsure: int = 0
     """Letters it does not know, which may have arrived: not told again either, and somebody's task."""
     answers: int = 0
+    acts: int = 0
+    """What was done with coordinators, and done again."""
     lost: list[str] = field(default_factory=list)
-    """Why answers could not be given again, one each."""
+    """Why answers could not be given, and acts not be done again, one each."""
 
 
 @dataclass(slots=True)
@@ -113,10 +117,12 @@ def reconcile(ctx: Context, folder: Path) -> Reconciled:
 
 
 def _answers(ctx: Context, entries: Sequence[journal.Entry], result: Reconciled) -> None:
-    """Give lost answers again, in their order, each as of its own time."""
-    given = [entry for entry in entries if "answer" in entry.fields]
+    """Give lost answers and do lost acts again, in their order, each as of its own time."""
+    given = [entry for entry in entries if "answer" in entry.fields or "act" in entry.fields]
     with ctx.database.session() as session:
-        ids = [UUID(entry.fields["answer"]) for entry in given]
+        act_ids = [UUID(entry.fields["act"]) for entry in given if "act" in entry.fields]
+        acts_done = set(session.execute(select(tables.Act.id).where(among(tables.Act.id, act_ids))).scalars())
+        ids = [UUID(entry.fields["answer"]) for entry in given if "answer" in entry.fields]
         known = {
             found
             for table in (tables.Acceptance, tables.Consent, tables.Block, tables.Hears)
@@ -127,6 +133,11 @@ def _answers(ctx: Context, entries: Sequence[journal.Entry], result: Reconciled)
     acts = {"yes": family.accept, "no": family.decline, "withdrawn": family.withdraw}
     for entry in given:
         fields = entry.fields
+        then = replace(ctx, clock=SetClock(entry.at))
+        if "act" in fields:
+            if UUID(fields["act"]) not in acts_done:
+                _act(then, fields, result)
+            continue
         answer = UUID(fields["answer"])
         ends_mandate = fields["says"] == "mandate_ended"
         if answer in (taken_back if ends_mandate else known):
@@ -137,7 +148,6 @@ def _answers(ctx: Context, entries: Sequence[journal.Entry], result: Reconciled)
         if child is None or (guardian is None and fields["guardian"]):
             result.lost.append(f"answer {answer}: the sources have not shown the child again, or not its guardian")
             continue
-        then = replace(ctx, clock=SetClock(entry.at))
         try:
             # Of a consent that was taken back the journal says "withdrawn" too, and of which administration.
             if fields["says"] in ("mandate", "mandate_ended"):
@@ -149,6 +159,14 @@ def _answers(ctx: Context, entries: Sequence[journal.Entry], result: Reconciled)
             result.answers += 1
         except (NotAllowed, CannotOpen) as error:
             result.lost.append(f"answer {answer}: {error}")
+
+
+def _act(then: Context, fields: dict[str, Any], result: Reconciled) -> None:
+    try:
+        replay.do_again(then, fields)
+        result.acts += 1
+    except NotAllowed as error:
+        result.lost.append(f"{fields['does']} {fields['act']}: {error}")
 
 
 def _answerer(guardian: UUID | None, fields: dict[str, Any]) -> family.Answerer:

@@ -152,7 +152,9 @@ def resume(ctx: Context, *, journal_lost: bool = False, nothing_lost: bool = Fal
         )
     found = reconcile(ctx, use) if use is not None else None  # and of children whom the sources show only now
     if first is not None and found is not None:
-        found.sent, found.answers = found.sent + first.sent, found.answers + first.answers
+        found.sent += first.sent
+        found.answers += first.answers
+        found.acts += first.acts
     with ctx.database.begin() as session:
         if found is not None:
             tasks.put(session, ctx.keys, ctx.clock.now(), LOST_ANSWER, {why: {} for why in found.lost})

@@ -213,7 +213,8 @@ def choose(
         of_age = parse(fields["cpr"]).age(today(ctx.clock)) >= YOUNG
         if chosen == "consent" and by_mandate.principal_id is not None and of_age:
             raise NotAllowed(f"from {YOUNG} the young person consents to health data, and no guardian's representative")
-        by = replace(by, capacity="representative", guardian_id=None, representative=by_mandate.name)
+        whose = by_mandate.principal_id
+        by = replace(by, capacity="representative", guardian_id=whose, representative=by_mandate.name)
     CHOICES[chosen](ctx, child.id, administration, by)
 
 

@@ -1,23 +1,30 @@
 """Looks that a written reason allowed, before the leader of whoever looked: the list, the verdict, and what the family
-is told of it. The tasks are made with the looks themselves (hub.access.marked)."""
+is told of it. The tasks are made with the looks themselves (hub.access.marked). Beside them, before the auditor, who
+looked up very many children (hub.access.pace).
+
+A look is late when so many working days have passed (`access.review_working_days`). Its leader may settle it still, and
+the auditor finds it marked: it is theirs from then on.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ColumnElement, DateTime, LargeBinary, Uuid, column, func, or_, select
 from sqlalchemy.orm import Session
 
-from hub.access import log, marked, records
+from hub.access import duty, log, marked, pace, records
 from hub.access.askers import asker_key, day_key
 from hub.access.log import Asker, Disclosure
 from hub.access.own import OwnChild
 from hub.access.policy import Decision, Question, decide
-from hub.clock import today
+from hub.cases.deadlines import add_working_days
+from hub.clock import DENMARK, today
 from hub.context import Context
 from hub.errors import NotAllowed
 from hub.store import tables, tasks
@@ -27,6 +34,9 @@ from hub.vault import unseal_json
 Verdict = Literal["right", "wrong"]
 WRONG = "look_wrong"
 """The kind of task of a look that a leader finds wrong: the auditor's, whose verdict counts."""
+AUDITOR = "auditor"
+KINDS = (marked.KIND, WRONG, pace.KIND)
+"""Of task: what is reviewed."""
 AT_ONCE = 200
 """So many looks are listed at a time, the oldest first."""
 _OF_FAMILY = func.page_reviews().table_valued(
@@ -42,7 +52,8 @@ _OF_FAMILY = func.page_reviews().table_valued(
 @dataclass(frozen=True, slots=True)
 class Review:
     """A look that waits: who looked, when, for what and why. Nothing of the child. `found_wrong`: a leader has said so,
-    and it waits for the auditor."""
+    and it waits for the auditor. `more_than`: it is no one look, but more different children in an hour than that, and
+    there is no reason. `due`: the last day on which it is not late. `leaders`: whether it is a leader's at first."""
 
     task: UUID
     entry: UUID
@@ -51,9 +62,13 @@ class Review:
     administration: str | None
     unit: str | None
     purpose: str
-    reason: str
+    reason: str | None
     case: str | None
     found_wrong: bool
+    more_than: int | None
+    due: date
+    late: bool
+    leaders: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +99,25 @@ def waiting(ctx: Context, leader: Asker) -> Disclosure[list[Review]]:
                 who = unseal_json(keys[entry.asker_key], entry.asker, f"log-asker:{entry.id}")
                 what = unseal_json(keys[entry.subject_key], entry.subject, f"log-subject:{entry.id}")
                 if not _is_same(who, leader):
-                    found.append(_review(task, entry, who, what))
+                    found.append(_review(ctx, task, entry, who, what))
         return found, [str(one.entry) for one in found]
 
     return records.show(ctx.database, ctx.keys, ctx.clock, leader, marked.KIND, _may(leader), read)
+
+
+def late(ctx: Context, session: Session, leader: Asker | None = None) -> Counter[str]:
+    """How many looks are late, by the administration whose leader they wait for, or `auditor`: those that somebody may
+    review, or all. It says nothing of any of them, and is no look."""
+    task = tables.Task
+    waits = select(task).where(task.kind.in_(KINDS), task.entry_id.is_not(None), task.done_at.is_(None))
+    if leader is not None:
+        waits = waits.where(task.id.in_(_open(ctx, leader).with_only_columns(task.id)))
+    rows = session.execute(waits).scalars()
+    return Counter(row.administration or AUDITOR for row in rows if _due(ctx, row) < today(ctx.clock))
+
+
+def _due(ctx: Context, task: tables.Task) -> date:
+    return add_working_days(task.made_at.astimezone(DENMARK).date(), ctx.settings.access.review_working_days)
 
 
 def settle(ctx: Context, leader: Asker, task_id: UUID, verdict: Verdict, note: str = "") -> None:
@@ -111,7 +141,7 @@ def settle(ctx: Context, leader: Asker, task_id: UUID, verdict: Verdict, note: s
         if task.done_at is not None:
             return
         task.done_at = now = ctx.clock.now()
-        if verdict == "wrong" and task.kind != WRONG:
+        if verdict == "wrong" and task.kind == marked.KIND:
             about = {str(entry.id): {"child_id": entry.child_id, "entry_id": entry.id}}
             tasks.put(session, ctx.keys, now, WRONG, about)
         known = entry.subject_key in keys  # else the child has been forgotten: the verdict is kept all the same
@@ -191,7 +221,10 @@ def _protected(ctx: Context, session: Session, child_id: UUID | None) -> bool:
     )
 
 
-def _review(task: tables.Task, entry: tables.LogEntry, who: dict[str, Any], what: dict[str, Any]) -> Review:
+def _review(
+    ctx: Context, task: tables.Task, entry: tables.LogEntry, who: dict[str, Any], what: dict[str, Any]
+) -> Review:
+    due = _due(ctx, task)
     return Review(
         task.id,
         entry.id,
@@ -200,9 +233,13 @@ def _review(task: tables.Task, entry: tables.LogEntry, who: dict[str, Any], what
         who["administration"],
         who["unit"],
         what["purpose"],
-        what["reason"],
-        what["case"],
+        what.get("reason"),
+        what.get("case"),
         task.kind == WRONG,
+        what.get("more_than"),
+        due,
+        due < today(ctx.clock),
+        task.administration is not None,
     )
 
 
@@ -218,15 +255,18 @@ def _may(leader: Asker) -> Decision:
 
 def _open(ctx: Context, leader: Asker, *, done: bool = False) -> Any:
     """The tasks of the leader's own unit, and of those in the administration whose unit is not known, with the entries
-    they are about; of an auditor all, those of leaders, and those that a leader has found wrong. `done`: those that are
-    settled too."""
-    auditor = "auditor" in leader.roles
-    mine: list[ColumnElement[bool]] = [tables.Task.kind.in_((marked.KIND, WRONG) if auditor else (marked.KIND,))]
+    they are about; of an auditor all, those of leaders, those that a leader has found wrong, and of whoever looked up
+    very many. `done`: those that are settled too."""
+    auditor = AUDITOR in leader.roles
+    mine: list[ColumnElement[bool]] = [tables.Task.kind.in_(KINDS if auditor else (marked.KIND,))]
     if not auditor:
         unit = marked.team(ctx.keys, leader.administration, leader.unit)
         mine += [
             tables.Task.administration == (leader.administration or ""),  # of none, nobody's
             or_(tables.Task.team.is_(None), tables.Task.team == unit),
+            # Of a family that has closed for the leader's administration the auditor reviews it. (For the page the
+            # database says the same: page_to_review.)
+            ~duty.closed(ctx.settings.administrations, leader, tables.LogEntry.child_id, coordinates=False),
         ]
     if not done:
         mine.append(tables.Task.done_at.is_(None))

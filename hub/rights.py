@@ -2,17 +2,20 @@
 
 Each is a task with a deadline, of the administration it is about, else of the child's coordinator. The hub answers
 nothing by itself and never says no (GDPR art. 16, 21 and 12(3); forvaltningsloven § 7). One transaction each, with an
-entry in the access log taken last.
+entry in the access log taken last. An objection that is upheld closes the child for administrations in the transaction
+of its answer.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Collection
+from typing import Any, Literal, cast
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from hub import consents
 from hub.access import log
 from hub.access.askers import PersonKeyPair, asker_key, day_key
 from hub.cases import hearing
@@ -38,6 +41,10 @@ TEXT_AT_MOST = 2000
 """Characters in what a family writes, and in the answer."""
 OPEN_AT_MOST = 20
 """So many requests of one guardian may wait at once."""
+
+
+class NoSay(NotAllowed):
+    """Whoever objected does not speak for the child any more, so nothing can be closed in their name."""
 
 
 def ask(
@@ -165,27 +172,83 @@ def _put(
     _log(ctx, session, asker, own, child_id, key if child_id else None, {"asked": kind, "request": str(request_id)})
 
 
-def answer(ctx: Context, task_id: UUID, by: log.Asker, text: str) -> None:
+def answer(ctx: Context, task_id: UUID, by: log.Asker, text: str, closes: Collection[str] = ()) -> None:
     """A person's answer to what a family asked: the family reads it on its page, with the role and administration of
-    who gave it, not the name. Raises NotAllowed: not theirs to answer, answered already, empty or too long."""
+    who gave it, not the name. `closes`: the administrations that are shown nothing of the child from here on, because
+    the objection is upheld; whoever objected may open them again.
+
+    Raises NotAllowed: not theirs to answer, answered already, empty or too long, nothing that can be closed; NoSay."""
     text = text.strip()
     if not text or len(text) > TEXT_AT_MOST:
         raise NotAllowed(f"the answer must have 1 to {TEXT_AT_MOST} characters")
     with ctx.database.begin() as session:
-        task = _theirs(ctx, session, task_id, by)
         request = session.execute(
             select(tables.RightsRequest).where(tables.RightsRequest.task_id == task_id)
         ).scalar_one_or_none()
         if request is None:
             raise NotAllowed("nobody waits for an answer to this task")
+        child = _objected(session, request, closes)  # locked before the task, as whatever ends a case does
+        task = _theirs(ctx, session, task_id, by)
+        if closes and task.kind != OBJECTION:
+            raise NotAllowed("only an objection closes for an administration")
         key = open_key(session, ctx.keys, request.key_id)
-        said = {"text": text, "role": by.role, "administration": by.administration}
+        said: dict[str, Any] = {"text": text, "role": by.role, "administration": by.administration}
+        said |= {"closed": sorted(closes)} if closes else {}
         now = ctx.clock.now()
         request.answer, request.answered_at = seal_json(key, said, f"answer:{request.id}"), now
         task.done_at = now
+        if child is not None:
+            speaker = _objector(ctx, session, child, request, by)
+            try:
+                for administration in sorted(closes):
+                    consents.uphold(ctx, session, child, administration, speaker)
+            except NotAllowed as error:
+                raise NoSay from error
         pair = (request.key_id, key) if request.child_id else None
         what = {"answered": task.kind, "request": str(request.id)}
         _log(ctx, session, by, asker_key(session, ctx.keys, by), request.child_id, pair, what)
+
+
+def _objected(session: Session, request: tables.RightsRequest, closes: Collection[str]) -> UUID | None:
+    """The child that is to be closed, its row locked; None where nothing is."""
+    if not closes:
+        return None
+    child = session.get(tables.Child, request.child_id) if request.child_id is not None else None
+    if child is None:
+        raise NotAllowed("there is no child here to close for an administration")
+    current = child.same_as or child.id  # it may have another number by now
+    session.get_one(tables.Child, current, with_for_update={"key_share": True})
+    return current
+
+
+def _objector(
+    ctx: Context, session: Session, child_id: UUID, request: tables.RightsRequest, by: log.Asker
+) -> consents.Speaker:
+    """Whoever objected, as who speaks for the child today: what is closed is theirs to open. Raises NoSay."""
+    person, day, capacity = request.guardian_id, today(ctx.clock), "guardian"
+    whose: UUID | None = person
+    name = None
+    if not session.execute(select(tables.Custody.is_held(child_id, person, day))).scalar_one():
+        hears = tables.Hears
+        heard = select(hears).where(hears.child_id == child_id, hears.person_id == person, hears.holds(day))
+        row = session.execute(heard.order_by(hears.since.desc()).limit(1)).scalar_one_or_none()
+        if row is None:
+            raise NoSay
+        capacity, whose = row.capacity, row.principal_id
+        if capacity == "representative":
+            guardian = session.get_one(tables.Guardian, person)
+            key = open_key(session, ctx.keys, guardian.key_id)
+            name = unseal_json(key, guardian.sealed, f"guardian:{guardian.id}")["name"]
+    return consents.Speaker(
+        cast("consents.Capacity", capacity),
+        "page",
+        f"objection:{request.id}",
+        "da",
+        whose,
+        representative=name,
+        evidence=f"request {request.id}",
+        registered_by=by,
+    )
 
 
 def finish(ctx: Context, task_id: UUID, by: log.Asker) -> None:

@@ -328,6 +328,9 @@ class Access(_Section):
     children_an_hour: int = Field(default=100, ge=1, le=100_000)
     """So many different children may one person look up in an hour. More needs a written reason and is told to the
     auditor; twice as many is refused."""
+    review_working_days: int = Field(default=5, ge=1, le=30)
+    """How long a leader has to look at what was looked up with a written reason (working days). Then it is late, and
+    the auditor's; what is the auditor's from the beginning is late after as long."""
 
     @property
     def switches(self) -> frozenset[str]:

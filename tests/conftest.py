@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import codecs
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -72,12 +74,29 @@ def not_root() -> Iterator[Path]:
             os.seteuid(me)
 
 
+CLUSTER = "TESTS_CLUSTER"
+"""Names the folder of this run's database server to all its workers."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        os.environ[CLUSTER] = str(Path(tempfile.gettempdir()) / f"tovholder-test-{uuid4().hex[:12]}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The server goes when the last worker has; then its folder."""
+    if hasattr(config, "workerinput"):
+        return
+    folder, until = Path(os.environ.pop(CLUSTER)), time.monotonic() + 20
+    while (folder / "postgres" / "postmaster.pid").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
-def cluster(worker_id: str) -> Iterator[embedded.Embedded]:
+def cluster() -> Iterator[embedded.Embedded]:
     """The embedded server, shared by all workers of this run and gone with them."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid4().hex)
-    folder = Path(tempfile.gettempdir()) / f"tovholder-test-{run[:12]}"
-    server = embedded.start(folder)
+    server = embedded.start(Path(os.environ[CLUSTER]))
     yield server
     server.close()
 

@@ -21,7 +21,10 @@ ROOT = Path(__file__).parents[1]
 SIDES = {
     "lookup": {"hub", "constant answer", "one transaction each"},
     "same_answer": {"unknown", "refused", "no coordinator", "closed", "shown"},
-    "sequencer": {"hub", "a row each, in order", "a row each, in no order", "batches of sealed rows"},
+    "withdrawal": {"under load", "alone"},
+    "sequencer": {
+        *("queue", "one lookup per transaction", "sequencer alone", "a row each, in order", "a row each, in no order")
+    },
     "letter": {"hub", "Typst alone"},
     "match": {"hub", "files and COPY", "nothing changed"},
     "read": {"hub", "files and COPY", "nothing changed"},

@@ -7,10 +7,11 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
-from hub import NotAllowed, State, consents, family, reconcile
+from hub import NotAllowed, State, consents, family, mandates, reconcile, rights
 from hub.access.askers import KeyCache
 from hub.access.log import Asker
 from hub.access.lookup import LookupQueue, Request
@@ -151,6 +152,12 @@ class TestHealth:
         assert {row.source for row in world.rows(tables.Presence)} == {"sof"}
         match.match(world.ctx)
         assert {row.source for row in world.rows(tables.Presence)} == {"sof", "suf"}
+        assert [row.eligible for row in world.rows(tables.Child)] == [True]
+        match.match(ctx)  # the ground is taken away: what was read by it is gone
+        assert {row.source for row in world.rows(tables.Presence)} == {"sof"}
+        assert [row.eligible for row in world.rows(tables.Child)] == [False]
+        match.match(world.ctx)
+        assert [row.eligible for row in world.rows(tables.Child)] == [True]
 
 
 class TestWhoMaySay:
@@ -163,7 +170,8 @@ class TestWhoMaySay:
     @pytest.mark.parametrize(
         ("change", "why"),
         [
-            ({"guardian_id": None}, "custody"),
+            ({"guardian_id": None}, "is named where a guardian speaks"),
+            ({"guardian_id": uuid4()}, "custody"),
             ({"capacity": "young"}, "nowhere else"),
             ({"capacity": "young", "guardian_id": None}, "from 15"),
             ({"capacity": "representative", "guardian_id": None, "representative": "Bo Lind"}, "mandate"),
@@ -200,7 +208,8 @@ class TestWhoMaySay:
         by = consents.Speaker(
             "representative", "paper", "c/1", "da", representative="Bo Lind", evidence="Sag 17", registered_by=SOF
         )
-        consents.close(apart.ctx, apart.child(KARLA), "SUF", by, "objection")
+        with apart.ctx.database.begin() as session:
+            consents.uphold(apart.ctx, session, apart.child(KARLA), "SUF", by)
         [row] = apart.rows(tables.Block)
         assert (row.kind, row.capacity, row.guardian_id, row.registered_by is not None) == (
             "objection",
@@ -263,12 +272,87 @@ class TestClosing:
         assert unseal_json(key, row.sealed, f"block:{row.id}") == {"evidence": None, "representative": None}
 
 
+class TestObjecting:
+    """GDPR art. 21: a person decides, and what they decide holds from the transaction of the answer."""
+
+    DECIDES = Asker("k0", "Koordinator 0", "coordinator")
+
+    def object_(self, world: Any, who: str = MOTHER, kind: rights.Kind = rights.OBJECTION) -> UUID:
+        rights.ask(world.ctx, world.guardian(who), kind, world.child(KARLA), "De skal ikke se det.")
+        (task,) = world.rows(tables.Task, tables.Task.kind == kind)
+        task_id: UUID = task.id
+        return task_id
+
+    def test_one_that_is_upheld_closes_at_once_in_the_name_of_whoever_objected(self, apart: Any) -> None:
+        task = self.object_(apart)
+        assert shown(apart, SOF, reason=REASON)
+        rights.answer(apart.ctx, task, self.DECIDES, "Du har ret.", ["SOF"])
+        assert not shown(apart, SOF, reason=REASON)
+        [row] = apart.rows(tables.Block)
+        assert (row.kind, row.administration, row.capacity) == ("objection", "SOF", "guardian")
+        assert row.guardian_id == apart.guardian(MOTHER)
+        assert row.registered_by is not None
+        [entry] = apart.rows(tables.LogEntry, tables.LogEntry.kind == "block")
+        with apart.session() as session:
+            decided = unseal_json(
+                open_key(session, apart.ctx.keys, entry.asker_key), entry.asker, f"log-asker:{entry.id}"
+            )
+        assert decided["name"] == "Koordinator 0"
+        assert [each["answer"] for each in said(apart)] == ["objection"]
+        consents.open_again(apart.ctx, apart.child(KARLA), "SOF", speaker(apart, FATHER))
+        assert not shown(apart, SOF, reason=REASON), "it is not the other's to open"
+        consents.open_again(apart.ctx, apart.child(KARLA), "SOF", speaker(apart))
+        assert shown(apart, SOF, reason=REASON)
+
+    def test_one_that_is_not_upheld_closes_nothing(self, apart: Any) -> None:
+        rights.answer(apart.ctx, self.object_(apart), self.DECIDES, "Loven giver dem ret til det.")
+        assert apart.rows(tables.Block) == []
+
+    def test_nothing_but_an_objection_closes_and_only_administrations_there_are(self, apart: Any) -> None:
+        wrong = self.object_(apart, kind=rights.WRONG)
+        with pytest.raises(NotAllowed, match="only an objection"):
+            rights.answer(apart.ctx, wrong, self.DECIDES, "Ja.", ["SOF"])
+        objection = self.object_(apart)
+        with pytest.raises(NotAllowed):
+            rights.answer(apart.ctx, objection, self.DECIDES, "Ja.", ["SOF", "XYZ"])
+        assert apart.rows(tables.Block) == []
+        assert {row.done_at for row in apart.rows(tables.Task, tables.Task.kind.in_(rights.KINDS))} == {None}
+
+    def test_in_the_name_of_nobody_who_has_lost_custody(self, apart: Any) -> None:
+        """All or nothing: the answer waits too, until it is given without closing."""
+        task = self.object_(apart)
+        with apart.ctx.database.begin() as session:
+            held = session.get_one(tables.Custody, (apart.child(KARLA), apart.guardian(MOTHER)))
+            held.until = apart.clock.now().date()
+        with pytest.raises(rights.NoSay):
+            rights.answer(apart.ctx, task, self.DECIDES, "Ja.", ["SOF"])
+        assert [row.answered_at for row in apart.rows(tables.RightsRequest)] == [None]
+        assert apart.rows(tables.Block) == []
+        rights.answer(apart.ctx, task, self.DECIDES, "Det er ikke længere dit at sige.")
+
+    def test_a_representatives_is_of_the_one_whose_mandate_it_is(self, apart: Any) -> None:
+        given = mandates.Mandate(apart.guardian(MOTHER), parse("0101754100"), "Rita", False, False, None, "J-1")
+        mandates.give(apart.ctx, apart.child(KARLA), given, SOF)
+        rights.ask(
+            apart.ctx, apart.guardian("0101754100"), rights.OBJECTION, apart.child(KARLA), "Nej.", registered_by=SOF
+        )
+        (task,) = apart.rows(tables.Task, tables.Task.kind == rights.OBJECTION)
+        rights.answer(apart.ctx, task.id, self.DECIDES, "Ja.", ["SOF"])
+        [row] = apart.rows(tables.Block)
+        assert (row.capacity, row.guardian_id) == ("representative", apart.guardian(MOTHER))
+        consents.open_again(apart.ctx, apart.child(KARLA), "SOF", speaker(apart))
+        assert shown(apart, SOF, reason=REASON)
+
+
 def test_what_a_restored_database_has_lost_is_said_again(apart: Any, tmp_path: Path) -> None:
     """All that families gave and closed after the backup, in order; doing it twice changes nothing more."""
     settings = apart.ctx.settings.model_copy(update={"journal": tmp_path})
     ctx, child = replace(apart.ctx, settings=settings), apart.child(KARLA)
     with ctx.database.begin() as session:
         home.check(session, apart.clock.now())
+    rights.ask(ctx, apart.guardian(FATHER), rights.OBJECTION, child, "Nej.")
+    (task,) = apart.rows(tables.Task, tables.Task.kind == rights.OBJECTION)
+    rights.answer(ctx, task.id, Asker("k0", "Koordinator 0", "coordinator"), "Ja.", ["SUF"])
     acts = [(consents.give, "SUF"), (consents.close, "SOF"), (consents.close, "BUF"), (consents.open_again, "BUF")]
     for act, administration in acts:
         apart.clock.move(timedelta(minutes=1))
@@ -279,9 +363,11 @@ def test_what_a_restored_database_has_lost_is_said_again(apart: Any, tmp_path: P
     for _time in range(2):
         found = reconcile.reconcile(ctx, tmp_path)
         assert found.lost == []
-        assert len(said(apart)) == 8  # the four that were, and the four that are said again
+        assert len(said(apart)) == 10  # the five that were, and the five that are said again
         assert [(row.administration, row.withdrawn_at) for row in apart.rows(tables.Consent)] == [("SUF", None)]
-        assert {row.administration: row.lifted_at is None for row in apart.rows(tables.Block)} == {
-            "SOF": True,
-            "BUF": False,
+        assert {(row.kind, row.administration): row.lifted_at is None for row in apart.rows(tables.Block)} == {
+            ("objection", "SUF"): True,
+            ("block", "SOF"): True,
+            ("block", "BUF"): False,
         }
+        assert all(row.registered_by for row in apart.rows(tables.Block, tables.Block.kind == "objection"))

@@ -20,7 +20,7 @@ from hub.context import Context
 from hub.contract import Unreadable
 from hub.doctor import examine
 from hub.plugins import Plugins
-from hub.store import tables
+from hub.store import tables, tasks
 from hub.store.people import make_key
 from hub.vault import seal
 
@@ -46,6 +46,16 @@ def checks(ctx: Context) -> dict[str, tuple[bool, str]]:
 def test_an_empty_hub_is_well(ctx: Context) -> None:
     assert all(ok for ok, _detail in checks(ctx).values())
     assert checks(ctx)["access log"] == (True, "head says 0, there are 0 entries")
+
+
+def test_a_look_that_nobody_reviews_is_told_of_by_whose_leader_it_waits_for(ctx: Context, clock: SetClock) -> None:
+    with ctx.database.begin() as session:
+        about = {"administration": "BUF", "entry_id": uuid4()}
+        tasks.put(session, ctx.keys, clock.now(), "review", {"a": about})
+    assert checks(ctx)["reviews"] == (True, "0 looks with a reason wait for a review longer than they should")
+    clock.move(timedelta(days=8))
+    said = "1 looks with a reason wait for a review longer than they should: BUF 1"
+    assert checks(ctx)["reviews"] == (False, said)
 
 
 def test_one_plugin_that_fails_hides_no_other(ctx: Context) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import delete, text
 
-from hub import NotAllowed, PersonRecord, family, mandates, reconcile, registration, rights
+from hub import NotAllowed, PersonRecord, consents, family, mandates, reconcile, registration, rights
 from hub.access import log
 from hub.access.askers import asker_key, day_key
 from hub.access.log import Asker
@@ -262,6 +263,32 @@ class TestSpeaks:
         registration.register(joint.ctx, SOF, place, None, "withdrawn", "phone", "J-2", mandate_id=mandate)
         (row,) = joint.rows(tables.Acceptance, tables.Acceptance.answer == "withdrawn")
         assert (row.capacity, row.guardian_id) == ("representative", joint.guardian(FATHER))
+
+    def test_what_one_parents_representative_closes_no_other_representative_opens(self, joint: Any) -> None:
+        """Nor swallows; and the parent whose say it is can open it again, also when the mandate is over."""
+        place = self.origin(joint, KARLA)
+        mandate = {MOTHER: give(joint, KARLA, MOTHER)}
+        mandates.give(joint.ctx, joint.child(KARLA), given(joint.guardian(FATHER), OTHER), SOF)
+        mandate[FATHER] = next(each for each in lasting(joint) if each != mandate[MOTHER])
+
+        def say(whose: str, what: str) -> None:
+            told = registration.Told(None, "phone", "t", "da", mandate[whose])
+            registration.choose(joint.ctx, SOF, place, what, "BUF", told, "J-2")
+
+        def closed() -> set[UUID | None]:
+            return {row.guardian_id for row in joint.rows(tables.Block, tables.Block.lifted_at.is_(None))}
+
+        say(MOTHER, "close")
+        say(FATHER, "close")
+        assert closed() == {joint.guardian(MOTHER), joint.guardian(FATHER)}
+        say(FATHER, "open")
+        assert closed() == {joint.guardian(MOTHER)}
+        say(FATHER, "open")
+        assert closed() == {joint.guardian(MOTHER)}
+        mandates.take_back(joint.ctx, mandate[MOTHER], joint.child(KARLA), SOF)
+        mother = consents.Speaker("guardian", "page", "t", "da", joint.guardian(MOTHER))
+        consents.open_again(joint.ctx, joint.child(KARLA), "BUF", mother)
+        assert closed() == set()
 
     def test_by_a_guardians_mandate_nobody_consents_for_a_young_person(self, joint: Any) -> None:
         place = self.origin(joint, YOUNG)

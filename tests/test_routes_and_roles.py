@@ -29,9 +29,11 @@ from hub.cases.sync import sync
 from hub.context import Context
 from hub.coordination.staff import add_coordinator
 from hub.identity import parse
+from hub.letters import versions
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
 from hub.letters.templates import Templates
+from hub.letters.words import product_folder
 from hub.mandates import Mandate, give
 from hub.notices.kinds import KINDS
 from hub.settings import Api, Demo, SignIn
@@ -65,13 +67,20 @@ GUARDIANS = {
     "a guardian who lost custody": FORMER,
     "a guardian of another family": STRANGER,
 }
-OTHERS = ("nobody", "a young person", "a system with a token", "an expired token")
-ROLES = (*STAFF, *GUARDIANS, *OTHERS)
+TOKENS = {
+    "staff with a token": ("staff", "SOF"),
+    "a source with a token": ("source", "SOF"),
+    "an operator with a token": ("operator", None),
+    "an expired token": ("staff", "SOF"),
+}
+"""Who calls the API, and for which administration. A token opens no page."""
+OTHERS = ("nobody", "a young person")
+ROLES = (*STAFF, *GUARDIANS, *OTHERS, *TOKENS)
 
 # What happens.
 SHOWN, PAGE = "something of the family", "a form, a list or a page without anybody"
 DONE, NOTHING, REFUSED = "done", "the one answer that shows nothing", "refused"
-SIGN_IN, NOT_FOUND, AWAY, JSON = "sign in first", "not found", "sent on", "JSON for everybody"
+SIGN_IN, NOT_FOUND, AWAY, JSON = "sign in first", "not found", "sent on", "JSON without anybody"
 SECRETS = (COORDINATOR, "Testvoksen 001", "Testvoksen 002", "merudgifter", KARLA)
 """Of Karla and her family. Every child in this world has the same name."""
 
@@ -92,6 +101,12 @@ WORKERS_OWN = {"staff": NOT_FOUND, "staff_with_a_case": SHOWN}
 LETTER = everybody(SIGN_IN, guardians=NOT_FOUND, a_guardian=SHOWN)
 LOOKED_UP = {"staff": NOTHING, "staff_with_a_case": SHOWN, "the_coordinator": SHOWN, "the_leader": SHOWN}
 REVIEWERS = {"the_leader": PAGE, "another_leader": PAGE, "an_auditor": PAGE}
+LOOKED_UP_BY_TOKEN = everybody(
+    SIGN_IN, staff_with_a_token=SHOWN, a_source_with_a_token=NOTHING, an_operator_with_a_token=NOTHING
+)
+BY_TOKEN = dict.fromkeys(("staff_with_a_token", "a_source_with_a_token", "an_operator_with_a_token"), REFUSED)
+OPERATORS = everybody(SIGN_IN, **BY_TOKEN | {"an_operator_with_a_token": JSON})
+SOURCES = everybody(SIGN_IN, **BY_TOKEN | {"a_source_with_a_token": JSON})
 REGISTERS = everybody(SIGN_IN, staff=REFUSED, staff_with_a_case=SHOWN, the_coordinator=SHOWN)
 
 TABLE: dict[str, Row] = {
@@ -99,19 +114,19 @@ TABLE: dict[str, Row] = {
     "GET /health": everybody(JSON),
     "GET /hub.css": everybody(PAGE),
     "GET /api/v1/openapi.json": everybody(JSON),
-    "POST /api/v1/lookups": everybody(SIGN_IN, a_system_with_a_token=SHOWN),
-    "POST /api/v1/lookups/batch": everybody(SIGN_IN, a_system_with_a_token=SHOWN),
-    # Its operators' tokens are tried in tests/api/test_templates.py: this system's token is no operator's.
-    "GET /api/v1/templates": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
-    "POST /api/v1/templates": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
-    "GET /api/v1/templates/{version}": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
-    "POST /api/v1/templates/{version}/steps": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
-    # For an administration's own system (tests/api/test_feeds.py); this token is a member of staff's.
-    "GET /api/v1/notices": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
-    "GET /api/v1/journal": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
-    "POST /api/v1/journal/{part}/receipt": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
-    "POST /api/v1/journal/receipts": everybody(SIGN_IN, a_system_with_a_token=REFUSED),
-    # Nobody here is the adviser of a case.
+    "POST /api/v1/lookups": LOOKED_UP_BY_TOKEN,
+    "POST /api/v1/lookups/batch": LOOKED_UP_BY_TOKEN,
+    "GET /api/v1/templates": OPERATORS,
+    "POST /api/v1/templates": OPERATORS,
+    "GET /api/v1/templates/{version}": OPERATORS,
+    # Another person than who drafted it.
+    "POST /api/v1/templates/{version}/steps": OPERATORS,
+    # For an administration's own system; nobody is named in a receipt.
+    "GET /api/v1/notices": SOURCES | {"a source with a token": SHOWN},
+    "GET /api/v1/journal": SOURCES | {"a source with a token": SHOWN},
+    "POST /api/v1/journal/{part}/receipt": SOURCES,
+    "POST /api/v1/journal/receipts": SOURCES,
+    # Nobody who asks is the adviser of a case.
     "GET /personale/advis": everybody(SIGN_IN, staff=PAGE),
     "POST /personale/advis": everybody(SIGN_IN, staff=REFUSED),
     "GET /personale": everybody(SIGN_IN, staff=PAGE),
@@ -217,6 +232,8 @@ class Hub:
     letter: UUID
     office_task: UUID
     own_task: UUID
+    draft: UUID
+    part: UUID
     signing: OKPKey
 
     @property
@@ -288,20 +305,21 @@ class Somebody:
 
 Try = Callable[[Somebody], Any]
 LOOKUP = {"cpr": KARLA, "purpose": "case"}
+RECEIPT = (product_folder() / "receipt.da.md").read_text(encoding="utf-8")
 TRIES: dict[str, Try] = {
     "GET /hub.css": lambda who: who.get(STYLE_PATH),
     "POST /api/v1/lookups": lambda who: who.call("/api/v1/lookups", **LOOKUP),
     "POST /api/v1/lookups/batch": lambda who: who.call("/api/v1/lookups/batch", cprs=[KARLA], purpose="case"),
-    "POST /api/v1/templates": lambda who: who.call("/api/v1/templates", name="receipt.da.md", text="x"),
-    "GET /api/v1/templates/{version}": lambda who: who.get(f"/api/v1/templates/{uuid4()}"),
+    "POST /api/v1/templates": lambda who: who.call("/api/v1/templates", name="receipt.da.md", text=RECEIPT),
+    "GET /api/v1/templates/{version}": lambda who: who.get(f"/api/v1/templates/{who.hub.draft}"),
     "POST /api/v1/templates/{version}/steps": lambda who: who.call(
-        f"/api/v1/templates/{uuid4()}/steps", step="approve"
+        f"/api/v1/templates/{who.hub.draft}/steps", step="approve"
     ),
     "POST /api/v1/journal/{part}/receipt": lambda who: who.call(
-        "/api/v1/journal/00000000-0000-4000-8000-000000000000/receipt", document="D-1"
+        f"/api/v1/journal/{who.hub.part}/receipt", document="D-1"
     ),
     "POST /api/v1/journal/receipts": lambda who: who.call(
-        "/api/v1/journal/receipts", receipts=[{"part": "00000000-0000-4000-8000-000000000000", "document": "D-1"}]
+        "/api/v1/journal/receipts", receipts=[{"part": str(who.hub.part), "document": "D-1"}]
     ),
     "POST /personale/advis": lambda who: who.post("/personale/advis", **dict.fromkeys(KINDS, "page")),
     "POST /personale": lambda who: who.post("/personale", **LOOKUP),
@@ -423,7 +441,8 @@ def hub(world: Any, at: OidcProvider, tmp_path: Path) -> Hub:
     world.night()
     with world.ctx.database.begin() as session:
         session.get_one(tables.Custody, (world.child(KARLA), world.guardian(FORMER))).until = world.clock.now().date()
-    world.case(world.sof, "A-1", KARLA, State.OPEN, opened=date(2026, 9, 1))
+    adviser = StaffRecord("r-1", "Rie Rask", "rie@kommune.example", None)
+    world.case(world.sof, "A-1", KARLA, State.OPEN, opened=date(2026, 9, 1), adviser=adviser)
     sync(world.ctx)
     rights.ask(world.ctx, world.guardian(MOTHER), rights.OBJECTION, world.child(KARLA), "Ikke uden os.")
     (case,) = [row for row in world.rows(tables.Case) if row.child_id == world.child(KARLA)]
@@ -435,14 +454,19 @@ def hub(world: Any, at: OidcProvider, tmp_path: Path) -> Hub:
     for letter in mine:
         deliver(world.ctx, letter.id)
     tasks = {row.kind: row.id for row in world.rows(tables.Task)}
-    return Hub(world, world.child(KARLA), mine[0].id, tasks[rights.WRONG], tasks[rights.OBJECTION], signing)
+    draft = versions.draft(world.ctx, Asker("o-1", "Kirsten Skriver", "operator"), "receipt.da.md", RECEIPT)
+    part = next(row.id for row in world.rows(tables.LetterPart) if row.letter_id == mine[0].id)
+    return Hub(
+        world, world.child(KARLA), mine[0].id, tasks[rights.WRONG], tasks[rights.OBJECTION], draft, part, signing
+    )
 
 
 def bearer(hub: Hub, role: str) -> dict[str, str]:
-    life = {"a system with a token": timedelta(hours=1), "an expired token": timedelta(minutes=-1)}.get(role)
-    if life is None:
+    if role not in TOKENS:
         return {}
-    asker = Asker("fagsystem-1", "Fagsystem", "staff", "SOF", UNIT)
+    life = timedelta(minutes=-1 if role == "an expired token" else 60)
+    says, administration = TOKENS[role]
+    asker = Asker(f"token-{says}", "Fagsystem", says, administration, UNIT)
     return {"Authorization": f"Bearer {issue(hub.signing, hub.ctx.settings.api, hub.ctx.clock, asker, life)}"}
 
 

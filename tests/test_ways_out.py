@@ -42,6 +42,7 @@ from hub.letters.statuses import overdue, take_statuses
 from hub.letters.templates import Templates
 from hub.letters.words import product_folder
 from hub.notices import hand_over
+from hub.retention import forget as retention
 from hub.settings import Api, Demo
 from hub.signin.sessions import Sessions
 from hub.store import tables
@@ -356,6 +357,10 @@ ROUTES: dict[str, Try] = {
     "POST /personale/gennemgang/{task_id:uuid}": as_staff(
         lambda hub, browser: [browser.submit("/personale", "/personale/gennemgang/" + NOBODYS, verdict="i-orden")]
     ),
+    "GET /personale/sletning": as_staff(lambda hub, browser: [browser.get("/personale/sletning")]),
+    "POST /personale/sletning": as_staff(
+        lambda hub, browser: [browser.submit("/personale", "/personale/sletning", act="fortryd")]
+    ),
     "GET /personale/breve": as_staff(lambda hub, browser: [browser.get("/personale/breve")]),
     "GET /personale/breve/{letter_id:uuid}": as_staff(
         lambda hub, browser: [browser.get(f"/personale/breve/{row.id}") for row in hub.world.rows(tables.Letter)]
@@ -420,6 +425,11 @@ COMMANDS: dict[str, list[str] | str] = {
     "restore": ["--hold"],
     "plugins list": ["--json"],
     "coordinators import": ["COORDINATORS"],
+    "coordinators away": ["k0", "--substitute", "k1"],
+    "coordinators back": ["k0"],
+    "coordinators hand-over": ["k1", "--to", "k0", "--child"],
+    "coordinators goodbye": [],
+    "forget": ["--json"],
     "letters stuck": ["--json"],
     "letters settle": [str(UUID(int=0)), "--arrived"],
     "notices dead": ["--json"],
@@ -475,6 +485,7 @@ JOBS: dict[str, Callable[[Any], object]] = {
         hand_over.purge(world.ctx),
     ),
     "notices": lambda world: hand_over.hand_over_due(world.ctx),
+    "retention": lambda world: retention.forget(world.ctx),
 }
 HOOKS = {"settings_model", "register_adapters", "register_channels", "register_mailers", "narrow_access"}
 """But for the last they are called at start with the plugin's own settings: before anything of a child is known. What

@@ -4,6 +4,7 @@ Requests that come at the same time wait in one queue and share a batch: lock th
 needs, decide and seal, add the entries, commit, answer. Reading comes after the lock as a statement of its own, so that
 its snapshot is newer than the wait: one statement that does it all showed what had just been withdrawn.
 Two round trips serve up to 256 lookups; batches form by themselves while the previous one commits, without a timer.
+All of it is done as a database role of its own, which can read what decides a lookup and nothing else.
 How many children somebody has looked up is counted in the same transaction (hub.access.pace).
 
 A batch whose connection breaks before its commit was asked for is served once more on a new one: nothing of it can have
@@ -24,7 +25,6 @@ from uuid import UUID
 
 import psycopg
 import structlog
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import namedtuple_row
 
 from hub import faults
@@ -36,6 +36,7 @@ from hub.access.log import VERSION, Asker, Disclosure, SealedEntry
 from hub.access.narrow import Narrow, look_of
 from hub.context import Context
 from hub.errors import TryAgain
+from hub.store.database import LOOKUP_ROLE
 
 __all__ = ["Answer", "Coordinator", "LogUnavailable", "LookupQueue", "Request", "Source", "TooBusy"]
 
@@ -121,11 +122,8 @@ class LookupQueue:
         head_held_at_most: float = HEAD_HELD_AT_MOST,
     ) -> None:
         """`ensure` brings the database back where that is this program's to do (Database.ensure); it may block."""
-        conninfo = ctx.database.conninfo
-        options = f"{conninfo_to_dict(conninfo).get('options') or ''} {_PLANS} " + (
-            f"-c idle_in_transaction_session_timeout={int(head_held_at_most * 1000)}"
-        )
-        self._conninfo = make_conninfo(conninfo, options=options)
+        held = f"-c idle_in_transaction_session_timeout={int(head_held_at_most * 1000)}"
+        self._conninfo = ctx.database.conninfo_as(LOOKUP_ROLE, f"{_PLANS} {held}")
         self._keys, self._clock, self._cache = ctx.keys, ctx.clock, cache
         self._decider = Decider(ctx.keys, ctx.settings)
         self._narrow = Narrow(ctx.plugins.narrowers)

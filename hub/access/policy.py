@@ -2,7 +2,7 @@
 
 `RULES` is the whole of it: what stands in no row is no. A row gives what it gives to whoever fulfils all of it, so that
 one more role, relation, consent or switch never shows less. A block beats every row but those of the family itself and
-of the auditor's view of the log; a plugin's no beats them all. docs/access.md is made from this table.
+of the auditor's view of the log; a plugin's no to a lookup beats them all. docs/access.md is made from this table.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from hub.access.policy import (
     SWITCHES,
     Rule,
 )
+from hub.settings import Access
 
 _HEAD = f"""# Who may see what, and why
 
@@ -33,7 +34,9 @@ outside.
   own view, and the auditor's view of the log. Somebody whose administration the hub does not know is shut out as soon
   as any is, unless they are the child's own coordinator.
 - **A reason is at least {REASON_AT_LEAST} characters**, and such a look is put before the leader of whoever looked.
-- **A plugin (`narrow_access`) can take a look away, and give none.**
+  After {Access().review_working_days} working days (a setting) it is late, and the auditor's.
+- **A plugin (`narrow_access`) can take a lookup away, and give none.** About tasks, registrations and notices it is not
+  asked.
 - **Rows with a switch are no until a lawyer turns it on** in `[access]` of the settings.
 """
 

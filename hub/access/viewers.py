@@ -5,8 +5,9 @@ Who they are is read as the program; all else within `begin_as` has no rows but 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import select
@@ -24,12 +25,18 @@ from hub.vault import Keys
 
 @contextmanager
 def begin_as(
-    database: Database, keys: Keys, clock: Clock, asker: Asker, entry: UUID | None = None
+    database: Database,
+    keys: Keys,
+    clock: Clock,
+    asker: Asker,
+    entry: UUID | None = None,
+    *,
+    advises: Collection[UUID] = (),
 ) -> Iterator[Session]:
     """As `Database.begin`, for what a member of staff's page reads. `entry`: the lookup of their own that they came
-    from. They have a row and a key from here on."""
+    from; `advises`: their rows as the sources name advisers. They have a row and a key from here on."""
     with database.begin() as session:
-        viewer = _viewer(session, keys, clock, asker, entry)
+        viewer = replace(_viewer(session, keys, clock, asker, entry), advises=frozenset(advises))
     with database.begin_as(viewer) as session:
         yield session
 

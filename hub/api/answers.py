@@ -22,12 +22,18 @@ BEARER = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token o
 
 
 class Bounded(APIRoute):
-    """Before anything of a body is read it is known to be small: nobody fills the memory, least of all unnamed."""
+    """Before anything of a body is read it is known to be small: nobody fills the memory, least of all unnamed. And a
+    parameter of the address that the route does not have is refused: whoever misspells one would else get all."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        names = sorted(parameter.alias for parameter in self.dependant.query_params)
+        which = f"this takes only {', '.join(names)}" if names else "this takes none"
 
         async def bounded(request: Request) -> Response:
+            # Not which: whatever stands there may be a number.
+            if request.scope["query_string"] and not request.query_params.keys() <= set(names):
+                return problem(422, f"query: there is a parameter that is not known here; {which}")
             if request.method == "GET":
                 return await handle(request)
             length = request.headers.get("content-length", "")

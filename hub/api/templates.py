@@ -69,6 +69,7 @@ class Done(BaseModel):
 FIELDS = Draft.model_fields.keys() | Step.model_fields.keys()
 """Whose names an answer may repeat."""
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The body cannot be read."},
     401: {"model": Problem, "description": "No good bearer token."},
     403: {"model": Problem, "description": "Not by you, or not before somebody else has approved it."},
     404: {"model": Problem, "description": "There is no such version."},

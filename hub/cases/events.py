@@ -6,7 +6,7 @@ The same thing seen twice is one event: `once` is a keyed digest of what happene
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from uuid import UUID, uuid4
@@ -163,12 +163,18 @@ def _bundles(session: Session, now: datetime, due: dict[UUID, datetime]) -> dict
 
 
 def drop_waiting(
-    session: Session, why: str, *, child: UUID | None = None, case: UUID | None = None, guardian: UUID | None = None
+    session: Session,
+    why: str,
+    *,
+    child: UUID | None = None,
+    case: UUID | None = None,
+    guardian: UUID | None = None,
+    but: Set[str] = frozenset(),
 ) -> None:
-    """Events of a child or a case that still wait end here, with the reason; `guardian`: only those for one of them.
-    Letters already frozen are not touched."""
+    """Events of a child or a case that still wait end here, with the reason, save for those of the kinds `but`;
+    `guardian`: only those for one of them. Letters already frozen are not touched."""
     waiting = select(Bundle.id).where(Bundle.composed_at.is_(None))
-    about = [Event.child_id == child if child is not None else Event.case_id == case]
+    about = [Event.child_id == child if child is not None else Event.case_id == case, Event.kind.not_in(but)]
     if guardian is not None:
         about.append(Event.guardian_id == guardian)
     session.execute(update(Event).where(*about, Event.bundle_id.in_(waiting)).values(bundle_id=None, why_not=why))

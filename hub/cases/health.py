@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, exists, select, update
@@ -59,9 +59,10 @@ def forget(ctx: Context, session: Session, child_id: UUID, administration: str) 
     session.execute(delete(tables.Case).where(among(tables.Case.id, cases)))
 
 
-def take_back(ctx: Context, session: Session, child_id: UUID, administration: str) -> bool:
-    """All consents that were given by now end, whoever gave them, with what was read by them. Whether there was one."""
-    return _end(ctx, session, child_id, administration, tables.Consent.since <= ctx.clock.now())
+def take_back(ctx: Context, session: Session, child_id: UUID, administration: str, tell: Callable[[], object]) -> bool:
+    """All consents that were given by now end, whoever gave them, with what was read by them. Whether there was one:
+    then `tell` is called, before the cases go (see hub.cases.ending)."""
+    return _end(ctx, session, child_id, administration, tables.Consent.since <= ctx.clock.now(), tell)
 
 
 def run_out(ctx: Context, session: Session, child_id: UUID, administration: str) -> bool:
@@ -69,7 +70,14 @@ def run_out(ctx: Context, session: Session, child_id: UUID, administration: str)
     return _end(ctx, session, child_id, administration, tables.Consent.until <= ctx.clock.now())
 
 
-def _end(ctx: Context, session: Session, child_id: UUID, administration: str, which: ColumnElement[bool]) -> bool:
+def _end(
+    ctx: Context,
+    session: Session,
+    child_id: UUID,
+    administration: str,
+    which: ColumnElement[bool],
+    tell: Callable[[], object] | None = None,
+) -> bool:
     now = ctx.clock.now()
     mine = (tables.Consent.child_id == child_id, tables.Consent.administration == administration)
     ended = session.execute(
@@ -78,6 +86,8 @@ def _end(ctx: Context, session: Session, child_id: UUID, administration: str, wh
         .values(withdrawn_at=now)
         .returning(tables.Consent.id)
     ).all()
+    if ended and tell is not None:
+        tell()
     still = session.execute(select(exists().where(*mine, tables.Consent.holds(now)))).scalar_one()
     if ended and not still:
         forget(ctx, session, child_id, administration)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, and_, exists, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, and_, exists, literal, or_, select, union_all
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.selectable import Subquery
 
@@ -31,6 +32,12 @@ Capacity = Literal["guardian", "young", "representative"]
 def pairs(on: date, *, replaced: bool = False) -> Subquery:
     """Every (child_id, person_id, capacity) of whoever is written to on a date. `replaced`: also those whose letters go
     to a representative instead: what was written to them before may still leave."""
+    return _pairs(on, replaced).subquery("hearing")
+
+
+@lru_cache(maxsize=64)
+def _pairs(on: date, replaced: bool) -> CompoundSelect[Any]:
+    """Kept, because building it takes longer than the database does."""
     custody, hears = tables.Custody, tables.Hears
     young = aliased(hears)
     with_custody = select(
@@ -45,7 +52,7 @@ def pairs(on: date, *, replaced: bool = False) -> Subquery:
     of_guardian = custody.is_held(hears.child_id, hears.principal_id, on)
     mandate = and_(hears.capacity == "representative", or_(and_(hears.principal_id.is_(None), is_young), of_guardian))
     others = select(hears.child_id, hears.person_id, hears.capacity).where(hears.holds(on), or_(self_, mandate))
-    return union_all(with_custody, others).subquery("hearing")
+    return union_all(with_custody, others)
 
 
 def _instead(child: Any, principal: Any | None, on: date) -> ColumnElement[bool]:

@@ -83,11 +83,12 @@ def take(run: Run, session: Session, page: Page, quiet: Set[str]) -> None:
     _stamp(
         session, source, {**dict.fromkeys(unread), **{ref: one.changed for ref, one in found.records.items()}}, run.at
     )
+    quarantine.mend(session, source, sources.CASES, (found.records.keys() | found.gone) - unread, ctx.clock.now())
+    run.result.events += events.record(ctx, session, (replace(item, source=source) for item in news))
+    # Only now, see hub.cases.ending: families' bundles before cases.
     run.result.gone += forget(ctx, session, source, found.gone)
     known = {child.id for child in run.children.values()}
     run.result.gone += forget(ctx, session, source, found.elsewhere, of=known, goes_on=True)
-    quarantine.mend(session, source, sources.CASES, (found.records.keys() | found.gone) - unread, ctx.clock.now())
-    run.result.events += events.record(ctx, session, (replace(item, source=source) for item in news))
 
 
 def _sort(run: Run, page: Page) -> _Page:

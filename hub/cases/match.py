@@ -57,6 +57,7 @@ def match(ctx: Context, names: Iterable[str] = ()) -> Match:
 def _read(ctx: Context, adapter: Adapter, result: Read, alone: readers.Alone) -> None:
     source, now = adapter.name, ctx.clock.now()
     if not health.presence_may_be_read(ctx, adapter):
+        result.gone += _forget(ctx, source, alone)
         return
     with ctx.database.begin() as session:
         start = sources.begin(
@@ -82,6 +83,21 @@ def _read(ctx: Context, adapter: Adapter, result: Read, alone: readers.Alone) ->
             # has not been met again can be read now.
             quarantine.settle(session, source, sources.PRESENCE, start.at, ctx.clock.now())
         sources.end(session, source, sources.PRESENCE, ctx.clock.now())
+
+
+def _forget(ctx: Context, source: str, alone: readers.Alone) -> int:
+    """The ground has been taken away: what was read by it goes, and a later read is a first one. Gives how many."""
+    mine = (tables.SourceState.source == source, tables.SourceState.purpose == sources.PRESENCE)
+    with ctx.database.begin() as session:
+        if not session.execute(select(exists().where(*mine))).scalar_one():
+            return 0  # nothing has been read
+        alone.state(session)
+        target.alone(session)
+        gone = delete(tables.Presence).where(tables.Presence.source == source).returning(tables.Presence.token)
+        tokens = session.execute(gone).scalars().all()
+        session.execute(delete(tables.SourceState).where(*mine))
+        target.reassess(session, set(tokens))
+    return len(tokens)
 
 
 @dataclass(slots=True)

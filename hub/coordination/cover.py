@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 from datetime import date
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -17,6 +17,7 @@ from hub.access.askers import COORDINATORS, by_system
 from hub.cases import events, kinds
 from hub.clock import today
 from hub.context import Context
+from hub.coordination import acts
 from hub.coordination.offers import HOLDS, one_at_a_time
 from hub.errors import NotAllowed
 from hub.notices import record as notices
@@ -39,9 +40,12 @@ def find(ctx: Context, session: Session, own_id: str) -> tables.Coordinator:
     return found
 
 
-def go_away(ctx: Context, coordinator: str, substitute: str, until: date | None = None) -> int:
+def go_away(
+    ctx: Context, coordinator: str, substitute: str, until: date | None = None, *, again: UUID | None = None
+) -> int:
     """Somebody answers for a coordinator, until the last day away where that is known (Danish date). Gives how many
-    children that is told of. Why somebody is away is nobody's to know, and not asked.
+    children that is told of. Why somebody is away is nobody's to know, and not asked. `again`, here and below: the
+    act's own id, when it is one from the journal that a restored database has lost.
 
     Raises NotAllowed when the substitute is the same person, away themselves, or the day has passed."""
     with ctx.database.begin() as session:
@@ -55,15 +59,17 @@ def go_away(ctx: Context, coordinator: str, substitute: str, until: date | None 
             raise NotAllowed(f"{until} has passed: name the last day away, or none")
         same = away.away and away.substitute_id == cover.staff_id
         away.away, away.substitute_id, away.away_until = True, cover.staff_id, until
+        day = until.isoformat() if until is not None else None
+        act = acts.note(ctx, session, "away", again, coordinator=coordinator, substitute=substitute, until=day)
         session.flush()
         if same:
             return 0  # another date for the same substitute: the next letter has it
         children = _children(session, away.staff_id)
-        _tell(ctx, session, kinds.COORDINATOR_SUBSTITUTE, children, {"substitute": str(cover.staff_id)})
+        _tell(ctx, session, act, kinds.COORDINATOR_SUBSTITUTE, children, {"substitute": str(cover.staff_id)})
         return len(children)
 
 
-def come_back(ctx: Context, coordinator: str) -> int:
+def come_back(ctx: Context, coordinator: str, *, again: UUID | None = None) -> int:
     """The coordinator answers again. Gives how many children that is told of; of somebody who was not away, none."""
     with ctx.database.begin() as session:
         one_at_a_time(session)
@@ -71,13 +77,16 @@ def come_back(ctx: Context, coordinator: str) -> int:
         if not back.away:
             return 0
         back.away, back.substitute_id, back.away_until = False, None, None
+        act = acts.note(ctx, session, "back", again, coordinator=coordinator)
         session.flush()
         children = _children(session, back.staff_id)
-        _tell(ctx, session, kinds.COORDINATOR_BACK, children, {"substitute": None})
+        _tell(ctx, session, act, kinds.COORDINATOR_BACK, children, {"substitute": None})
         return len(children)
 
 
-def hand_over(ctx: Context, coordinator: str, to: str, children: Set[UUID] | None = None) -> int:
+def hand_over(
+    ctx: Context, coordinator: str, to: str, children: Set[UUID] | None = None, *, again: UUID | None = None
+) -> int:
     """Families get another coordinator: all of them (the coordinator hands over), or those of the children named, with
     their siblings (the coordinator is changed). Offers that wait for an answer go along. Gives how many children get
     another coordinator.
@@ -97,6 +106,7 @@ def hand_over(ctx: Context, coordinator: str, to: str, children: Set[UUID] | Non
         load, limit = len(_held(session, new.staff_id)), ctx.settings.coordination.limit
         if load + len(moving) > limit:
             raise NotAllowed(f"{to} would have {load + len(moving)} children, and the limit is {limit}")
+        act = acts.note(ctx, session, "hand_over", again, children=children, coordinator=coordinator, to=to)
         session.execute(
             update(tables.Offer).where(among(tables.Offer.child_id, moving)).values(coordinator_id=new.staff_id)
         )
@@ -112,7 +122,7 @@ def hand_over(ctx: Context, coordinator: str, to: str, children: Set[UUID] | Non
         )
         session.flush()
         kind = kinds.COORDINATOR_HANDED_OVER if children is None else kinds.COORDINATOR_CHANGED
-        _tell(ctx, session, kind, assigned, {"coordinator": str(new.staff_id), "before": str(former.staff_id)})
+        _tell(ctx, session, act, kind, assigned, {"coordinator": str(new.staff_id), "before": str(former.staff_id)})
         return len(moving)
 
 
@@ -150,11 +160,10 @@ def _families(ctx: Context, session: Session, mine: Set[UUID], children: Set[UUI
         found |= more
 
 
-def _tell(ctx: Context, session: Session, kind: str, children: Iterable[UUID], what: dict[str, Any]) -> None:
+def _tell(ctx: Context, session: Session, act: UUID, kind: str, children: Iterable[UUID], what: dict[str, Any]) -> None:
     """The families hear of it, and it stands in the access log of each child: last, since it takes the log's head."""
     now, ids = ctx.clock.now(), sorted(children)
-    serial = uuid4()  # each time is news of its own
-    events.record(ctx, session, [events.News(kind, child, f"{serial}") for child in ids])
+    events.record(ctx, session, [events.News(kind, child, f"{act}") for child in ids])  # each time is news of its own
     notices.changed(session, now, _NOTICES[kind], ids)
     rows = session.execute(select(tables.Child).where(among(tables.Child.id, ids))).scalars().all()
     keys = open_keys(session, ctx.keys, (row.key_id for row in rows))

@@ -17,6 +17,7 @@ from hub.access.askers import by_system
 from hub.cases import events, kinds
 from hub.cases.ending import end
 from hub.context import Context
+from hub.coordination import acts
 from hub.errors import NotAllowed
 from hub.store import tables
 from hub.store.people import open_key
@@ -26,9 +27,10 @@ LEFT = "left"
 WHY = {"moved": "another municipality answers for the child", "closed": "the coordination has come to its end"}
 
 
-def say(ctx: Context, child_id: UUID, why: Literal["moved", "closed"]) -> None:
+def say(ctx: Context, child_id: UUID, why: Literal["moved", "closed"], *, again: UUID | None = None) -> None:
     """End the scheme for a child that has a coordinator: `moved` to another municipality, or `closed` because there is
-    nothing left to coordinate. Twice is once. Raises NotAllowed when the child has no coordinator."""
+    nothing left to coordinate. Twice is once. `again`: the act's own id, when it is one from the journal that a
+    restored database has lost. Raises NotAllowed when the child has no coordinator."""
     with ctx.database.begin() as session:
         offer = session.execute(
             select(tables.Offer).where(tables.Offer.child_id == child_id).with_for_update()
@@ -37,9 +39,10 @@ def say(ctx: Context, child_id: UUID, why: Literal["moved", "closed"]) -> None:
             return
         if offer is None or offer.state != "accepted":
             raise NotAllowed("this child has no coordinator: there is nothing to end")
-        end(ctx, session, offer, LEFT, WHY[why])
         kind = kinds.MOVED_AWAY if why == "moved" else kinds.SCHEME_ENDED
-        events.record(ctx, session, [events.News(kind, child_id, f"{LEFT}:{ctx.clock.now().isoformat()}")])
+        act = acts.note(ctx, session, "goodbye", again, children=[child_id], why=why)
+        news = [events.News(kind, child_id, f"{LEFT}:{act}")]
+        end(ctx, session, offer, LEFT, WHY[why], news)
         _write_down(ctx, session, child_id, why)
 
 

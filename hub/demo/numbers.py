@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
+from hub.letters import fold
 from hub.store import tables
 
 
@@ -47,6 +48,7 @@ def story(session: Session) -> dict[str, object]:
     events = count(session, tables.Event.bundle_id.is_not(None), table=tables.Event)
     composed = select(tables.Letter.bundle_id)
     told = count(session, tables.Event.bundle_id.in_(composed), table=tables.Event)
+    folded = count(session, tables.Event.why_not.startswith(fold.into("")), table=tables.Event)
     letters = count(session, table=letter)
     return {
         "coordinators": count(session, tables.Coordinator.active.is_(True), table=tables.Coordinator),
@@ -59,6 +61,7 @@ def story(session: Session) -> dict[str, object]:
         "events_waiting": events - told,
         "letters": letters,
         "events_per_letter": round(told / letters, 2) if letters else 0.0,
+        "fragments_avoided": told + folded - letters,  # each piece of news as a letter of its own would be so many more
         "delivered": count(session, letter.state == "delivered", letter.route == "digital", table=letter),
         "printed": count(session, letter.state == "delivered", letter.route == "print", table=letter),
         "on_the_way": count(session, letter.state.in_(("frozen", "sent", "received")), table=letter),

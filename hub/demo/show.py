@@ -164,7 +164,7 @@ def _prepare(settings: Settings, children: int, seed: int, port: int | None, con
         setup.fresh_database(demo).close()
         if port is not None:
             processes.append(_start(demo, "serve", "--port", str(port)))
-        processes += [_start(demo, "worker", "--queue", jobs.LETTERS) for _ in range(WORKERS)]
+        processes += [_start(demo, "worker", "--queue", jobs.LETTERS, "--queue", jobs.NOTICES) for _ in range(WORKERS)]
         processes.append(_start(demo, "worker", "--queue", jobs.MATCH))
         for system in systems:
             servers.wait(system)
@@ -255,7 +255,7 @@ def _day(show: Show, day: datetime, number: int, doing: Any) -> None:
         _wait_for_workers(show)
     doing("advisers hear of coordinators, and case systems journalise")
     with show.stage("case systems"):
-        _defer(show, "notices", jobs.LETTERS)
+        _defer(show, "notices", jobs.NOTICES)
         show.case_systems.read_on()
         _wait_for_workers(show)
     show.clock.set(setup.at(day, 20))
@@ -335,6 +335,8 @@ def _answers(show: Show, day: datetime) -> None:
         given = answer_of(show.town, tokens[row.token], today)
         if given is None or given.answer == "silent" or _working_days(offered, today) < given.after:
             return
+        if parse(tokens[row.token]).is_adult(today):
+            return  # nobody answers for them any more, and the night ends the offer
         guardian = guardians.get(ctx.keys.lookup_token(given.guardian))
         if guardian is None or not texts.keys() >= set(custody[row.child_id]):
             return  # nobody answers a letter that has not come

@@ -8,10 +8,12 @@ in the letter's language; nothing here names a law, a diagnosis or what a case i
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Any, Literal, get_args
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hub.contract import State
 
@@ -244,6 +246,29 @@ class LetterContent:
         """How the letter names its children; a child may stand there several times."""
         told = (*(turn.label for turn in self.turns), *(answer.label for answer in self.answers))
         return (*self.offers, *(child.label for child in self.children), *told)
+
+
+_TYPES: Mapping[Any, str] = {
+    str: "text",
+    date: "date",
+    bool: "yes-no",
+    ContentCoordinator: "person",
+    ContentMunicipality: "municipality",
+    ContentChange: "change",
+}
+
+
+def field_types() -> dict[str, str]:
+    """What each field of a letter is, in the words of a template's front matter: text, date, list, person, …"""
+    return {name: _type(hint) for name, hint in get_type_hints(LetterContent).items()}
+
+
+def _type(hint: Any) -> str:
+    if get_origin(hint) is tuple:
+        return "list"
+    if get_origin(hint) in (Union, UnionType):
+        (hint,) = set(get_args(hint)) - {NoneType}
+    return "code" if get_origin(hint) is Literal else _TYPES.get(hint, "code")
 
 
 def _code(name: str, value: str, codes: Any) -> None:

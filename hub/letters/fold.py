@@ -144,11 +144,11 @@ def _coordinator(result: Folded, events: Sequence[Event]) -> None:
     if assigned:
         result.end(others, into(kinds.ASSIGNED))  # the receipt names whoever it is now
     _last(result, others)
-    new = assigned + others
-    if new:
+    if assigned or others:
         # Whoever was away before somebody else took over is nobody the family calls.
-        result.end((event for event in cover if event.seq < new[-1].seq), into(new[-1].kind))
-        cover = [event for event in cover if event.seq > new[-1].seq]
+        since, told = max(event.seq for event in assigned + others), (assigned or others)[-1]
+        result.end((event for event in cover if event.seq < since), into(told.kind))
+        cover = [event for event in cover if event.seq > since]
     if cover and cover[0].kind != cover[-1].kind:
         result.end(cover, UNDONE)
     _last(result, cover)

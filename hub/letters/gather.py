@@ -352,7 +352,9 @@ def _said(ctx: Context, known: Known, event: tables.Event, guardian: tables.Guar
     if event.kind == kinds.OFFERED:
         value = "reminder" if known.offers[child].reminded_at is not None else None
     elif event.kind == kinds.ASSIGNED or event.kind in CHANGES:
-        card = known.cards.get(known.calls(known.assigned[child]))
+        # Who coordinates is no other news when somebody answers for them meanwhile; who answers is.
+        coordinator = known.assigned[child]
+        card = known.cards.get(coordinator if event.kind in (kinds.ASSIGNED, *OTHERS) else known.calls(coordinator))
         value = card.name if card else None
     elif event.kind in ANSWERS:
         value = f"{event.administration}:{event.at.astimezone(DENMARK).date()}"
@@ -414,8 +416,9 @@ _LAST = len(kinds.RANK)
 
 
 def _in_order(children: Sequence[UUID], told: Sequence[tables.Event]) -> list[UUID]:
-    """The children, those first of whom there is what the reader must do first."""
-    first = {event.child_id: kinds.RANK[event.kind] for event in reversed(told)}
+    """The children, those first in whose cases there is what the reader must do first: what is told of no case has a
+    place of its own before them."""
+    first = {event.child_id: kinds.RANK[event.kind] for event in reversed(told) if event.kind in NEWS}
     return sorted(children, key=lambda child: (first.get(child, _LAST), child))
 
 

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import exists, func, select, update
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as NoConnection
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session, aliased, undefer
 
 from hub import faults
-from hub.access import duty, log
+from hub.access import duty, log, several
 from hub.access.askers import PersonKeyPair, asker_key, day_key
 from hub.access.log import Asker, Disclosure
-from hub.access.lookup import LogUnavailable
 from hub.access.policy import Consent, Question, Relation, decide
 from hub.cases.deadlines import add_working_days
 from hub.clock import today
@@ -78,30 +75,32 @@ def pull(ctx: Context, asker: Asker, after: int) -> Disclosure[Items]:
     Raises NotAllowed unless a system asks for its administration, LogUnavailable when the log cannot be written."""
     administration = system_of(ctx, asker)
     part = tables.LetterPart
-    try:
-        with ctx.database.begin() as session:
-            new = positions.give(session, part, administration, (part.id,), *_ready())
-            due = add_working_days(today(ctx.clock), ctx.settings.notices.journal_working_days)
-            session.execute(update(part).where(among(part.id, new)).values(due=due))
-        with ctx.database.begin() as session:
-            mine = (part.administration == administration, part.position > after)
-            rows = session.execute(
-                select(part, tables.Letter)
-                .join(tables.Letter, tables.Letter.id == part.letter_id)
-                .where(*mine)
-                .options(undefer(part.sealed))
-                .order_by(part.position)
-                .limit(AT_MOST)
-            ).all()
-            last = rows[-1][0].position or after if rows else after
-            items, entries = _disclose(ctx, session, asker, [(row[0], row[1]) for row in rows])
-            left = session.execute(
-                select(func.count()).select_from(part).where(*mine, part.position > last)
-            ).scalar_one()
-            log.append(session, entries)
-    except (DBAPIError, NoConnection) as error:
-        raise LogUnavailable from error
-    return Disclosure(Items(items, last, left > 0), entries[0].id)
+    mine = (part.administration == administration, part.position > after)
+
+    def given(session: Session) -> None:
+        new = positions.give(session, part, administration, (part.id,), *_ready())
+        session.execute(update(part).where(among(part.id, new), part.due.is_(None)).values(due=_due(ctx)))
+
+    def read(session: Session) -> tuple[Items, list[log.SealedEntry]]:
+        rows = session.execute(
+            select(part, tables.Letter)
+            .join(tables.Letter, tables.Letter.id == part.letter_id)
+            .where(*mine)
+            .options(undefer(part.sealed))
+            .order_by(part.position)
+            .limit(AT_MOST)
+        ).all()
+        last = rows[-1][0].position or after if rows else after
+        items, entries = _disclose(ctx, session, asker, [(row[0], row[1]) for row in rows])
+        left = session.execute(select(func.count()).select_from(part).where(*mine, part.position > last)).scalar_one()
+        return Items(items, last, left > 0), entries
+
+    return several.show(ctx.database, read, first=given)
+
+
+def _due(ctx: Context) -> date:
+    """By when a part that is ready today is to be journalised."""
+    return add_working_days(today(ctx.clock), ctx.settings.notices.journal_working_days)
 
 
 def _ready() -> Sequence[Any]:
@@ -311,10 +310,16 @@ def is_done(session: Session, letter_id: UUID) -> bool:
 
 def overdue(ctx: Context) -> int:
     """Parts that no case system has acknowledged in time become the administration's task, once. Gives how many are
-    new."""
-    part = tables.LetterPart
+    new. Also of a system that has stopped reading; of an administration whose system has never read, nothing is
+    expected."""
+    part, read = tables.LetterPart, aliased(tables.LetterPart)
+    reads = exists().where(read.administration == part.administration, read.position.is_not(None))
+    unread = (part.due.is_(None), part.journalised_at.is_(None), reads, *_ready())
     late = (part.due < today(ctx.clock), part.journalised_at.is_(None), *_ready())
     with ctx.database.begin() as session:
+        session.execute(
+            update(part).where(*unread).values(due=_due(ctx)), execution_options={"synchronize_session": False}
+        )
         rows = session.execute(select(part).where(*late).order_by(part.id)).scalars().all()
         about = {
             str(row.id): {"administration": row.administration, "child_id": row.child_id, "due": row.due}

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from hub.errors import SettingsError
-from hub.letters.words import product_folder
-from hub.settings import explain
+from hub.letters.words import product_folder, read_as
 
 
 def _pattern(text: str) -> str:
@@ -74,12 +72,7 @@ class Plain(BaseModel):
 
 def read(path: Path, text: str | None = None) -> Plain:
     """What stands in a file, or in `text` as if it stood there. Raises SettingsError with file, key and remedy."""
-    try:
-        return Plain.model_validate(tomllib.loads(path.read_text(encoding="utf-8") if text is None else text))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: is not TOML in UTF-8: {error}") from error
-    except ValidationError as error:
-        raise SettingsError(explain(error, path, "")) from error
+    return read_as(Plain, path, text)
 
 
 @cache

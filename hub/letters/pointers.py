@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID, uuid5
 
+from procrastinate.types import JSONValue
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -68,7 +69,8 @@ def owe(ctx: Context, session: Session, letter: tables.Letter, preference: table
         return
     rows = [{"letter_id": letter.id, "way": way, "state": "waiting", "at": ctx.clock.now(), "tries": 0} for way in ways]
     session.execute(insert(tables.Pointer).on_conflict_do_nothing(), rows)
-    queue.defer(session, queue.POINT, [{"letter_id": str(letter.id), "way": way} for way in ways])
+    asked: list[dict[str, JSONValue]] = [{"letter_id": str(letter.id), "way": way} for way in ways]
+    queue.defer(session, queue.POINT, asked, queue=queue.NOTICES)
 
 
 def point(ctx: Context, letter_id: UUID, way: str) -> str:

@@ -23,7 +23,10 @@ def content_of(kind: LetterKind, language: str, case: str) -> LetterContent:
     """Made-up content (`ordinary`, `longest`, `shortest`), or what stands in a JSON file with the fields of
     LetterContent; `kind` and `language` win over the file's own. Raises SettingsError with file, field and remedy."""
     if case in samples.CASES:
-        return samples.CASES[case](kind, language)
+        try:
+            return samples.CASES[case](kind, language)
+        except ValueError as error:
+            raise SettingsError(f"--lang: {error}") from error
     path = Path(case)
     if not path.exists():
         raise SettingsError(f"--case: {case} is neither a file nor one of {', '.join(samples.CASES)}")
@@ -51,10 +54,12 @@ def with_reader(content: LetterContent, reader: Reader, *, large_print: bool) ->
 
 
 def save(rendered: Rendered, out: Path) -> None:
-    """Write the form that the file's name asks for. Raises SettingsError for another than `FORMS`."""
-    if out.suffix == ".pdf":
-        out.write_bytes(rendered.pdf)
-    elif out.suffix in FORMS:
-        out.write_text(rendered.html if out.suffix == ".html" else rendered.text, encoding="utf-8")
-    else:
+    """Write the form that the file's name asks for. Raises SettingsError for another than `FORMS`, and where the file
+    cannot be written."""
+    if out.suffix not in FORMS:
         raise SettingsError(f"--out: {out.name} must end in {', '.join(FORMS)}")
+    text = rendered.html if out.suffix == ".html" else rendered.text
+    try:
+        out.write_bytes(rendered.pdf if out.suffix == ".pdf" else text.encode())
+    except OSError as error:
+        raise SettingsError(f"--out: {out} cannot be written: {error.strerror}") from error

@@ -7,9 +7,10 @@ access log with who gave it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, false, or_, select
 from sqlalchemy.orm import Session
 
 from hub.access import log
@@ -27,9 +28,10 @@ ENTRY = "letter"
 
 
 def arrived(ctx: Context, letter_id: UUID, by: Asker) -> None:
-    """The recipient has the letter. Raises NotAllowed when that is not in doubt."""
+    """The recipient has the letter: one that nobody can tell of, or of which the channel should have told by now and
+    has not. Raises NotAllowed when that is not in doubt."""
     with ctx.database.begin() as session:
-        letter = _in_doubt(session, letter_id)
+        letter = _in_doubt(session, letter_id, ctx.clock.now())
         move(letter, "delivered", ctx.clock.now())
         statuses.settled(session, letter)
         _log(ctx, session, by, {"letter": str(letter_id), "said": "arrived"})
@@ -58,12 +60,15 @@ def paper_again(ctx: Context, guardian_id: UUID, by: Asker) -> None:
         _log(ctx, session, by, {"letter": str(row), "said": "address put right"})
 
 
-def _in_doubt(session: Session, letter_id: UUID) -> tables.Letter:
+def _in_doubt(session: Session, letter_id: UUID, late_at: datetime | None = None) -> tables.Letter:
+    """A letter that nobody can tell of; with `late_at`, also one of which the channel should have told by then."""
+    state, due = tables.Letter.state, tables.Letter.state_due
+    late = and_(state.in_(("sent", "received")), due < late_at) if late_at is not None else false()
     letter = session.execute(
-        select(tables.Letter).where(tables.Letter.id == letter_id, tables.Letter.state == UNSURE).with_for_update()
+        select(tables.Letter).where(tables.Letter.id == letter_id, or_(state == UNSURE, late)).with_for_update()
     ).scalar_one_or_none()
     if letter is None:
-        raise NotAllowed("there is no such letter, or what became of it is known")
+        raise NotAllowed("there is no such letter, or what became of it is known, or the channel may still tell")
     return letter
 
 

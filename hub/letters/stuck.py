@@ -35,10 +35,13 @@ class Stuck:
     what_to_do: str
 
 
+_NO_STATUS = (
+    "see that the channel's statuses are read (tovholder doctor), or say that it arrived: tovholder letters settle"
+)
 _TO_DO = {
     "frozen": "see that a worker runs and that the channel answers: tovholder doctor",
-    "sent": "ask the channel what became of it; see that its statuses are read: tovholder doctor",
-    "received": "ask the channel what became of it; see that its statuses are read: tovholder doctor",
+    "sent": _NO_STATUS,
+    "received": _NO_STATUS,
     "unsure": "ask the family whether they have it, and say so: tovholder letters settle",
 }
 _FOLLOW_UP = "call the family and tell them what it says, then close the task"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hub.errors import SettingsError
 from hub.letters import words
-from hub.letters.content import LetterContent, LetterKind
+from hub.letters.content import LetterContent, LetterKind, field_types
 from hub.letters.tree import SLOT_CLOSE, SLOT_OPEN
 from hub.letters.view import view
 from hub.letters.words import Words, product_folder
@@ -43,7 +43,8 @@ class Actions(BaseModel):
 
 class FrontMatter(BaseModel):
     """What a template says about itself. `subject`, `file_name` and `action` are neutral outside: they name no
-    disability, child, kind of case or unit. `fields` are those of LetterContent that must be filled for this kind."""
+    disability, child, kind of case or unit. `fields` are those of LetterContent that must be filled for this kind, and
+    what the text takes each for (hub.letters.content.field_types)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,7 +53,7 @@ class FrontMatter(BaseModel):
     subject: str = Field(min_length=1, max_length=256)
     file_name: str = Field(pattern=r"^[a-z0-9-]+\.pdf$")
     urgent: bool = False
-    fields: tuple[str, ...] = ()
+    fields: dict[str, str] = {}
     action: Actions
 
 
@@ -185,9 +186,14 @@ def _parted(path: Path, text: str) -> tuple[str, FrontMatter | None]:
         raise SettingsError(explain(error, path, "")) from error
     if path.name != f"{about.kind}.{about.language}.md":
         raise SettingsError(f"{path}: is {about.kind} in {about.language}; call it {about.kind}.{about.language}.md")
-    unknown = set(about.fields) - {part.name for part in fields(LetterContent)}
-    if unknown:
-        raise SettingsError(f"{path}: fields: a letter has no {sorted(unknown)[0]}; mend the spelling")
+    types = field_types()
+    for name, wanted in about.fields.items():
+        if name not in types:
+            raise SettingsError(f"{path}: fields: a letter has no {name}; mend the spelling")
+        if types[name] != wanted:
+            raise SettingsError(
+                f"{path}: fields: {name} is a {types[name]}, not a {wanted}; mend what the text does with it"
+            )
     return body, about
 
 

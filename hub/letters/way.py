@@ -13,16 +13,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, exists, or_, select
+from sqlalchemy import ColumnElement, and_, case, exists, false, or_, select, true
 from sqlalchemy.orm import Session
 
-from hub.access import duty
+from hub.access import duty, viewers
 from hub.access.log import Asker, Disclosure
 from hub.access.policy import Question, decide
 from hub.context import Context
 from hub.coordination.tasklist import coordinator_rows
 from hub.errors import NotAllowed
 from hub.store import tables
+from hub.store.many import among
 from hub.store.people import find_key
 from hub.vault import unseal_json
 
@@ -89,30 +90,34 @@ def _about(ctx: Context, asker: Asker, child: Any) -> ColumnElement[bool]:
     return and_(or_(assigned, offered), ~duty.closed(ctx.settings.administrations, asker, child, coordinates=True))
 
 
-def _theirs(ctx: Context, asker: Asker) -> ColumnElement[bool]:
-    """Of tables.Letter: those of the asker's families; none that is also about a child of somebody else's."""
+def _theirs(ctx: Context, asker: Asker, which: ColumnElement[bool] | None = None) -> ColumnElement[bool]:
+    """Of tables.Letter: those of the asker's families (of `which`); none that is also about a child of somebody else's.
+    No others than the database shows the asker too (hub.store.viewer), so look for them before a transaction of your
+    own."""
     child = tables.LetterChild
-    among = select(child.letter_id).where(_about(ctx, asker, child.child_id))
+    with viewers.begin_as(ctx.database, ctx.keys, ctx.clock, asker) as session:
+        wanted = select(tables.Letter.id).where(true() if which is None else which)
+        seen = session.execute(wanted).scalars().all()
+    about = select(child.letter_id).where(_about(ctx, asker, child.child_id))
     others = select(child.letter_id).where(~_about(ctx, asker, child.child_id))
-    return and_(tables.Letter.id.in_(among), tables.Letter.id.not_in(others))
+    return and_(among(tables.Letter.id, seen), tables.Letter.id.in_(about), tables.Letter.id.not_in(others))
 
 
 def _may(asker: Asker) -> bool:
     return decide(Question(asker.roles, PURPOSE, frozenset({"own-task"}))).see
 
 
-def listed(ctx: Context, session: Session, asker: Asker) -> list[Listed]:
+def listed(ctx: Context, asker: Asker) -> list[Listed]:
     """The letters of the asker's families: those that need somebody first, then the newest."""
     if not _may(asker):
         return []
     first = case((tables.Letter.state.in_(NEEDS_SOMEBODY), 0), else_=1)
-    rows = session.execute(
-        select(tables.Letter)
-        .where(_theirs(ctx, asker))
-        .order_by(first, tables.Letter.frozen_at.desc(), tables.Letter.id)
-        .limit(AT_MOST)
-    ).scalars()
-    return [_listed(row) for row in rows]
+    wanted = select(tables.Letter).where(_theirs(ctx, asker))
+    with ctx.database.session() as session:
+        rows = session.execute(
+            wanted.order_by(first, tables.Letter.frozen_at.desc(), tables.Letter.id).limit(AT_MOST)
+        ).scalars()
+        return [_listed(row) for row in rows]
 
 
 def _listed(row: tables.Letter) -> Listed:
@@ -121,9 +126,10 @@ def _listed(row: tables.Letter) -> Listed:
 
 def look(ctx: Context, asker: Asker, letter_id: UUID) -> Disclosure[Way | None]:
     """One letter's way; None when it is not the asker's. Raises LogUnavailable."""
+    mine = _theirs(ctx, asker, tables.Letter.id == letter_id)
 
     def opener(session: Session) -> duty.Found[Way] | str:
-        letter = _own(ctx, session, asker, letter_id)
+        letter = session.execute(select(tables.Letter).where(mine)).scalar_one_or_none()
         decision = decide(Question(asker.roles, PURPOSE, frozenset({"own-task"} if letter is not None else ())))
         if letter is None or not decision.see:
             return decision.basis
@@ -144,19 +150,14 @@ def look(ctx: Context, asker: Asker, letter_id: UUID) -> Disclosure[Way | None]:
     return duty.look(ctx.database, ctx.keys, ctx.clock, asker, PURPOSE, opener, begin=ctx.database.begin)
 
 
-def _own(ctx: Context, session: Session, asker: Asker, letter_id: UUID) -> tables.Letter | None:
-    return session.execute(
-        select(tables.Letter).where(tables.Letter.id == letter_id, _theirs(ctx, asker))
-    ).scalar_one_or_none()
-
-
 def theirs(ctx: Context, asker: Asker, letter_id: UUID) -> UUID:
     """Whose letter it is (a guardian's row), for whoever may say what became of it. Raises NotAllowed."""
+    mine = _theirs(ctx, asker, tables.Letter.id == letter_id) if _may(asker) else false()
     with ctx.database.session() as session:
-        letter = _own(ctx, session, asker, letter_id) if _may(asker) else None
-        if letter is None:
-            raise NotAllowed("there is no such letter of a family of yours")
-        return letter.guardian_id
+        guardian = session.execute(select(tables.Letter.guardian_id).where(mine)).scalar_one_or_none()
+    if guardian is None:
+        raise NotAllowed("there is no such letter of a family of yours")
+    return guardian
 
 
 def _way(ctx: Context, session: Session, letter: tables.Letter) -> Way:

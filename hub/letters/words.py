@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hub.errors import SettingsError
 from hub.settings import explain
 
+File = TypeVar("File", bound=BaseModel)
 Word = Annotated[str, Field(min_length=1)]
 
 
@@ -65,8 +66,13 @@ def product_folder() -> Path:
 
 def read(path: Path, text: str | None = None) -> Words:
     """The words in a file, or in `text` as if it stood there. Raises SettingsError with file, key and remedy."""
+    return read_as(Words, path, text)
+
+
+def read_as(model: type[File], path: Path, text: str | None = None) -> File:
+    """A language's file, checked. Raises SettingsError with file, key and remedy."""
     try:
-        return Words.model_validate(tomllib.loads(path.read_text(encoding="utf-8") if text is None else text))
+        return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8") if text is None else text))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: is not TOML in UTF-8: {error}") from error
     except ValidationError as error:

@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
 
-from hub.access import duty, log
+from hub.access import duty, log, several, viewers
 from hub.access.askers import asker_key, day_key
 from hub.access.log import Asker, Disclosure
-from hub.access.lookup import LogUnavailable
 from hub.clock import today
 from hub.context import Context
 from hub.errors import NotAllowed
@@ -48,47 +45,45 @@ def pull(ctx: Context, asker: Asker, after: int) -> Disclosure[Some]:
     Raises NotAllowed unless a system asks for its administration, LogUnavailable when the log cannot be written."""
     administration = system_of(ctx, asker)
     notice = tables.Notice
-    try:
-        with ctx.database.begin() as session:
-            positions.give(session, notice, administration, (notice.at, notice.id))
-        with ctx.database.begin() as session:
-            mine = (notice.administration == administration, notice.position > after)
-            rows = session.execute(select(notice).where(*mine).order_by(notice.position).limit(AT_MOST)).scalars().all()
-            last = rows[-1].position or after if rows else after
-            facts, entry = _disclose(ctx, session, asker, rows, FEED)
-            later = select(func.count()).select_from(notice)
-            left = session.execute(later.where(*mine, notice.position > last)).scalar_one()
-            log.append(session, entry)
-    except (DBAPIError, NoConnection) as error:
-        raise LogUnavailable from error
-    return Disclosure(Some(facts, last, left > 0), entry[0].id)
+    mine = (notice.administration == administration, notice.position > after)
+
+    def given(session: Session) -> None:
+        positions.give(session, notice, administration, (notice.at, notice.id))
+
+    def read(session: Session) -> tuple[Some, list[log.SealedEntry]]:
+        rows = session.execute(select(notice).where(*mine).order_by(notice.position).limit(AT_MOST)).scalars().all()
+        last = rows[-1].position or after if rows else after
+        facts, entries = _disclose(ctx, session, asker, rows, FEED)
+        later = select(func.count()).select_from(notice)
+        left = session.execute(later.where(*mine, notice.position > last)).scalar_one()
+        return Some(facts, last, left > 0), entries
+
+    return several.show(ctx.database, read, first=given)
 
 
 def mine(ctx: Context, asker: Asker, staff: Sequence[UUID], kinds: Sequence[Kind]) -> Disclosure[tuple[Fact, ...]]:
     """The latest notices of these kinds to an adviser, newest first: `staff` are their rows. Raises LogUnavailable."""
     notice = tables.Notice
-    try:
-        with ctx.database.begin() as session:
-            rows = (
-                session.execute(
-                    select(notice)
-                    .where(
-                        among(notice.adviser_id, staff),
-                        notice.administration == asker.administration,
-                        notice.kind.in_(kinds),
-                        notice.why_not.is_(None),
-                    )
-                    .order_by(notice.at.desc(), notice.id)
-                    .limit(AT_MOST)
-                )
-                .scalars()
-                .all()
-            )
-            facts, entries = _disclose(ctx, session, asker, rows, PAGE)
-            log.append(session, entries)
-    except (DBAPIError, NoConnection) as error:
-        raise LogUnavailable from error
-    return Disclosure(facts, entries[0].id)
+    newest = (notice.at.desc(), notice.id)
+    latest = (
+        select(notice.id)
+        .where(
+            among(notice.adviser_id, staff),
+            notice.administration == asker.administration,
+            notice.kind.in_(kinds),
+            notice.why_not.is_(None),
+        )
+        .order_by(*newest)
+        .limit(AT_MOST)
+    )
+    with viewers.begin_as(ctx.database, ctx.keys, ctx.clock, asker, advises=staff) as session:
+        seen = session.execute(latest).scalars().all()  # as the asker, whom the database shows no others
+    told = select(notice).where(among(notice.id, seen), notice.why_not.is_(None)).order_by(*newest)
+
+    def read(session: Session) -> tuple[tuple[Fact, ...], list[log.SealedEntry]]:
+        return _disclose(ctx, session, asker, session.execute(told).scalars().all(), PAGE)
+
+    return several.show(ctx.database, read)
 
 
 def system_of(ctx: Context, asker: Asker) -> str:

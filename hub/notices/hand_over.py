@@ -44,6 +44,8 @@ JITTER = 0.2
 """A wait is shorter or longer by up to this share, so that a receiver that comes back is not met by all at once."""
 NO_WAY = "the settings no longer have this way"
 NO_ADDRESS = "the adviser has no mail address, or has been forgotten"
+TRIAL = "trial: while letters.trial names a file, no adviser gets a mail"
+"""A webhook goes where the settings say, which a trial sets for itself; an adviser's address comes from a source."""
 
 
 @dataclass(slots=True)
@@ -211,6 +213,8 @@ def _no_way(ctx: Context, way: str, adviser: tuple[Card, PersonKeyPair] | None) 
     """Why it cannot go by this way any more."""
     if way != MAIL:
         return None if way.removeprefix(HOOK) in ctx.settings.notices.webhooks else NO_WAY
+    if ctx.settings.letters.trial is not None:
+        return TRIAL
     if mail.mailer(ctx) is None:
         return NO_WAY
     return None if adviser is not None and adviser[0].email else NO_ADDRESS

@@ -144,9 +144,10 @@ def changed(session: Session, now: datetime, kind: Kind, children: Iterable[UUID
 
 
 def _hold_cases(session: Session, children: list[UUID]) -> None:
-    """Cases before notices before the log's head: so does whoever hands a notice over."""
+    """Cases before notices before the log's head: so does whoever hands a notice over. No key lock: who tells a family
+    of a case need not wait."""
     mine = select(Case.id).where(among(Case.child_id, children)).order_by(Case.id)
-    session.execute(mine.with_for_update())
+    session.execute(mine.with_for_update(key_share=True))
 
 
 def of_coordinator(session: Session, coordinator_id: UUID) -> list[UUID]:

@@ -25,8 +25,10 @@ log = structlog.get_logger()
 APP_ROLE = "tovholder_app"
 DEMO_DATABASE = "tovholder_demo"
 """The demo's own database on the embedded server: made anew at each run, never the real one."""
+LOOKUP_ROLE = "tovholder_lookup"
+"""What the lookups' queue works as: it can read what decides a lookup and nothing else (0019_lookup_role.sql)."""
 # A plan made for a table that was empty reads all of it once it is full, for as long as the connection lives.
-_APP_OPTIONS = f"-c role={APP_ROLE} -c timezone=UTC -c application_name=tovholder -c plan_cache_mode=force_custom_plan"
+_OPTIONS = "-c timezone=UTC -c application_name=tovholder -c plan_cache_mode=force_custom_plan"
 COMES_BACK = 15.0
 """How long the embedded server is waited for (seconds): its keeper sees within a moment that it has ended, and then it
 may have to recover."""
@@ -47,7 +49,11 @@ class Database:
         self._owner_url = make_url(owner).set(drivername="postgresql+psycopg")
         # hide_parameters: no value of a statement in an error or a log line.
         self.engine = create_engine(
-            self.app_url, connect_args={"options": _APP_OPTIONS}, pool_pre_ping=True, hide_parameters=True, pool_size=8
+            self.app_url,
+            connect_args={"options": f"-c role={APP_ROLE} {_OPTIONS}"},
+            pool_pre_ping=True,
+            hide_parameters=True,
+            pool_size=8,
         )
         event.listen(self.engine, "do_connect", self._connect)
 
@@ -86,9 +92,14 @@ class Database:
 
     @property
     def conninfo(self) -> str:
-        """For psycopg itself (the lookup queue, the job queue)."""
+        """For psycopg itself (the job queue)."""
+        return self.conninfo_as(APP_ROLE)
+
+    def conninfo_as(self, role: str, options: str = "") -> str:
+        """For psycopg itself, as a role of the hub's; with options of PostgreSQL (`-c name=value`), the last of which
+        counts."""
         url = self.app_url.set(drivername="postgresql").render_as_string(hide_password=False)
-        return make_conninfo(url, options=_APP_OPTIONS)
+        return make_conninfo(url, options=f"-c role={role} {_OPTIONS} {options}")
 
     def session(self) -> Session:
         return Session(self.engine, expire_on_commit=False)
@@ -137,10 +148,11 @@ class Database:
                         "the database has synchronous_commit off: an answer could leave before its log entry is safe. "
                         "Set synchronous_commit = on in postgresql.conf"
                     )
-                connection.execute(text(f"SET LOCAL ROLE {PAGE_ROLE}"))
+                for role in (PAGE_ROLE, LOOKUP_ROLE):
+                    connection.execute(text(f"SET LOCAL ROLE {role}"))
         except DBAPIError as error:
             said = outage.why(error)
-            for role in (APP_ROLE, PAGE_ROLE):
+            for role in (APP_ROLE, PAGE_ROLE, LOOKUP_ROLE):
                 if f'permission denied to set role "{role}"' in str(error.orig):
                     login = self.app_url.username
                     raise SettingsError(

@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 
 DELIVER = "deliver"
 POINT = "point"
+NOTICES = "notices"
+"""The queue of jobs that the release before does not know."""
 
 
 def backoff(tries: int) -> float:

@@ -56,12 +56,17 @@ def migrate(owner: Engine) -> tuple[str | None, str]:
 def make_roles(owner: Connection) -> None:
     """The roles and what the tables' owner needs, as the migrations make them: for a dump that is put into another
     cluster, since roles are in no dump."""
-    for role in ("tovholder_owner", "tovholder_app", "tovholder_page"):
+    for role in ("tovholder_owner", "tovholder_app", *_BECOMES):
         owner.execute(text(_ROLE.format(role=role)))
     owner.execute(text("GRANT ALL ON SCHEMA public TO tovholder_owner"))
-    owner.execute(text("GRANT USAGE ON SCHEMA public TO tovholder_app, tovholder_page"))
+    owner.execute(text(f"GRANT USAGE ON SCHEMA public TO tovholder_app, {', '.join(_BECOMES)}"))
     owner.execute(text("GRANT tovholder_owner TO CURRENT_USER"))
-    owner.execute(text(_PAGE))
+    for role in _BECOMES:
+        owner.execute(text(_MEMBER.format(role=role)))
+
+
+_BECOMES = ("tovholder_page", "tovholder_lookup")
+"""What the application works as, where it needs less than all it may."""
 
 
 _ROLE = """
@@ -69,10 +74,10 @@ DO $$ BEGIN CREATE ROLE {role} NOLOGIN;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$
 """
 # The application may become it without having its rights: PostgreSQL before 16 cannot say so.
-_PAGE = """
+_MEMBER = """
 DO $$ BEGIN
-    IF NOT pg_has_role('tovholder_app', 'tovholder_page', 'MEMBER') THEN
-        EXECUTE 'GRANT tovholder_page TO tovholder_app' ||
+    IF NOT pg_has_role('tovholder_app', '{role}', 'MEMBER') THEN
+        EXECUTE 'GRANT {role} TO tovholder_app' ||
             CASE WHEN current_setting('server_version_num')::int >= 160000 THEN ' WITH INHERIT FALSE' ELSE '' END;
     END IF;
 EXCEPTION WHEN unique_violation THEN NULL; END $$

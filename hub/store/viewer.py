@@ -1,5 +1,6 @@
 """Whose rows a page may read. The database knows by settings of the transaction, and its policies (row-level security,
-0005_row_security.sql, 0008_staff_rows.sql in hub/store/migrations/versions) show no others, whatever the page asks for.
+0005_row_security.sql, 0008_staff_rows.sql and 0015_staff_letters.sql in hub/store/migrations/versions) show no others,
+whatever the page asks for.
 
 A second lock behind the first, which is what each query says itself. It keeps a forgotten condition from showing
 somebody else's rows. It keeps out nobody who can send statements of their own: they may name any viewer."""
@@ -25,6 +26,8 @@ class Viewer:
     child: UUID | None = None
     staff: UUID | None = None
     """A coordinator's row."""
+    advises: frozenset[UUID] = frozenset()
+    """An adviser's rows."""
     administration: str | None = None
     """Which staff sign in for."""
     team: bytes | None = None
@@ -43,6 +46,7 @@ class Viewer:
             "guardian": self.guardian,
             "child": self.child,
             "staff": self.staff,
+            "advises": " ".join(sorted(map(str, self.advises))),
             "administration": self.administration,
             "team": self.team.hex() if self.team else None,
             "roles": " ".join(sorted(self.roles)),

@@ -5,13 +5,13 @@ data and take it back. Shown is what whoever reads gave and closed themselves: n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from hub import consents, family
@@ -42,10 +42,12 @@ _HEALTH = ("samtykke", "intet-samtykke")
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """An administration by its code, and what it is called."""
+    """An administration by its code, and what it is called. `objected`: it is closed by an objection that a person has
+    upheld."""
 
     code: str
     name: str
+    objected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +76,20 @@ def read_choices(
     said yes."""
 
     def mine(table: type[tables.Said]) -> tuple[ColumnElement[bool], ...]:
-        capacity = "young" if guardian_id is None else "guardian"
-        return (
-            table.child_id.in_(children),
-            table.capacity == capacity,
-            table.guardian_id.is_not_distinct_from(guardian_id),
-        )
+        return table.child_id.in_(children), table.guardian_id.is_not_distinct_from(guardian_id)
 
-    closed = set(
-        session.execute(
-            select(tables.Block.child_id, tables.Block.administration).where(*mine(tables.Block), tables.Block.holds())
-        ).tuples()
-    )
+    closed = {
+        (row.child_id, row.administration): row.objected
+        for row in session.execute(
+            select(
+                tables.Block.child_id,
+                tables.Block.administration,
+                func.bool_and(tables.Block.kind == "objection").label("objected"),
+            )
+            .where(*mine(tables.Block), tables.Block.holds())
+            .group_by(tables.Block.child_id, tables.Block.administration)
+        )
+    }
     given = set(
         session.execute(
             select(tables.Consent.child_id, tables.Consent.administration).where(
@@ -103,7 +107,11 @@ def read_choices(
         found[child.id] = PageChoices(
             child.id,
             child.id in accepted,
-            tuple(each for each in offices if (child.id, each.code) in closed),
+            tuple(
+                replace(each, objected=closed[child.id, each.code])
+                for each in offices
+                if (child.id, each.code) in closed
+            ),
             tuple(each for each in offices if (child.id, each.code) not in closed),
             tuple(each for each in asked if (child.id, each.code) in given),
             tuple(each for each in asked if (child.id, each.code) not in given),

@@ -34,7 +34,7 @@ NEWEST = 20
 @dataclass(frozen=True, slots=True)
 class PageRequest:
     """`child` is how the page calls the child, None where the hub knows of none; `who` answered, by role and
-    administration."""
+    administration; `closed` is what that closed for, by name."""
 
     kind: str
     child: str | None
@@ -45,6 +45,7 @@ class PageRequest:
     answer: str | None
     answered: datetime | None
     who: str | None
+    closed: tuple[str, ...]
 
 
 def read_requests(
@@ -105,6 +106,7 @@ def read_requests(
                 answer=given.get("text"),
                 answered=request.answered_at,
                 who=_who(ctx, t, given) if given else None,
+                closed=tuple(ctx.settings.administration_name(code, t.language) for code in given.get("closed", ())),
             )
         )
     return tuple(found), about

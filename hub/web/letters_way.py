@@ -22,9 +22,7 @@ LIST = "/personale/breve"
 
 @router.get(LIST)
 def listed(request: Request, asker: signin.Staff) -> Response:
-    ctx = context(request)
-    with ctx.database.session() as session:
-        letters = way.listed(ctx, session, asker)
+    letters = way.listed(context(request), asker)
     return page(request, "letters_way.html", letters=letters, words=letter_words, needs=way.NEEDS_SOMEBODY)
 
 

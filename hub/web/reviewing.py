@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
 from hub import reviews
-from hub.access.log import Disclosure
+from hub.access.log import Asker, Disclosure
 from hub.errors import NotAllowed, TryAgain
 from hub.web import signin
 from hub.web.pages import context, message, page, speak
@@ -82,10 +82,10 @@ def _list(request: Request, slip: Slip | None) -> Response:
         disclosure = reviews.waiting(context(request), asker)
     except TryAgain as error:
         return nothing_shown(request, error)
-    return _page(request, disclosure, slip)
+    return _page(request, asker, disclosure, slip)
 
 
-def _page(request: Request, disclosure: Disclosure[list[reviews.Review]], slip: Slip | None) -> Response:
+def _page(request: Request, asker: Asker, disclosure: Disclosure[list[reviews.Review]], slip: Slip | None) -> Response:
     ctx = context(request)
     if slip is not None and slip.task not in {one.task for one in disclosure.value}:
         return _not_yours(request)
@@ -95,6 +95,8 @@ def _page(request: Request, disclosure: Disclosure[list[reviews.Review]], slip: 
         status=200 if slip is None else 422,
         here=LIST,
         reviews=disclosure.value,
+        late=sum(one.late for one in disclosure.value),
+        audits=reviews.AUDITOR in asker.roles,
         entry=disclosure.entry,
         purposes=speak(request).purposes,
         name=ctx.settings.administration_name,

@@ -100,7 +100,10 @@ TASKS: dict[str, tuple[Text, Text]] = {
     ),
     rights.OBJECTION: (
         ("En familie gør indsigelse", "A family objects"),
-        ("Tag stilling til indsigelsen, og svar familien.", "Decide on the objection and answer the family."),
+        (
+            "Tag stilling til indsigelsen, og svar familien. Får familien ret, så luk for forvaltningen her.",
+            "Decide on the objection and answer the family. If the family is right, close for the administration here.",
+        ),
     ),
     rights.BELONG: (
         ("En familie mener, at de hører til", "A family thinks that they belong"),

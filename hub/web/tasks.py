@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
-from hub import rights
+from hub import reviews, rights
 from hub.access import viewers
 from hub.access.log import Asker, Disclosure
 from hub.cases.holders import NO_GUARDIAN
@@ -38,6 +38,10 @@ def listed(request: Request, asker: signin.Staff) -> Response:
     ctx = context(request)
     with viewers.begin_as(ctx.database, ctx.keys, ctx.clock, asker) as session:
         waiting, count = tasklist.waiting(ctx, session, asker)
+    reviewer, late = signin.reviewer(request), 0
+    if reviewer is not None:
+        with viewers.begin_as(ctx.database, ctx.keys, ctx.clock, reviewer) as session:
+            late = reviews.late(ctx, session, reviewer).total()
     return page(
         request,
         "tasks.html",
@@ -46,7 +50,8 @@ def listed(request: Request, asker: signin.Staff) -> Response:
         words=_words,
         name=ctx.settings.administration_name,
         day=today(ctx.clock),
-        reviews=signin.reviewer(request) is not None,
+        reviews=reviewer is not None,
+        reviews_late=late,
         said=request.session.pop("said", None),
     )
 
@@ -61,9 +66,13 @@ def one(request: Request, task_id: UUID, asker: signin.Staff) -> Response:
 
 
 def _one(
-    request: Request, disclosure: Disclosure[tasklist.Opened | None], problem: Text | None = None, text: str = ""
+    request: Request,
+    disclosure: Disclosure[tasklist.Opened | None],
+    problem: Text | None = None,
+    text: str = "",
+    closes: Collection[str] = (),
 ) -> Response:
-    opened = disclosure.value
+    opened, ctx = disclosure.value, context(request)
     if opened is None:
         return _gone(request)
     return page(
@@ -78,7 +87,12 @@ def _one(
         problem=problem,
         text=text,
         text_at_most=rights.TEXT_AT_MOST,
-        day=today(context(request).clock),
+        offices=tuple(ctx.settings.administrations)
+        if opened.task.kind == rights.OBJECTION and opened.has_child
+        else (),
+        name=ctx.settings.administration_name,
+        closes=closes,
+        day=today(ctx.clock),
     )
 
 
@@ -86,17 +100,32 @@ def _one(
 async def answer(request: Request, task_id: UUID, asker: signin.Staff) -> Response:
     fields = await form(request)
     text = fields.get("text", "").strip()
-    if not 1 <= len(text) <= rights.TEXT_AT_MOST:
-        problem = (
-            f"Skriv svaret til familien, højst {rights.TEXT_AT_MOST} tegn.",
-            f"Write the answer to the family, at most {rights.TEXT_AT_MOST} characters.",
-        )
+    closes = [code for code in context(request).settings.administrations if f"luk-{code}" in fields]
+
+    async def again(problem: Text) -> Response:
         try:
             disclosure = await run_in_threadpool(tasklist.look, context(request), asker, task_id)
         except TryAgain as error:
             return nothing_shown(request, error)
-        return _one(request, disclosure, problem, text)
-    return await _act(request, "svaret", rights.answer, task_id, asker, text)
+        return _one(request, disclosure, problem, text, closes)
+
+    if not 1 <= len(text) <= rights.TEXT_AT_MOST:
+        return await again(
+            (
+                f"Skriv svaret til familien, højst {rights.TEXT_AT_MOST} tegn.",
+                f"Write the answer to the family, at most {rights.TEXT_AT_MOST} characters.",
+            )
+        )
+    try:
+        return await _act(request, "svaret", rights.answer, task_id, asker, text, closes)
+    except rights.NoSay:
+        closes = []
+        return await again(
+            (
+                "Den, der gjorde indsigelse, taler ikke længere for barnet, så du kan ikke lukke. Svar uden at lukke.",
+                "Whoever objected no longer speaks for the child, so you cannot close. Answer without closing.",
+            )
+        )
 
 
 @router.post(LIST + "/{task_id:uuid}/faerdig")
@@ -110,6 +139,8 @@ async def _act(
 ) -> Response:
     try:
         await run_in_threadpool(act, context(request), task_id, asker, *more)
+    except rights.NoSay:
+        raise
     except NotAllowed:
         return _gone(request)
     request.session["said"] = said

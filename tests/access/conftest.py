@@ -46,7 +46,7 @@ class Town:
     def child(self, *, accepted: bool = True, case_in: str | None = "SOF") -> Child:
         """A child that is offered a coordinator of its own, and says yes."""
         self.made += 1
-        cpr = f"01011{self.made % 10}4{self.made:03}"
+        cpr = f"01011{5 + self.made % 5}4{self.made:03}"  # under 15: guardians consent
         now = self.ctx.clock.now()
         with self.ctx.database.begin() as session:
             record = StaffRecord(f"k-{self.made}", "Mette Holm Østergård", "mette@kommune.example", "12340001")

@@ -62,7 +62,7 @@ def test_a_withdrawal_that_commits_while_a_lookup_waits_is_obeyed(ctx: Context, 
     found = asyncio.run(run())
     assert not shown(found)
     *_before, withdrawal, entry = town.log()
-    assert town.open(withdrawal, "subject") == {"answer": "withdrawn", "how": "page"}
+    assert town.open(withdrawal, "subject") == {"answer": "withdrawn", "how": "page", "capacity": "guardian"}
     assert (entry.id, town.open(entry, "subject")["basis"]) == (found.entry, "no-assignment")
 
 

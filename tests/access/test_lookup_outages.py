@@ -26,10 +26,10 @@ def test_without_the_right_to_add_an_entry_nothing_is_shown_until_it_is_back(
 
     async def run() -> Disclosure[Answer]:
         async with town.queue() as queue:
-            as_owner("REVOKE INSERT ON log_entry FROM tovholder_app")
+            as_owner("REVOKE INSERT ON log_entry FROM tovholder_lookup")
             failed = await asyncio.gather(*(queue.ask(town.request(child)) for _ in range(5)), return_exceptions=True)
             assert [type(each) for each in failed] == [LogUnavailable] * 5
-            as_owner("GRANT INSERT ON log_entry TO tovholder_app")
+            as_owner("GRANT INSERT ON log_entry TO tovholder_lookup")
             return await queue.ask(town.request(child))
 
     before = len(town.log())
@@ -38,7 +38,7 @@ def test_without_the_right_to_add_an_entry_nothing_is_shown_until_it_is_back(
     assert [row.seq for row in town.log()] == list(range(before + 1))
 
 
-@pytest.mark.parametrize("statement", ["REVOKE UPDATE ON log_head FROM tovholder_app", "DELETE FROM log_head"])
+@pytest.mark.parametrize("statement", ["REVOKE UPDATE ON log_head FROM tovholder_lookup", "DELETE FROM log_head"])
 def test_without_a_head_nothing_is_shown(town: Any, as_owner: Callable[[str], None], statement: str) -> None:
     child = town.child()
     as_owner(statement)
@@ -272,7 +272,7 @@ def test_when_the_writer_stops_nobody_is_left_waiting(town: Any) -> None:
 
 def test_messages_say_what_to_do_and_hold_no_number(town: Any, as_owner: Callable[[str], None]) -> None:
     child = town.child()
-    as_owner("REVOKE INSERT ON log_entry FROM tovholder_app")
+    as_owner("REVOKE INSERT ON log_entry FROM tovholder_lookup")
     with pytest.raises(LogUnavailable) as caught:
         town.ask(town.request(child))
     assert str(caught.value) == "The access log cannot be written, so nothing is shown; try again in a moment."

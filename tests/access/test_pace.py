@@ -219,12 +219,12 @@ def test_what_is_kept_names_nobody_and_goes_after_the_hour(take: Take, ctx: Cont
 
 
 def test_when_it_cannot_be_counted_nobody_is_let_through(take: Take, as_owner: Callable[[str], None]) -> None:
-    as_owner("REVOKE INSERT ON asker_hour FROM tovholder_app")
+    as_owner("REVOKE INSERT ON asker_hour FROM tovholder_lookup")
     try:
         with pytest.raises(LogUnavailable):
             take(SANNE, 1)
     finally:
-        as_owner("GRANT INSERT ON asker_hour TO tovholder_app")
+        as_owner("GRANT INSERT ON asker_hour TO tovholder_lookup")
 
 
 def test_no_answer_leaves_before_the_auditor_is_told(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from hub import NotAllowed, reviews
-from hub.access import own
+from hub.access import own, pace
 from hub.access.log import Asker
 from hub.access.lookup import LogUnavailable
 from hub.coordination import tasklist
@@ -77,7 +78,7 @@ def test_it_is_made_in_the_transaction_of_its_entry(ctx: Any, town: Any, as_owne
     """No look without its task: when that cannot be written, nothing is shown and nothing is kept."""
     child = town.child()
     before = len(town.log())
-    as_owner("REVOKE INSERT ON task FROM tovholder_app")
+    as_owner("REVOKE INSERT ON task FROM tovholder_lookup")
     with pytest.raises(LogUnavailable):
         town.ask(town.request(child, BO, reason=REASON))
     assert len(town.log()) == before
@@ -145,6 +146,20 @@ def test_the_look_of_somebody_who_leads_is_the_auditors_at_once(ctx: Any, town: 
     assert names(ctx, AUDITOR) == []
 
 
+def test_of_a_family_that_has_closed_for_the_leaders_administration_the_auditor_reviews(ctx: Any, town: Any) -> None:
+    child = town.child()
+    town.ask(town.request(child, BO, reason=REASON))
+    (task,) = rows(ctx)
+    assert names(ctx, LEADER) == ["Bo Falk"]
+    with ctx.database.begin() as session:
+        said = {"capacity": "young", "how": "page", "text_version": "t", "language": "da", "sealed": b""}
+        session.add(tables.Block(child_id=child.id, administration="BUF", kind="block", since=ctx.clock.now(), **said))
+    assert names(ctx, LEADER) == []
+    with pytest.raises(NotAllowed):
+        reviews.settle(ctx, LEADER, task.id, "right")
+    assert names(ctx, AUDITOR) == ["Bo Falk"]
+
+
 def test_of_an_unknown_unit_every_leader_of_the_administration_may(ctx: Any, town: Any) -> None:
     town.ask(town.request(town.child(), BUF_STAFF, reason=REASON))
     assert names(ctx, LEADER) == ["Bo Falk"]
@@ -208,6 +223,40 @@ def test_the_auditors_verdict_on_a_look_found_wrong_is_the_last(ctx: Any, town: 
     reviews.settle(ctx, AUDITOR, wrong.task, "right", "Stedfortræder")
     assert reviews.waiting(ctx, AUDITOR).value == []
     assert [one.verdict for one in told(ctx, child.id)] == ["right"]
+
+
+def test_a_look_that_its_leader_leaves_lying_is_late_and_the_auditors(ctx: Any, town: Any, clock: Any) -> None:
+    """Five working days: Monday 2 November's is in time on Monday the 9th."""
+    town.ask(town.request(town.child(), BO, reason=REASON), town.request(town.child(), LEADER, reason=REASON))
+    for days, is_late in ((7, False), (1, True)):
+        clock.move(timedelta(days=days))
+        [own], [his, hers] = reviews.waiting(ctx, LEADER).value, reviews.waiting(ctx, AUDITOR).value
+        for one in (own, his, hers):
+            assert (one.due, one.late) == (date(2026, 11, 9), is_late)
+        assert (his.leaders, hers.leaders) == (True, False)
+        with ctx.database.begin() as session:
+            assert reviews.late(ctx, session) == ({"BUF": 1, "auditor": 1} if is_late else {})
+            assert reviews.late(ctx, session, LEADER) == ({"BUF": 1} if is_late else {})
+            assert reviews.late(ctx, session, replace(LEADER, unit="Skovskolen")) == {}
+    reviews.settle(ctx, LEADER, own.task, "right")
+    reviews.settle(ctx, AUDITOR, hers.task, "right")
+    with ctx.database.begin() as session:
+        assert reviews.late(ctx, session) == {}
+
+
+def test_who_looks_up_very_many_children_is_put_before_the_auditor_alone(ctx: Any, town: Any) -> None:
+    counted = pace.Pace(ctx.database, ctx.keys, ctx.clock, 3)
+    counted.tell(BO, counted.looks(BO, [b"1"], None))
+    assert names(ctx, LEADER) == []
+    [one] = reviews.waiting(ctx, AUDITOR).value
+    assert (one.name, one.more_than, one.reason, one.leaders) == ("Bo Falk", 3, None, False)
+    with pytest.raises(NotAllowed):
+        reviews.settle(ctx, LEADER, one.task, "right")
+    reviews.settle(ctx, AUDITOR, one.task, "wrong", "Ingen grund")
+    assert names(ctx, AUDITOR) == []
+    assert rows(ctx, reviews.WRONG) == [], "nobody is left to ask"
+    settled = town.log()[-2]
+    assert (settled.kind, settled.child_id, town.open(settled, "subject")["verdict"]) == ("review", None, "wrong")
 
 
 def test_whoever_looked_does_not_have_the_review_among_their_own_tasks(ctx: Any, town: Any) -> None:

@@ -106,7 +106,7 @@ def test_without_a_token_or_room_or_a_log_there_is_nothing(
     assert entries(ctx) == []
     monkeypatch.undo()
     with ctx.database.owner_engine() as engine, engine.begin() as connection:
-        connection.exec_driver_sql("REVOKE INSERT ON log_entry FROM tovholder_app")
+        connection.exec_driver_sql("REVOKE INSERT ON log_entry FROM tovholder_lookup")
     refused = ask(client, bearer(), IDA, NOBODY)
     assert refused.status_code == 503
     assert "Mette" not in refused.text

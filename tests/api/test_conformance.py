@@ -38,7 +38,7 @@ CHECKS = [
 ]
 """Not that all good data is taken: a number must be one that can be somebody's, which no pattern says."""
 KNOWN = {"cpr": IDA, "cprs": [IDA, "0909094999"]}
-ROLES = ("staff", "coordinator", "leader", "auditor", "operator", "system", "")
+ROLES = ("staff", "coordinator", "leader", "auditor", "operator", "source", "system", "")
 """What a token may say; the last is a token without a role."""
 
 
@@ -91,3 +91,18 @@ def test_whatever_is_sent_by_whomever_is_answered_as_described(
     assert {who for who, found in seen if found} == {
         f"a token for {role}" for role in ("staff", "coordinator", "leader")
     }
+
+
+@pytest.mark.parametrize("query", ["?=false", "?aftr=1", f"?after=1&{IDA}=", "?cpr="])
+@pytest.mark.parametrize("path", ["notices", "journal", "templates", "lookups"])
+def test_a_parameter_that_is_not_known_is_refused_and_not_repeated(
+    client: TestClient, bearer: Callable[..., dict[str, str]], path: str, query: str
+) -> None:
+    method, body = ("POST", {"cpr": IDA, "purpose": "case"}) if path == "lookups" else ("GET", None)
+    role = {"templates": "operator", "lookups": "staff"}.get(path, "source")
+    header = bearer(replace(SANNE, role=role))
+    answer = client.request(method, f"/api/v1/{path}{query}", json=body, headers=header)
+    takes = "only after" if path in ("notices", "journal") else "none"
+    assert answer.status_code == 422
+    assert answer.json() == {"detail": f"query: there is a parameter that is not known here; this takes {takes}"}
+    assert client.request(method, f"/api/v1/{path}?", json=body, headers=header).status_code == 200

@@ -216,7 +216,7 @@ def test_a_log_that_cannot_be_written_is_503_and_comes_back_by_itself(
             connection.exec_driver_sql(statement)
 
     body = {"cpr": IDA, "purpose": "case"}
-    as_owner("REVOKE INSERT ON log_entry FROM tovholder_app")
+    as_owner("REVOKE INSERT ON log_entry FROM tovholder_lookup")
     refused = client.post(URL, json=body, headers=bearer())
     assert (refused.status_code, refused.headers["retry-after"], refused.headers["cache-control"]) == (
         503,
@@ -225,7 +225,7 @@ def test_a_log_that_cannot_be_written_is_503_and_comes_back_by_itself(
     )
     assert list(refused.json()) == ["detail"]
     assert "Mette" not in refused.text
-    as_owner("GRANT INSERT ON log_entry TO tovholder_app")
+    as_owner("GRANT INSERT ON log_entry TO tovholder_lookup")
     assert client.post(URL, json=body, headers=bearer()).json()["coordinator"]
     assert entries(ctx) == 1
 

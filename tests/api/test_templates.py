@@ -14,7 +14,7 @@ from hub.letters.words import product_folder
 URL = "/api/v1/templates"
 KIRSTEN, JENS = Asker("o-1", "Kirsten Skriver", "operator"), Asker("o-2", "Jens Læser", "operator")
 NAME = "receipt.da.md"
-TEXT = (product_folder() / NAME).read_text(encoding="utf-8").replace("# Tak for dit ja", "# Tusind tak")
+TEXT = (product_folder() / NAME).read_text(encoding="utf-8").replace("# Du har fået en koordinator", "# Tusind tak")
 Bearer = Callable[..., dict[str, str]]
 
 

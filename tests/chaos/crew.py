@@ -191,7 +191,7 @@ class Crew:
         self._insist(lambda: show._answers(self.show, day))
         self._insist(lambda: clock.set(setup.at(day, 15)))
         self._jobs("statuses")
-        self._jobs("notices")
+        self._jobs("notices", queue.NOTICES)
         self._insist(self.show.case_systems.read_on)
         self._insist(lambda: clock.set(setup.at(day, 20)))
         if not first:
@@ -218,13 +218,13 @@ class Crew:
     def _said(self, command: str) -> str:
         return self._log(command).read_text(errors="replace")[-3000:]
 
-    def _jobs(self, task: str, times: int = 1) -> None:
+    def _jobs(self, task: str, where: str = "letters", *, times: int = 1) -> None:
         """Defer a job and wait until the workers have nothing left."""
 
         def defer() -> None:
             with self.ctx.database.begin() as session:
                 for _ in range(times):
-                    queue.defer(session, task)
+                    queue.defer(session, task, queue=where)
 
         def left() -> int:
             with self.ctx.database.begin() as session:
@@ -254,6 +254,11 @@ class Crew:
     def _log(self, name: str) -> Path:
         return self.place / f"{name.replace(' ', '-')}.log"
 
+    def _worker(self, name: str) -> list[str]:
+        """The release before has no queue for notices, and none of their jobs."""
+        queues = ["letters"] if name in self._elsewhere else ["letters", "notices"]
+        return ["worker", *(word for queue in queues for word in ("--queue", queue))]
+
     def _start(self, name: str) -> subprocess.Popen[bytes]:
         words = {"serve": ["serve", "--port", str(self.port)], "match": ["match", "--json"], "sync": ["sync", "--json"]}
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TOVHOLDER_")}
@@ -264,7 +269,7 @@ class Crew:
             environment |= at(program) | {"TOVHOLDER_SETTINGS": str(self._settings_for(program))}
         with self._log(name).open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "hub.cli", *words.get(name, ["worker", "--queue", "letters"])],
+                [sys.executable, "-m", "hub.cli", *words.get(name, self._worker(name))],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -276,11 +281,20 @@ class Crew:
 
     def _settings_for(self, program: Path) -> Path:
         """The town's settings without what that program does not know yet: an operator adds it when all are new."""
-        asked = "from hub.settings import Settings; print(*Settings.model_fields)"
-        known = set(said_by(program, asked).split()) | {"plugins"}
+        asked = (
+            "import json; from hub.settings import Settings; print(json.dumps({name: sorted(getattr(field.annotation, "
+            "'model_fields', {})) for name, field in Settings.model_fields.items()}))"
+        )
+        known = json.loads(said_by(program, asked))
         values = tomlkit.parse((self.place / "tovholder.toml").read_text())
+        for name in list(values):
+            if name not in known:
+                del values[name]
+            elif known[name] and isinstance(values[name], dict):
+                for key in [key for key in values[name] if key not in known[name]]:
+                    del values[name][key]
         file = self.place / "tovholder-former.toml"
-        file.write_text(tomlkit.dumps({name: value for name, value in values.items() if name in known}))
+        file.write_text(tomlkit.dumps(values))
         return file
 
     def _note(self, name: str, code: int) -> None:

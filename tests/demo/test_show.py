@@ -137,11 +137,27 @@ class TestNumbers:
         told = ("offered", "accepted", "declined", "silent", "waiting", "letters", "on_the_way", "delivered", "failed")
         assert {name: found[name] for name in told} == {
             "offered": 4, "accepted": 2, "declined": 1, "silent": 1, "waiting": 1,
-            "letters": 2, "on_the_way": 2, "delivered": 0, "failed": 0,
+            "letters": 3, "on_the_way": 3, "delivered": 0, "failed": 0,
         }  # fmt: skip
         assert found["log_entries"] == 4
         assert found["events_waiting"] == 0
         assert found["events_per_letter"] == 1.0
+        assert found["fragments_avoided"] == 0
+        with world.ctx.database.begin() as session:  # two more pieces of news, one of them folded
+            bundle = session.execute(text("SELECT bundle_id FROM letter LIMIT 1")).scalar_one()
+            for number, end in enumerate(("bundle_id, NULL", "NULL, 'folded into case_closed'")):
+                session.execute(
+                    text(
+                        "INSERT INTO event (id, guardian_id, child_id, kind, once, at, bundle_id, why_not) SELECT "
+                        f"gen_random_uuid(), guardian_id, child_id, kind, decode('0{number}', 'hex'), at, {end} "
+                        "FROM event WHERE bundle_id = :bundle LIMIT 1"
+                    ),
+                    {"bundle": bundle},
+                )
+        with world.session() as session:
+            found = numbers.story(session)
+        assert found["events_per_letter"] == 1.33
+        assert found["fragments_avoided"] == 2
 
     def test_memory_is_that_of_the_largest_process(self):
         with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:

@@ -285,6 +285,14 @@ class TestAChannelThatKnowsNoKeys:
             act(ways.ctx, ways.letter, BY)
         assert ways.row().state == "sent"
 
+    def test_one_whose_channel_should_have_told_by_now_may_be_said_to_have_arrived(self, ways):
+        deliver(ways.ctx, ways.letter)
+        ways.world.clock.move(timedelta(days=8))
+        with pytest.raises(NotAllowed):
+            settle.not_arrived(ways.ctx, ways.letter, BY)  # the channel has it: again would be nothing new
+        settle.arrived(ways.ctx, ways.letter, BY)
+        assert ways.row().state == "delivered"
+
 
 ANSWERS = st.sampled_from(["sent", "later", "unsure", "refused", "killed"])
 

@@ -47,10 +47,19 @@ def test_the_form_follows_the_files_name(run, tmp_path: Path) -> None:
     assert (
         run("preview", "receipt", "--lang", "en", "--out", "a.txt", "--reader", "young", "--large-print").exit_code == 0
     )
-    assert "Thank you for saying yes" in (tmp_path / "a.txt").read_text(encoding="utf-8")
+    assert "You have a coordinator" in (tmp_path / "a.txt").read_text(encoding="utf-8")
     refused = run("preview", "receipt", "--out", "a.doc")
     assert isinstance(refused.exception, SettingsError)
     assert ".pdf, .html, .txt" in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"), [(["--lang", "dansk", "--out", "a.pdf"], "--lang"), (["--out", "nowhere/a.pdf"], "No such file")]
+)
+def test_what_cannot_be_written_is_said(run, words: list[str], says: str) -> None:
+    refused = run("preview", "receipt", *words)
+    assert isinstance(refused.exception, SettingsError)
+    assert says in str(refused.exception)
 
 
 def test_a_preview_of_ones_own_content_and_template(run, tmp_path: Path) -> None:

@@ -204,7 +204,10 @@ class TestWithheld:
     def test_when_the_yes_is_taken_back(self, world, frozen):
         family.withdraw(world.ctx, world.child(KARLA), world.by(MOTHER))
         assert deliver(world.ctx, frozen) == "withheld"
-        assert self.about(world, self.again(world).id) == {world.child(EMIL)}
+        again = self.again(world)
+        told = {(e.child_id, e.kind) for e in world.rows(tables.Event, tables.Event.bundle_id == again.bundle_id)}
+        assert {kind for child, kind in told if child == world.child(KARLA)} == {"yes_withdrawn"}
+        assert world.child(EMIL) in {child for child, _kind in told}
 
     def test_when_a_case_it_names_must_no_longer_be_told(self, world, frozen):
         """An adviser says "do not tell" while the letter waits for a channel that is down: the worst letter of all."""
@@ -237,13 +240,14 @@ class TestWithheld:
         assert deliver(world.ctx, frozen) == "withheld"
         assert world.channel.tries == []
 
-    def test_with_nothing_left_to_tell_no_other_is_written(self, world, frozen):
+    def test_with_nothing_left_of_it_no_other_tells_it(self, world, frozen):
+        """What is told after both yeses are taken back is that, and nothing else."""
         for child in (KARLA, EMIL):
             family.withdraw(world.ctx, world.child(child), world.by(MOTHER))
         deliver(world.ctx, frozen)
-        with world.ctx.database.begin() as session:
-            session.execute(update(tables.Bundle).values(due_at=world.clock.now()))
-        assert compose_due(world.ctx, TEMPLATES).letters == 0
+        again = self.again(world)
+        told = world.rows(tables.Event, tables.Event.bundle_id == again.bundle_id)
+        assert {event.kind for event in told} == {"yes_withdrawn"}
         assert {event.bundle_id for event in world.rows(tables.Event, tables.Event.kind == "assigned")} == {None}
 
     @pytest.mark.parametrize("answer", [Unsure("time-out"), KeyboardInterrupt()], ids=["time-out", "broken off"])
@@ -254,7 +258,9 @@ class TestWithheld:
             deliver(world.ctx, frozen)
         family.withdraw(world.ctx, world.child(KARLA), world.by(MOTHER))
         assert deliver(world.ctx, frozen) == "withheld"
-        assert world.rows(tables.Bundle, tables.Bundle.composed_at.is_(None)) == []
+        waiting = world.rows(tables.Bundle, tables.Bundle.composed_at.is_(None))
+        told = world.rows(tables.Event, tables.Event.bundle_id.in_([bundle.id for bundle in waiting]))
+        assert {event.kind for event in told} == {"yes_withdrawn"}, "of the letter itself nothing is told again"
         (task,) = tasks(world)
         assert task.letter_id == frozen
 

@@ -100,6 +100,7 @@ def test_that_a_deadline_passed_is_no_news_to_who_was_told_that_it_would() -> No
             [k.COORDINATOR_HANDED_OVER],
             [into(k.COORDINATOR_HANDED_OVER)],
         ),
+        ([k.COORDINATOR_CHANGED, k.COORDINATOR_BACK, k.ASSIGNED], [k.ASSIGNED], [into(k.ASSIGNED)] * 2),
         ([k.OFFERED, k.OFFERED], [k.OFFERED], [into(k.OFFERED)]),
     ],
 )

@@ -75,11 +75,11 @@ def test_one_file_alone_can_be_asked_about(changed) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "rule"),
     [
-        ("subject: Tak for dit svar til kommunen", "subject: Din koordinator", "outside"),
-        ("{{ municipality.name }} har fået dit svar. ", "", "sender"),
+        ("subject: Nyt til dig fra kommunen", "subject: Din koordinator", "outside"),
+        ("{{ municipality.name }} har fået et ja til tilbuddet. ", "", "sender"),
         ("**{{ coordinator.name }}** er nu din koordinator. ", "", "coordinator"),
         ("{{ parts.next_date() }}", "", "next-date"),
-        ("har fået dit svar", "har fået dit svar, jf. serviceloven", "full-names"),
+        ("har fået et ja", "har fået et ja, jf. serviceloven", "full-names"),
         ("Du skal ikke gøre noget.", "Du får § 41.", "law"),
     ],
 )

@@ -37,7 +37,7 @@ kind: receipt
 language: da
 subject: Brev fra kommunen
 file_name: brev.pdf
-fields: [coordinator]
+fields: {coordinator: person}
 action: {answer: Svar på et brev, date: Dato i et brev}
 ---
 # Hej
@@ -88,7 +88,8 @@ def test_a_change_in_what_letters_share_is_a_new_version_of_all(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("fields: [coordinator]", "fields: [koordinator]", "koordinator"),
+        ("coordinator: person}", "koordinator: person}", "koordinator"),
+        ("coordinator: person}", "coordinator: date}", "coordinator is a person, not a date"),
         ("subject: Brev fra kommunen\n", "", "subject: this key is needed"),
         ("file_name: brev.pdf", "file_name: Brev om Søren.pdf", "file_name"),
         ("kind: receipt", "kind: deadlines", "call it deadlines.da.md"),

@@ -220,6 +220,27 @@ def test_what_nobody_acknowledges_in_time_becomes_a_task_once_and_goes_by_itself
     assert tasklist.PURPOSE
 
 
+def test_a_system_that_has_stopped_reading_is_late_too_and_one_that_never_read_is_not(
+    world: Any, siblings: Any, calls: Opened
+) -> None:
+    for _week in range(2):
+        assert journalising.overdue(world.ctx) == 0
+        world.clock.move(timedelta(days=7))
+    calls().get("journal", administration="BUF")
+    with world.ctx.database.begin() as session:  # as if those parts had come after it stopped
+        theirs = tables.LetterPart.administration == "BUF"
+        (first, *later) = session.execute(select(tables.LetterPart).where(theirs)).scalars().all()
+        copy = {name: getattr(first, name) for name in ("letter_id", "administration", "sealed", "sha256")}
+        (other,) = set(siblings) - {first.child_id}
+        session.add(tables.LetterPart(**copy, child_id=other))
+        assert not later
+    assert journalising.overdue(world.ctx) == 0
+    world.clock.move(timedelta(days=7))
+    assert journalising.overdue(world.ctx) == 2
+    tasks = world.rows(tables.Task, tables.Task.kind == journalising.TASK)
+    assert [task.administration for task in tasks] == ["BUF", "BUF"]
+
+
 def test_the_text_is_forgotten_when_its_time_is_over(world: Any, siblings: Any, calls: Opened) -> None:
     system = calls()
     part = system.get("journal", administration="BUF").json()["items"][0]["id"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -125,6 +126,15 @@ def test_an_address_that_is_none_tells_nobody_and_breaks_nothing(world: Any, pos
     done = due(world)
     assert (done.sent, done.dead, done.withheld) == (0, 2, 1)
     assert post.mails == []
+
+
+def test_no_adviser_gets_a_mail_in_a_trial(world: Any, post: Post, karla: UUID, tmp_path: Path) -> None:
+    """Their addresses come from the sources, and are those of real people."""
+    letters = world.ctx.settings.letters.model_copy(update={"trial": tmp_path / "trial.txt"})
+    world.ctx = replace(world.ctx, settings=world.ctx.settings.model_copy(update={"letters": letters}))
+    assert due(world).withheld == 2
+    assert post.mails == []
+    assert {row.reason for row in world.rows(tables.Handover)} == {hand_over.TRIAL}
 
 
 def test_a_webhook_takes_the_place_of_a_mail(

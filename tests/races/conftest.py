@@ -22,6 +22,7 @@ import pytest
 from sqlalchemy import event, select, text, update
 
 from hub import State, faults
+from hub.cases import kinds
 from hub.cases.sync import sync
 from hub.context import Context
 from hub.letters.compose import compose_due
@@ -34,6 +35,8 @@ from hub.store.keeper import servers_in
 
 KARLA, EMIL = "0311164234", "1405134321"
 MOTHER, FATHER = "0101804001", "0101804002"
+OF_A_NO = {kinds.YES_WITHDRAWN, kinds.YES_ENDED}
+"""That a yes was taken back is told for itself, and is no part of the letter that it meets on its way."""
 PATIENCE = 60.0
 """How long a test waits for what must happen (seconds), before it fails."""
 
@@ -180,6 +183,20 @@ class Races:
         (letter,) = {row.id for row in self.letters()} - before
         return letter
 
+    def only_the_no_is_told(self) -> bool:
+        """What waits is written; whether nothing stands in it but that the yes was taken back."""
+        before = {row.id for row in self.letters()}
+        self.due()
+        self.compose()
+        bundles = [row.bundle_id for row in self.letters() if row.id not in before]
+        told = self.world.rows(tables.Event, tables.Event.bundle_id.in_(bundles))
+        return {row.kind for row in told} <= OF_A_NO
+
+    def told_of(self, letter: UUID) -> set[UUID]:
+        """The children it tells of, leaving out what tells of a no."""
+        told = self.world.rows(tables.Event, tables.Event.bundle_id == self.letter(letter).bundle_id)
+        return {row.child_id for row in told if row.kind not in OF_A_NO}
+
     def letters(self, *conditions: Any) -> list[tables.Letter]:
         return list(self.world.rows(tables.Letter, *conditions))
 
@@ -198,9 +215,10 @@ class Races:
             return sorted(one for each in args for one in each["letter_ids"])
 
     def ends(self) -> dict[UUID, str]:
-        """Each event's end: in a letter, not told and why, it waits, or a person looks, since it may have been told by
-        a letter that was withheld after a try. Fails on one with none or two, on two letters of one bundle, on a letter
-        that tells nothing, and on one that tells another number of things than are its."""
+        """Each event's end, but for those that tell of a no: in a letter, not told and why, it waits, or a person
+        looks, since it may have been told by a letter that was withheld after a try. Fails on one with none or two, on
+        two letters of one bundle, on a letter that tells nothing, and on one that tells another number of things than
+        are its."""
         letters = {row.bundle_id: row for row in self.letters()}
         assert len(letters) == len(self.letters())
         waiting = {row.id for row in self.world.rows(tables.Bundle, tables.Bundle.composed_at.is_(None))}
@@ -219,7 +237,8 @@ class Races:
             if row.bundle_id in waiting:
                 ways.append("waits")
             assert len(ways) == 1, (row.kind, ways)
-            found[row.id] = ways[0]
+            if row.kind not in OF_A_NO:
+                found[row.id] = ways[0]
         with self.world.session() as session:
             for bundle, letter in letters.items():
                 if letter.state != "withheld":

@@ -36,14 +36,15 @@ FAMILIES = 24
 STAFF = Asker("s-1", "Sanne Toft", "staff", "SOF")
 
 WORKER = """
-import random, sys, time
+import sys, time
+from datetime import date
 from pathlib import Path
 from hub import jobs, vault
 from hub.clock import SystemClock
 from hub.context import Context
 from hub.contract import Sent
 from hub.plugins import Plugins
-from hub.settings import Settings, Worker
+from hub.settings import Letters, Settings, Worker
 from hub.store.database import Database
 from hub.testing.fakes import FakeChannel
 
@@ -56,7 +57,9 @@ class Channel(FakeChannel):
         time.sleep(0.05)  # as long as a platform takes, so that others meet this one at work
         return Sent("t")
 
-settings = Settings(database_url=url, data=data, worker=Worker(heartbeat_seconds=3))
+# All is the hub's to tell, and nothing waits for next week.
+letters = Letters(most_a_week=9, agreements={"*": date(2026, 1, 1)})
+settings = Settings(database_url=url, data=data, letters=letters, worker=Worker(heartbeat_seconds=3))
 ctx = Context(settings, SystemClock(), Database(settings), vault.load_keys(settings.keys_folder, with_token=False),
               Plugins((), {}, {"digital_post": Channel()}, {}))
 jobs.work(ctx, [jobs.LETTERS], 2)

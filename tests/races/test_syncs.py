@@ -126,7 +126,7 @@ def test_one_that_has_lost_its_lock_brings_nothing_late(siblings, changed, page)
     assert stand[refer("sof", "new 0")] is False
     told = Counter(event.kind for event in world.events() if event.why_not is None)
     # Each once, and not of the one that is gone: the date that was put over the newer one would be told twice more.
-    assert told == {"deadline_moved": 1, "case_opened": 4, "case_closed": 1}
+    assert told == {"deadline_set": 1, "case_opened": 4, "case_closed": 1}
 
 
 @pytest.mark.parametrize("page", [0, 1])

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from threading import Event
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text, update
@@ -26,6 +26,7 @@ from hub import GaveUp, Later, NotAllowed, State, TryAgain, Unsure, family, jobs
 from hub.access import whole
 from hub.cases.sync import sync
 from hub.contract import StaffRecord
+from hub.coordination import cover, goodbye
 from hub.doctor import examine
 from hub.errors import SchemaError
 from hub.letters import compose, delivery
@@ -146,9 +147,9 @@ def heard(world) -> Counter[tuple[str, ...]]:
     )
 
 
-def before_the_backup(world) -> None:
+def before_the_backup(world, coordinators: int = 1) -> None:
     """Two families with coordinator and cases; a third child has nothing in any administration yet."""
-    world.coordinators()
+    world.all_coordinators = world.coordinators(coordinators)
     for child, guardian in ((KARLA, MOTHER), (EMIL, FATHER)):
         world.present(child)
         world.custody(child, guardian)
@@ -196,14 +197,14 @@ class TestDrill:
             after_the_backup(calm)
             the_next_day(calm)
             expected = heard(calm)
-            assert len(expected) == 11
+            assert len(expected) == 12
         before_the_backup(town)
         made = back_up(town)
         after_the_backup(town)
         lost = {row.id for row in town.rows(tables.Letter)}
         with restored(town, made, place()) as found:
             assert lost - {row.id for row in town.rows(tables.Letter)}
-            assert found.journal.told == 5
+            assert found.journal.told == 6
             resumed = recovery.resume(town.ctx)
             assert (resumed.silent, resumed.journal.unsure, resumed.journal.lost) == ([], 0, [])
             letters_leave(town)
@@ -239,6 +240,40 @@ class TestDrill:
             assert resumed.journal.answers == 1  # Ida's family: the match had to find her first
             assert offer(town, IDA) == "accepted"
             assert {row.id: (row.answer, row.how, row.at) for row in town.rows(tables.Acceptance)} == answers
+
+    def test_what_was_done_with_coordinators_after_the_backup_holds(self, town, place):
+        """Away and back, away again, handed over, goodbye: once each, and what letters told of it is not told again."""
+        before_the_backup(town, coordinators=2)
+        names = {coordinator: f"k{n}" for n, coordinator in enumerate(town.all_coordinators)}
+        mine = names[coordinator_of(town, KARLA)]
+        (other,) = {*names.values()} - {mine}
+        cover.go_away(town.ctx, mine, other)
+        cover.come_back(town.ctx, mine)
+        made = back_up(town)
+        town.clock.move(timedelta(days=1))
+        cover.hand_over(town.ctx, mine, other, {town.child(KARLA)})
+        letters_leave(town)
+        town.clock.move(timedelta(hours=1))
+        goodbye.say(town.ctx, town.child(EMIL), "closed")
+        cover.go_away(town.ctx, other, mine, date(2027, 1, 4))
+        letters_leave(town)
+        told, acts = heard(town).total(), {row.id for row in town.rows(tables.Act)}
+        assert len(acts) == 5
+
+        def done() -> tuple[object, ...]:
+            rows = town.rows(tables.Coordinator)
+            away = {names[row.staff_id]: (row.away, row.away_until, names.get(row.substitute_id)) for row in rows}
+            return away, names[coordinator_of(town, KARLA)], offer(town, EMIL)
+
+        after = done()
+        with restored(town, made, place()) as found:
+            assert found.journal.acts == 3
+            assert found.journal.lost == []
+            assert done() == after
+            assert recovery.resume(town.ctx).journal.acts == 0  # the restore has done them
+            assert {row.id for row in town.rows(tables.Act)} == acts
+            letters_leave(town)
+            assert heard(town).total() == told
 
     def test_a_letter_known_to_the_backup_that_left_after_it_is_not_sent_again(self, town, place):
         letter = letter_that_waits(town)
@@ -362,6 +397,13 @@ def _nothing() -> Iterator[None]:
 def offer(world, child: str) -> str:
     (row,) = world.rows(tables.Offer, tables.Offer.child_id == world.child(child))
     return row.state
+
+
+def coordinator_of(world, child: str) -> UUID:
+    (row,) = world.rows(
+        tables.Assignment, tables.Assignment.child_id == world.child(child), tables.Assignment.until.is_(None)
+    )
+    return row.coordinator_id
 
 
 def deferred(world) -> set[str]:

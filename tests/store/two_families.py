@@ -189,6 +189,8 @@ class TwoFamilies:
             "SOF": self._clerk("clerk of SOF"),
             "SOF after a look": self._clerk("clerk of SOF", entry=ids["look by clerk of SOF"]),
             "SOF after another's look": self._clerk("clerk of SOF", entry=ids["look by clerk of BUF"]),
+            "SOF's adviser": self._clerk("clerk of SOF", advises=frozenset({ids["Sanne of SOF"]})),
+            "another administration's adviser": self._clerk("clerk of BUF", advises=frozenset({ids["Sanne of SOF"]})),
             "BUF": self._clerk("clerk of BUF"),
             "coordinator": Viewer(day=day, staff=ids["Karla's coordinator"], roles=frozenset({"coordinator"})),
             "substitute": Viewer(day=day, staff=ids["her substitute"], roles=frozenset({"coordinator"})),

@@ -223,7 +223,7 @@ def test_lost_custody_shows_nothing_from_the_next_look(
     town.end_custody(accepted.ida, accepted.mother)
     page = mother.get("/familie").text
     assert "Vi har ikke noget at vise dig her" in page
-    for word in (NAME, "Ida", "Tak for dit svar"):
+    for word in (NAME, "Ida", "Nyt til dig"):
         assert word not in page
     assert mother.get(f"/familie/breve/{sent.id}").status_code == 404
     assert mother.get(f"/familie/breve/{sent.id}/brev.pdf").status_code == 404
@@ -240,10 +240,10 @@ def test_a_letter_is_listed_read_and_opened_as_it_was_frozen(
 ) -> None:
     sent = letter(ctx, clock, accepted.mother)
     page = mother.get("/familie").text
-    assert "Tak for dit svar til kommunen" in page
+    assert "Nyt til dig fra kommunen" in page
     assert "Leveret i din Digital Post" in page
     read = mother.get(f"/familie/breve/{sent.id}").text
-    assert "<h1>Tak for dit ja</h1>" in read
+    assert "<h1>Du har fået en koordinator</h1>" in read
     assert read.count("<h1") == 1
     pdf = mother.get(f"/familie/breve/{sent.id}/brev.pdf")
     assert pdf.headers["content-type"] == "application/pdf"
@@ -261,12 +261,12 @@ def test_a_letter_also_about_a_child_no_longer_theirs_is_gone(
         session.add(tables.Custody(child_id=emil, guardian_id=accepted.mother, seen_at=clock.now()))
     town.offer(emil, accepted.coordinator)
     sent = letter(ctx, clock, accepted.mother)
-    assert "Tak for dit svar" in mother.get("/familie").text
+    assert "Nyt til dig" in mother.get("/familie").text
     assert own_entries(ctx)[-2:] == sorted([accepted.ida, emil]), "it is about both"
     town.end_custody(emil, accepted.mother)
     page = mother.get("/familie").text
     assert "Din koordinator" in page
-    assert "Tak for dit svar" not in page
+    assert "Nyt til dig" not in page
     assert mother.get(f"/familie/breve/{sent.id}").status_code == 404
 
 
@@ -275,7 +275,7 @@ def test_a_letter_that_has_not_left_is_not_shown(
     accepted: SimpleNamespace, mother: Any, ctx: Context, clock: SetClock, state: str
 ) -> None:
     held = letter(ctx, clock, accepted.mother, state)
-    assert "Tak for dit svar" not in mother.get("/familie").text
+    assert "Nyt til dig" not in mother.get("/familie").text
     assert mother.get(f"/familie/breve/{held.id}").status_code == 404
 
 

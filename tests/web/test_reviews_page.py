@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from sqlalchemy import select
 
 from hub import family as acts
+from hub.access import pace
+from hub.access.log import Asker
 from hub.context import Context
 from hub.store import tables
 
@@ -99,6 +102,34 @@ def test_found_not_in_order_it_is_the_auditors_whose_verdict_the_family_reads(
     page = text(looked.mother.get("/familie"))
     assert "Det var i orden." in page
     assert "ikke i orden" not in page
+
+
+def test_what_is_late_is_said_on_the_list_of_tasks_and_to_whom_it_has_come(
+    looked: SimpleNamespace, ctx: Context, clock: Any
+) -> None:
+    looked.office.sign_in(LEADER)
+    assert "Gennemgås senest mandag den 9. november 2026." in text(looked.office.get(PAGE))
+    assert "Overskredet" not in text(looked.office.get("/personale/opgaver"))
+    clock.move(timedelta(days=8))
+    looked.office.sign_in(LEADER)
+    assert "Overskredet: 1" in text(looked.office.get("/personale/opgaver"))
+    assert "Overskredet. Skulle være gennemgået senest mandag den 9. november 2026." in text(looked.office.get(PAGE))
+    looked.office.sign_in(AUDITOR)
+    assert "Overskredet: 1" in text(looked.office.get("/personale/opgaver"))
+    listed = text(looked.office.get(PAGE))
+    assert "Lederen skulle have gennemgået det senest mandag den 9. november 2026. Nu er det dit." in listed
+
+
+def test_the_auditor_reads_who_has_looked_up_very_many(looked: SimpleNamespace, ctx: Context) -> None:
+    counted = pace.Pace(ctx.database, ctx.keys, ctx.clock, 100)
+    sanne = Asker("s-1", "Sanne Toft", "staff", "SOF", "Handicap, team Nord")
+    counted.tell(sanne, counted.looks(sanne, [b"1"], None))
+    (task,) = tasks(ctx, pace.KIND)
+    looked.office.sign_in(LEADER)
+    assert "Sanne Toft" not in text(looked.office.get(PAGE))
+    looked.office.sign_in(AUDITOR)
+    assert "Har slået mere end 100 forskellige børn op på en time. Spørg hvorfor." in text(looked.office.get(PAGE))
+    assert "Sanne Toft" not in text(settle(looked, task, verdict="i-orden", note="Ny i teamet"))
 
 
 @pytest.mark.parametrize("fields", [{}, {"verdict": "maaske"}, {"verdict": "i-orden", "note": "x" * 1001}])

@@ -109,6 +109,49 @@ def test_an_objection_of_the_other_guardian_is_a_task_too(
     assert (task.kind, task.staff_id) == ("rights_objection", accepted.coordinator)
 
 
+def test_an_objection_is_upheld_where_it_is_answered_and_the_family_reads_it_and_may_open_again(
+    people: SimpleNamespace, accepted: SimpleNamespace, ctx: Context
+) -> None:
+    asked = {"kind": "rights_objection", "child": str(accepted.ida), "text": "Ikke Børne- og Ungdomsforvaltningen."}
+    people.mother.submit("/familie", "/familie/spoerg", **asked)
+    (task,) = rows(ctx, tables.Task)
+    with ctx.database.begin() as session:
+        row = session.get_one(tables.Task, task.id)
+        row.staff_id, row.administration = None, "SOF"
+    path = f"/personale/opgaver/{task.id}"
+    assert "Får familien ret? Luk for:" in text(people.sanne.get(path))
+    again = people.sanne.submit(path, f"{path}/svar", text="", **{"luk-BUF": "ja"})
+    assert again.status_code == 422
+    assert 'name="luk-BUF" value="ja" checked' in again.text
+    assert rows(ctx, tables.Block) == []
+    people.sanne.submit(path, f"{path}/svar", text="Du har ret.", **{"luk-BUF": "ja"})
+    page = text(people.mother.get("/familie"))
+    assert "Du har fået ret. Der er lukket for Børne- og Ungdomsforvaltningen." in page
+    assert "Du har fået ret i din indsigelse, og der er lukket for Børne- og Ungdomsforvaltningen." in page
+    assert "fået ret" not in text(people.father.get("/familie"))
+    people.mother.submit("/familie", "/familie/valg", child=str(accepted.ida), choice="aabn", administration="BUF")
+    assert "Du har fået ret i din indsigelse" not in text(people.mother.get("/familie"))
+    assert [row.lifted_at is None for row in rows(ctx, tables.Block)] == [False]
+
+
+def test_nothing_is_closed_in_the_name_of_whoever_has_lost_custody(
+    people: SimpleNamespace, accepted: SimpleNamespace, ctx: Context
+) -> None:
+    people.mother.submit("/familie", "/familie/spoerg", kind="rights_objection", child=str(accepted.ida), text="Nej.")
+    (task,) = rows(ctx, tables.Task)
+    with ctx.database.begin() as session:
+        row = session.get_one(tables.Task, task.id)
+        row.staff_id, row.administration = None, "SOF"
+        session.get_one(tables.Custody, (accepted.ida, accepted.mother)).until = ctx.clock.now().date()
+    path = f"/personale/opgaver/{task.id}"
+    again = people.sanne.submit(path, f"{path}/svar", text="Du har ret.", **{"luk-BUF": "ja"})
+    assert again.status_code == 422
+    assert "taler ikke længere for barnet, så du kan ikke lukke" in text(again)
+    assert "Du har ret." in again.text
+    people.sanne.submit(path, f"{path}/svar", text="Det er ikke længere dit.")
+    assert rows(ctx, tables.Block) == []
+
+
 def test_we_belong_is_reached_without_being_found(town: Any, ctx: Context, browser: Any) -> None:
     alone = town.guardian("1201881112", "Anne Bæk Lund")
     write_personas(ctx, alone)

@@ -107,7 +107,7 @@ def test_the_log_that_cannot_be_written_shows_nothing_and_keeps_what_was_typed(
     staff: Any, ctx: Context, admin: Any
 ) -> None:
     with ctx.database.owner_engine() as engine, engine.begin() as connection:
-        connection.exec_driver_sql("REVOKE INSERT ON log_entry FROM tovholder_app")
+        connection.exec_driver_sql("REVOKE INSERT ON log_entry FROM tovholder_lookup")
     answer = look_up(staff, IDA)
     assert (answer.status_code, bool(answer.headers["retry-after"])) == (503, True)
     assert NAME not in answer.text

@@ -24,12 +24,13 @@ from hub.store.tables.log import LogEntry, LogHead
 from hub.store.tables.notices import Handover, LetterPart, Notice, NoticeChoice
 from hub.store.tables.people import Child, Custody, FormerNumber, Guardian, Hears, PersonKey, RotatingKey, Staff
 from hub.store.tables.program import AskerHour, ProgramFit, Sender, SignedIn
-from hub.store.tables.scheme import Acceptance, Assignment, Block, Consent, Coordinator, Offer, Said
+from hub.store.tables.scheme import Acceptance, Act, Assignment, Block, Consent, Coordinator, Offer, Said
 from hub.store.tables.sources import Case, ChildSource, Presence, Quarantine, SourceState
 from hub.store.tables.work import Forgetting, RightsRequest, Task
 
 __all__ = [
     "Acceptance",
+    "Act",
     "AskerHour",
     "Assignment",
     "Base",

@@ -108,7 +108,7 @@ class LetterPart(Base):
     position: Mapped[int | None] = mapped_column(BigInteger)
     """Its place in the administration's list, from 1: given once the letter has left and somebody reads on."""
     due: Mapped[date | None]
-    """By when the case system is to have acknowledged it; set when it is given its place."""
+    """By when the case system is to have acknowledged it; set when it is given its place, or should have been."""
     journalised_at: Mapped[datetime | None]
     receipt: Mapped[bytes | None]
     """Sealed under the child's key: the document's id in the case system."""

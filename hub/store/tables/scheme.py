@@ -100,6 +100,7 @@ class Said(Base):
     administration: Mapped[str]
     capacity: Mapped[str]
     guardian_id: Mapped[UUID | None] = mapped_column(ForeignKey("guardian.id"))
+    """Whose say it is: a guardian, also where their representative speaks; empty for the young person."""
     how: Mapped[str]
     """page, phone, paper or meeting."""
     registered_by: Mapped[UUID | None] = mapped_column(ForeignKey("staff.id"))
@@ -113,7 +114,9 @@ class Said(Base):
 def _by_whom() -> tuple[CheckConstraint, CheckConstraint]:
     return (
         CheckConstraint("capacity in ('guardian','young','representative')", name="capacity"),
-        CheckConstraint("(capacity = 'guardian') = (guardian_id is not null)", name="who"),
+        CheckConstraint(
+            "capacity = 'representative' or (capacity = 'guardian') = (guardian_id is not null)", name="who"
+        ),
     )
 
 
@@ -152,6 +155,14 @@ class Block(Said):
     def holds(cls) -> ColumnElement[bool]:
         """Whether it has not been lifted."""
         return cls.lifted_at.is_(None)
+
+
+class Act(Base):
+    """Something was done with coordinators: what a restored database has lost is done again, and nothing else."""
+
+    __tablename__ = "act"
+    id: Mapped[UUID] = row_id()
+    at: Mapped[datetime]
 
 
 class Assignment(Base):
