@@ -91,7 +91,7 @@ def _cases(n: int) -> tuple[ContentCase, ...]:
         ContentCase(_ADMINISTRATIONS[0], _KINDS[0], State.OPEN, adviser, "12 34 00 77", deadline=near,
                     news=(News.DEADLINE_NEAR,)),
         ContentCase(_ADMINISTRATIONS[1], _KINDS[1], State.DECIDED, adviser, None, follow_up=later,
-                    news=(News.FOLLOW_UP_SET,)),
+                    news=(News.ADVISER_CHANGED,)),
         ContentCase(_ADMINISTRATIONS[n % 3], _KINDS[2 + n % 2], State.APPLIED, None, deadline=later,
                     news=(News.OPENED,)),
     )  # fmt: skip

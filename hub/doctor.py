@@ -32,6 +32,8 @@ class Check:
 def examine(ctx: Context) -> list[Check]:
     """All checks, each by itself."""
     checks = [Check("settings", True, str(ctx.settings.file or "no file: defaults and environment"))]
+    help_ = ctx.settings.no_help
+    checks.append(Check("help line", help_ is None, help_ or f"call {ctx.settings.municipality.phone}"))
     with ctx.database.session() as session:
         checks.append(Check("schema", True, schema.current(session.connection()) or ""))
         size = session.execute(select(tables.LogHead.size)).scalar_one()

@@ -120,9 +120,9 @@ def _due(ctx: Context, task: tables.Task) -> date:
     return add_working_days(task.made_at.astimezone(DENMARK).date(), ctx.settings.access.review_working_days)
 
 
-def settle(ctx: Context, leader: Asker, task_id: UUID, verdict: Verdict, note: str = "") -> None:
+def settle(ctx: Context, leader: Asker, task_id: UUID, verdict: Verdict, note: str = "") -> bool:
     """The leader has looked at it. It stands in the log, sealed for the child, from which the family is told; one that
-    is found wrong is the auditor's task. Settled twice is settled once.
+    is found wrong is the auditor's task. Settled twice is settled once. Gives whether there is a family to tell.
 
     Raises NotAllowed when the look is not theirs to review: another team's, or their own."""
     decision = _may(leader)
@@ -138,13 +138,13 @@ def settle(ctx: Context, leader: Asker, task_id: UUID, verdict: Verdict, note: s
             who = unseal_json(keys[entry.asker_key], entry.asker, f"log-asker:{entry.id}")
             if _is_same(who, leader):
                 raise NotAllowed("somebody else reviews what you have looked up")
+        known = entry.child_id is not None and entry.subject_key in keys  # else there is none, or it is forgotten
         if task.done_at is not None:
-            return
+            return known
         task.done_at = now = ctx.clock.now()
         if verdict == "wrong" and task.kind == marked.KIND:
             about = {str(entry.id): {"child_id": entry.child_id, "entry_id": entry.id}}
             tasks.put(session, ctx.keys, now, WRONG, about)
-        known = entry.subject_key in keys  # else the child has been forgotten: the verdict is kept all the same
         subject = {"purpose": marked.KIND, "of": str(entry.id), "verdict": verdict, "basis": decision.basis}
         told = _told(ctx, session, entry, keys) if known else None
         made = log.seal_entry(
@@ -154,11 +154,13 @@ def settle(ctx: Context, leader: Asker, task_id: UUID, verdict: Verdict, note: s
             asker=leader,
             asker_key=asker_key(session, ctx.keys, leader),
             subject=subject | {"note": note.strip() or None, "look": told},
+            # Of nobody the verdict is kept all the same.
             subject_key=(entry.subject_key, keys[entry.subject_key])
             if known
             else day_key(session, ctx.keys, today(ctx.clock)),
         )
         log.append(session, [made])
+        return known
 
 
 def of_child(session: Session, child: OwnChild) -> list[Reviewed]:

@@ -71,7 +71,8 @@ class Municipality(_Section):
     name: str = "Kommunen"
     cvr: str = Field(default="00000000", pattern=r"^\d{8}$")
     phone: str = ""
-    """The line of help every answer carries, and where families call."""
+    """Of the line of help that every answer carries, and where families call. Without one `tovholder serve` and
+    `tovholder worker` do not start."""
     web: str = ""
 
 
@@ -416,6 +417,16 @@ class Settings(_Section):
                     "administrations"
                 )
         return self
+
+    @property
+    def no_help(self) -> str | None:
+        """Why people would be left without a number to call, and what to do; None where there is one."""
+        if self.municipality.phone.strip():
+            return None
+        return (
+            "municipality.phone is not set: every answer, page and letter gives a number to call. Write it in "
+            f'{self.file or "tovholder.toml"}, under [municipality]: phone = "70 10 20 30"'
+        )
 
     @property
     def keys_folder(self) -> Path:

@@ -41,6 +41,7 @@ from hub.plugins import Plugins
 from hub.settings import Settings
 from hub.store import embedded, tables
 from hub.store.database import Database
+from hub.store.place import SERVER_SETTINGS
 from hub.testing.fakes import FakeChannel, FakeSource
 from tests.databases import Own, settings_of
 
@@ -95,8 +96,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[embedded.Embedded]:
-    """The embedded server, shared by all workers of this run and gone with them."""
-    server = embedded.start(Path(os.environ[CLUSTER]))
+    """The embedded server, shared by all workers of this run and gone with them: it need not outlive a power cut. What
+    does has a server of its own (tests/chaos, tests/store, the backup drills)."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(SERVER_SETTINGS, "fsync", "off")
+        server = embedded.start(Path(os.environ[CLUSTER]))
     yield server
     server.close()
 

@@ -92,12 +92,23 @@ def one_line(result: Result) -> str:
     return lines[0].removeprefix("tovholder: ")
 
 
+@pytest.mark.slow
 def test_wrong_settings_exit_with_one_line_that_names_file_key_and_remedy(spawn: Run, tmp_path: Path) -> None:
     (tmp_path / "tovholder.toml").write_text("[letters]\nchanel = 'x'\n")
     result = spawn("plugins", "list")
     assert result.returncode == 1
     assert one_line(result) == (
         "tovholder.toml: letters.chanel: there is no such key: mend the spelling or delete the line"
+    )
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_nothing_is_served_without_a_number_to_call(run: Run, at: dict[str, str], command: str) -> None:
+    result = run(command, **at)
+    assert result.returncode == 1
+    assert one_line(result) == (
+        "municipality.phone is not set: every answer, page and letter gives a number to call. Write it in "
+        'tovholder.toml, under [municipality]: phone = "70 10 20 30"'
     )
 
 
@@ -111,6 +122,7 @@ def test_a_long_message_with_brackets_stays_whole(run: Run, tmp_path: Path) -> N
     )
 
 
+@pytest.mark.slow
 def test_a_plugin_that_cannot_be_loaded_stops_the_program(spawn: Run, tmp_path: Path) -> None:
     """Installed as pip would: a module and its entry point."""
     site = tmp_path / "site"
@@ -145,6 +157,7 @@ def test_a_command_that_is_not_understood_is_exit_code_2(run: Run) -> None:
     assert run().returncode == 2
 
 
+@pytest.mark.slow
 def test_migrate_makes_schema_and_keys_once(spawn: Run, tmp_path: Path) -> None:
     """With no database named: the embedded one, from nothing."""
     first = spawn("migrate")
@@ -177,8 +190,10 @@ def test_a_database_that_is_not_there_is_said_in_one_line(run: Run, tmp_path: Pa
 
 
 def test_doctor_is_0_when_well_and_3_when_a_person_must_look(run: Run, at: dict[str, str], tmp_path: Path) -> None:
+    phone = '[municipality]\nphone = "70 10 20 30"\n'
+    (tmp_path / "tovholder.toml").write_text(phone)
     assert run("doctor", **at).returncode == 0
-    (tmp_path / "tovholder.toml").write_text("[plugins.sof_case]\nfolder = 'not-there'\n")
+    (tmp_path / "tovholder.toml").write_text(phone + "[plugins.sof_case]\nfolder = 'not-there'\n")
     result = run("doctor", "--json", **at)
     assert result.returncode == 3
     assert [check["what"] for check in json.loads(result.stdout) if not check["ok"]] == ["sof_case"]
@@ -206,6 +221,7 @@ def demo(at: dict[str, str], tmp_path: Path, clock) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_lookup_reads_the_number_from_standard_input(spawn: Run, at: dict[str, str], demo: Path) -> None:
     result = spawn(*LOOKUP, stdin=f"{NUMBER}\n", **at)
     assert result.returncode == 0, result.stderr

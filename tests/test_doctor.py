@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -20,6 +21,7 @@ from hub.context import Context
 from hub.contract import Unreadable
 from hub.doctor import examine
 from hub.plugins import Plugins
+from hub.settings import Municipality
 from hub.store import tables, tasks
 from hub.store.people import make_key
 from hub.vault import seal
@@ -46,6 +48,15 @@ def checks(ctx: Context) -> dict[str, tuple[bool, str]]:
 def test_an_empty_hub_is_well(ctx: Context) -> None:
     assert all(ok for ok, _detail in checks(ctx).values())
     assert checks(ctx)["access log"] == (True, "head says 0, there are 0 entries")
+
+
+def test_a_hub_without_a_number_to_call_is_told_of(ctx: Context) -> None:
+    assert checks(ctx)["help line"] == (True, "call 70 10 20 30")
+    for phone in ("", "  "):
+        named = ctx.settings.model_copy(update={"municipality": Municipality(phone=phone), "file": Path("/etc/t.toml")})
+        ok, said = checks(replace(ctx, settings=named))["help line"]
+        assert not ok
+        assert 'Write it in /etc/t.toml, under [municipality]: phone = "70 10 20 30"' in said
 
 
 def test_a_look_that_nobody_reviews_is_told_of_by_whose_leader_it_waits_for(ctx: Context, clock: SetClock) -> None:

@@ -207,6 +207,7 @@ class TestDecline:
         assert len(offered.rows(tables.Acceptance)) == len(entries(offered)) == 2
 
 
+@pytest.mark.slow
 class TestOneNoOfTwo:
     """A guardian's no is that guardian's: the offer stays open for the other."""
 

@@ -8,22 +8,25 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import delete, text
+from sqlalchemy import delete, select, text
 
 from hub import NotAllowed, PersonRecord, consents, family, mandates, reconcile, registration, rights
 from hub.access import log
 from hub.access.askers import asker_key, day_key
 from hub.access.log import Asker
-from hub.cases import custody, hearing
+from hub.cases import custody, hearing, transition
 from hub.cases.numbers import Changes, renumber
 from hub.clock import today
 from hub.identity import parse
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
+from hub.letters.frozen import open_content
 from hub.letters.templates import Templates
 from hub.store import tables
 from hub.store.people import open_key
 from hub.vault import unseal_json
+
+pytestmark = pytest.mark.slow
 
 KARLA, YOUNG, EIGHTEEN = "0311164234", "0505104005", "0311084003"
 """Born 2016 and 2010, and one who turns 18 on 3 November 2026, the day after the tests begin."""
@@ -185,6 +188,25 @@ class TestHears:
         world.clock.move(timedelta(days=40))
         assert family.come_of_age(world.ctx) == 1
         assert [row.state for row in world.rows(tables.Offer)] == ["grown"]
+
+    @pytest.mark.parametrize("past_18", [True, False])
+    def test_at_18_the_young_persons_letter_alone_says_whether_the_coordinator_stays(self, world: Any, past_18) -> None:
+        world.accepted(EIGHTEEN, guardians=(MOTHER,))
+        world.night()
+        give(world, EIGHTEEN, None, past_18=past_18)
+        transition.remind(world.ctx)
+        with world.ctx.database.begin() as session:
+            session.execute(text("UPDATE bundle SET due_at = opened_at"))
+        compose_due(world.ctx, Templates())
+        told = {}
+        with world.session() as session:
+            for row in session.execute(select(tables.Letter)).scalars():
+                content = open_content(session, world.ctx.keys, row)["fragment"]
+                told[row.guardian_id] = told.get(row.guardian_id, "") + content
+        assert ("har du stadig din koordinator" in told[world.guardian(EIGHTEEN)]) == past_18
+        assert ("Derfor stopper koordinatoren" in told[world.guardian(EIGHTEEN)]) != past_18
+        assert "voksen og bestemmer selv" in told[world.guardian(MOTHER)]
+        assert "stopper koordinatoren" not in told[world.guardian(MOTHER)]
 
     def test_the_mandate_goes_on_with_the_childs_other_row(self, joint: Any) -> None:
         give(joint, KARLA, FATHER)

@@ -80,6 +80,7 @@ def tasks_of(world, asker: Asker) -> list[str]:
         return [one.kind for one in tasklist.waiting(world.ctx, session, asker)[0]]
 
 
+@pytest.mark.slow
 class TestWhereItGoes:
     def test_what_is_wrong_with_a_case_goes_to_the_administration_of_its_source(self, told):
         (case,) = told.rows(tables.Case)
@@ -216,6 +217,7 @@ class TestWhatIsKept:
         assert tasklist.look(told.ctx, MINE, task(told).id).value.number == UNKNOWN
 
 
+@pytest.mark.slow
 class TestAnswer:
     def test_is_sealed_with_role_and_administration_ends_the_task_and_is_logged(self, told):
         (case,) = told.rows(tables.Case)
@@ -312,7 +314,8 @@ class TestTasks:
     def test_every_kind_of_task_has_plain_words(self):
         kinds = set()
         for path in Path(hub.__file__).parent.rglob("*.py"):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
+            written = path.read_text(encoding="utf-8")
+            tree = ast.parse(written if "tasks.put(" in written else "")
             for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
                 if ast.unparse(call.func) != "tasks.put" or path.name in ("rights.py", "transition.py", "statuses.py"):
                     continue

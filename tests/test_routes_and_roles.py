@@ -44,6 +44,8 @@ from tests.oidc_provider import CLIENT, SECRET, OidcProvider, provider
 from tests.web.at_provider import HOME, Person
 from tests.web.conftest import Browser
 
+pytestmark = pytest.mark.slow
+
 KARLA, OTTO, NORA = "0311164234", "0502174235", "0210104321"
 """Karla, whose family has said yes; a child of another family; a young person of 16."""
 MOTHER, FATHER, FORMER, STRANGER = "0101804001", "0101804002", "0101804003", "0101804004"

@@ -55,6 +55,8 @@ from tests.test_promises import owners_dump, readable
 from tests.web.at_provider import HOME, browsing, guardian_claims, sanne, signin_settings
 from tests.web.conftest import Browser
 
+pytestmark = pytest.mark.slow
+
 KARLA, MOTHER, FATHER, NOBODY = "0311164234", "0101804001", "0101804002", "0101804999"
 SOF = Asker("s-sof", "Sanne Toft", "staff", "SOF", "Handicap")
 COORDINATOR = Asker("k0", "Koordinator 0", "coordinator", None, None)

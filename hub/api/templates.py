@@ -47,8 +47,11 @@ class VersionAnswer(BaseModel):
     name: str
     sha256: str
     drafted_at: datetime
+    drafted_by: str | None
     approved_at: datetime | None
+    approved_by: str | None
     since: datetime | None
+    published_by: str | None
     current: bool
 
 

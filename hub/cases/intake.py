@@ -123,13 +123,17 @@ def _still_asked_for(run: Run, session: Session, found: _Page) -> None:
     ids = {run.children[record.cpr].id for record in found.records.values()}
     if not ids:
         return
-    in_scheme = select(tables.Assignment.child_id).where(
-        among(tables.Assignment.child_id, ids), tables.Assignment.until.is_(None)
-    )
-    in_it = set(session.execute(in_scheme.with_for_update(read=True)).scalars())
-    left = ids - health.readable(run.ctx, session, run.adapter, in_it)
+    left = ids - health.readable(run.ctx, session, run.adapter, _hold(session, ids))
     for reference in [ref for ref, record in found.records.items() if run.children[record.cpr].id in left]:
         del found.records[reference]
+
+
+def _hold(session: Session, children: Set[UUID]) -> set[UUID]:
+    """Those of them that have a coordinator, and will until this page is committed."""
+    in_scheme = select(tables.Assignment.child_id).where(
+        among(tables.Assignment.child_id, children), tables.Assignment.until.is_(None)
+    )
+    return set(session.execute(in_scheme.with_for_update(read=True)).scalars())
 
 
 def _store(run: Run, session: Session, records: dict[bytes, CaseRecord], quiet: Set[str]) -> list[events.News]:
@@ -148,7 +152,9 @@ def _store(run: Run, session: Session, records: dict[bytes, CaseRecord], quiet: 
             _stamp(session, source, {reference: None}, run.at)
     moved = {ref for ref, row in known.items() if ref in records and row.child_id != run.children[records[ref].cpr].id}
     if moved:
-        # It was registered on the wrong child: gone for that one, new for this one.
+        # It was registered on the wrong child: gone for that one, new for this one. That one's family may say no just
+        # now: it waits for this page, as those of the page's own children do, and does not hold what the page needs.
+        _hold(session, {known[ref].child_id for ref in moved})
         forget(ctx, session, source, moved, goes_on=True)
         known = {ref: row for ref, row in known.items() if ref not in moved}
     section = ctx.plugins.sections.get(source)

@@ -79,7 +79,7 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
 ) -> None:
     """Serve the pages and the API until stopped."""
-    with context(with_token=True) as ctx:
+    with context(with_token=True, to_people=True) as ctx:
         serving.serve(ctx, host, port)
 
 
@@ -92,7 +92,7 @@ def worker(
     unknown = sorted(set(queue) - set(jobs.QUEUES))
     if unknown:
         raise typer.BadParameter(f"there is no queue {unknown[0]!r}; there are {', '.join(jobs.QUEUES)}")
-    with context(with_token=jobs.MATCH in queue) as ctx:
+    with context(with_token=jobs.MATCH in queue, to_people=True) as ctx:
         jobs.work(ctx, queue, concurrency)
 
 

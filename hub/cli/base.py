@@ -21,6 +21,7 @@ from hub import settings as settings_reader
 from hub.access.log import Asker
 from hub.context import Context, build
 from hub.demo import setup as demo_setup
+from hub.errors import SettingsError
 from hub.settings import Settings
 
 out = Console()
@@ -40,8 +41,13 @@ def read_settings() -> Settings:
 
 
 @contextmanager
-def context(*, with_token: bool) -> Iterator[Context]:
-    ctx = build(read_settings(), with_token=with_token)
+def context(*, with_token: bool, to_people: bool = False) -> Iterator[Context]:
+    """`to_people`: for programs whose answers and letters people read. Raises SettingsError where these would be left
+    without a number to call."""
+    settings = read_settings()
+    if to_people and settings.no_help:
+        raise SettingsError(settings.no_help)
+    ctx = build(settings, with_token=with_token)
     try:
         yield ctx
     finally:
@@ -59,7 +65,7 @@ def print_json(value: Any) -> None:
 def table_of(rows: list[dict[str, Any]], title: str) -> None:
     table = Table(title=title, title_justify="left")
     for column in rows[0] if rows else ["nothing"]:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")  # an id that is cut short cannot be given to the next command
     for row in rows:
         table.add_row(*("" if value is None else escape(str(value)) for value in row.values()))
     out.print(table)

@@ -20,7 +20,7 @@ from hub.letters import versions as texts
 from hub.letters.content import LetterKind, Reader
 from hub.letters.lint_templates import lint_templates
 from hub.letters.render import render
-from hub.letters.templates import Templates
+from hub.letters.templates import Templates, check_name, text_at
 
 letters_app = typer.Typer(no_args_is_help=True, help="The letters: write, check and look at them.")
 
@@ -36,13 +36,12 @@ def templates_at(path: Path | None) -> tuple[Templates, str | None]:
         return Templates(read_settings().letters.folder), None
     if path.is_dir():
         return Templates(path), None
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: there is no such file or folder") from None
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: is not UTF-8; save it as UTF-8") from error
-    return Templates(read_settings().letters.folder, {path.name: text}), path.name
+    if not path.exists():
+        raise SettingsError(f"{path}: there is no such file or folder")
+    check_name(path)
+    text = text_at(path)
+    # What a language shares or is measured by is tried with all its letters.
+    return Templates(read_settings().letters.folder, {path.name: text}), path.name if path.suffix == ".md" else None
 
 
 @letters_app.command()
@@ -86,7 +85,7 @@ def preview(
 ) -> None:
     """A letter as it would be sent, byte for byte. Nothing leaves, and no database is needed."""
     templates, _ = templates_at(path)
-    content = previews.with_reader(previews.content_of(kind, language, case), reader, large_print=large_print)
+    content = previews.content_of(kind, language, case, reader, large_print=large_print)
     try:
         rendered = render(content, templates)
     except ValueError as error:
@@ -98,6 +97,8 @@ def preview(
     )
     if rendered.language != language:
         out.print(f"in {rendered.language}: there is no {kind}.{language}.md")
+    if templates.find(kind, language).about.urgent:
+        out.print("urgent: some of the news that opens it leaves at once")
 
 
 Since = Annotated[
@@ -110,11 +111,7 @@ VersionId = Annotated[UUID, typer.Argument(metavar="VERSION", help="As `versions
 def draft(path: Annotated[Path, typer.Argument(exists=True, dir_okay=False)]) -> None:
     """Keep a text, to be approved by another person. Who drafts is the account of this machine that runs it."""
     with context(with_token=False) as ctx:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise SettingsError(f"{path}: is not UTF-8; save it as UTF-8") from error
-        out.print(str(texts.draft(ctx, operator(), path.name, text)))
+        out.print(str(texts.draft(ctx, operator(), path.name, text_at(path))))
 
 
 @letters_app.command()
@@ -122,13 +119,31 @@ def versions(
     name: Annotated[str | None, typer.Argument(help="Of one file, such as overdue.da.md.")] = None,
     as_json: Json = False,
 ) -> None:
-    """The texts that were drafted, newest first, and which letters are written with now."""
+    """The texts that were drafted, newest first, by whom, and which letters are written with now."""
+    if name is not None:
+        check_name(Path(name))
     with context(with_token=False) as ctx:
-        rows = [asdict(one) for one in texts.versions(ctx, operator(), name)]
+        found = texts.versions(ctx, operator(), name)
     if as_json:
-        print_json(rows)
+        print_json([asdict(one) for one in found])
     else:
-        table_of([row | {"sha256": row["sha256"][:16]} for row in rows], "Versions")
+        rows = [
+            {
+                "version": one.id,
+                "name": one.name,
+                "drafted": _by(one.drafted_at, one.drafted_by),
+                "approved": _by(one.approved_at, one.approved_by),
+                "published from": _by(one.since, one.published_by),
+                "now": "current" if one.current else "",
+            }
+            for one in found
+        ]
+        table_of(rows, "Versions")
+
+
+def _by(time: datetime | None, who: str | None) -> str:
+    """When somebody took a step (Danish time), and who."""
+    return f"{time.astimezone(DENMARK):%Y-%m-%d %H:%M}\n{who or 'somebody'}" if time else ""
 
 
 @letters_app.command()
@@ -162,10 +177,14 @@ def publish(version: VersionId, since: Since = None) -> None:
 @letters_app.command()
 def rollback(name: Annotated[str, typer.Argument(help="A file, such as overdue.da.md.")], since: Since = None) -> None:
     """Take back what is published of a file: the version before it holds again, or what was shipped."""
+    check_name(Path(name))
     with context(with_token=False) as ctx:
         before = texts.roll_back(ctx, operator(), name, _utc(since))
     out.print(f"{name}: {before or 'what was shipped'} holds again")
 
 
 def _utc(time: datetime | None) -> datetime | None:
-    return time.replace(tzinfo=DENMARK).astimezone(UTC) if time else None
+    try:
+        return time.replace(tzinfo=DENMARK).astimezone(UTC) if time else None
+    except OverflowError as error:
+        raise SettingsError(f"--from: {time} is no time that a clock can show; give a date of our own time") from error

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from hub.cases import kinds
 from hub.contract import State
 
 CODE = {"code": True}
@@ -60,15 +61,37 @@ class News(StrEnum):
     OPENED = "opened"
     DEADLINE_SET = "deadline_set"
     DEADLINE_MOVED = "deadline_moved"
-    """The adviser gave a new date; `deadline` of the case is the new one."""
+    """The adviser gave an earlier date; `deadline` of the case is the new one."""
+    DEADLINE_POSTPONED = "deadline_postponed"
+    """The adviser gave a later date; `deadline` of the case is the new one."""
     DEADLINE_NEAR = "deadline_near"
     DEADLINE_MISSED = "deadline_missed"
     """`deadline` has passed, or cannot be kept, and the adviser has given no new date: the letter says so and invents
     none (retssikkerhedsloven § 3, stk. 2 wants the family told)."""
-    FOLLOW_UP_SET = "follow_up_set"
     ADVISER_CHANGED = "adviser_changed"
     DECIDED = "decided"
     CLOSED = "closed"
+
+
+NEWS: Mapping[str, News] = MappingProxyType(
+    {
+        kinds.APPLIED: News.APPLIED,
+        kinds.CASE_OPENED: News.OPENED,
+        kinds.DECIDED: News.DECIDED,
+        kinds.CASE_CLOSED: News.CLOSED,
+        kinds.ADVISER_CHANGED: News.ADVISER_CHANGED,
+        kinds.DEADLINE_SET: News.DEADLINE_SET,
+        kinds.DEADLINE_MOVED: News.DEADLINE_MOVED,
+        kinds.DEADLINE_POSTPONED: News.DEADLINE_POSTPONED,
+        kinds.DEADLINE_NEAR: News.DEADLINE_NEAR,
+        kinds.DEADLINE_AT_HAND: News.DEADLINE_NEAR,
+        kinds.DEADLINE_UNKEPT: News.DEADLINE_MISSED,
+        kinds.DEADLINE_PASSED: News.DEADLINE_MISSED,
+    }
+)
+"""What each kind of event in a case is as news of it."""
+LATE = (News.DEADLINE_MISSED, News.DEADLINE_POSTPONED)
+"""News that an answer does not come in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +132,11 @@ class ContentLabel:
 
 @dataclass(frozen=True, slots=True)
 class ContentCase:
-    """One case as the family may know it. `kind` stands inside a sentence: "hjælp til ekstra udgifter"."""
+    """One case as the family may know it. `kind` stands inside a sentence: "hjælp til ekstra udgifter"; empty where the
+    list of kinds has no name for it."""
 
     administration: str
-    kind: str
+    kind: str = ""
     state: State = State.OPEN
     adviser: str | None = None
     adviser_phone: str | None = None
@@ -123,13 +147,10 @@ class ContentCase:
 
     def __post_init__(self) -> None:
         _filled("case.administration", self.administration)
-        _filled("case.kind", self.kind)
         object.__setattr__(self, "news", tuple(News(code) for code in self.news))
-        dated = {News.DEADLINE_SET, News.DEADLINE_MOVED, News.DEADLINE_NEAR, News.DEADLINE_MISSED}
+        dated = {News.DEADLINE_SET, News.DEADLINE_MOVED, News.DEADLINE_NEAR, *LATE}
         if self.deadline is None and dated.intersection(self.news):
             raise ValueError("case.news: news about a deadline needs the deadline")
-        if self.follow_up is None and News.FOLLOW_UP_SET in self.news:
-            raise ValueError("case.news: follow_up_set needs the date of the follow-up")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +187,13 @@ class ContentChange:
 
 @dataclass(frozen=True, slots=True)
 class ContentTurn:
-    """That a child reaches an age at which something changes; `on` is the day they do (Danish date)."""
+    """That a child reaches an age at which something changes; `on` is the day they do (Danish date). `lasts`, in a
+    young person's own letter: a mandate they have given keeps their coordinator, and their letters, past 18."""
 
     label: ContentLabel
     age: Age = field(metadata=CODE)
     on: date
+    lasts: bool = False
 
     def __post_init__(self) -> None:
         _code("turn.age", self.age, Age)
@@ -203,6 +226,7 @@ class ContentAnswer:
 class LetterContent:
     """All that one letter to one guardian says. Raises ValueError where a part is missing or makes no sense.
 
+    `recipient_name` is None where the hub does not know it, and the letter greets without.
     `written` is the date of the letter (Danish date). `offers` are the children a coordinator is offered for, with
     `answer_by` and `answer_url`; `reminder` says that the offer has been made before. `children` are those who are in
     the scheme. `family_url` is where the family sees the same on the page. Addresses must be https.
@@ -215,7 +239,7 @@ class LetterContent:
     kind: LetterKind
     language: str
     written: date
-    recipient_name: str
+    recipient_name: str | None
     municipality: ContentMunicipality
     coordinator: ContentCoordinator | None = None
     offers: tuple[ContentLabel, ...] = ()
@@ -237,7 +261,8 @@ class LetterContent:
         object.__setattr__(self, "kind", LetterKind(self.kind))
         if not re.fullmatch("[a-z]{2}", self.language):
             raise ValueError("language: two lower-case letters, such as da or en")
-        _filled("recipient_name", self.recipient_name)
+        if self.recipient_name is not None:
+            _filled("recipient_name", self.recipient_name)
         if bool(self.offers) != (self.answer_by is not None):
             raise ValueError("offers and answer_by: an offer needs a date to answer by, and only an offer has one")
         if self.reminder and not self.offers:

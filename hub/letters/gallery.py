@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from hub.letters import samples
-from hub.letters.content import ContentChild, ContentLabel, ContentTurn, LetterContent
+from hub.letters.content import ContentLabel, ContentTurn, LetterContent
 from hub.letters.render import pictures, render
 from hub.letters.templates import Templates
 
@@ -19,7 +19,7 @@ LETTERS: dict[str, LetterContent] = {
     "03-receipt": samples.letter("receipt"),
     "04-longest": samples.longest("deadlines"),
     "05-shortest": samples.shortest("deadlines"),
-    "06-late-answer": samples.letter("overdue", children=(ContentChild(_SOREN, samples.late()),)),
+    "06-late-answer": samples.letter("overdue"),
     "07-young-reader-turns-15": samples.letter(
         "transition",
         reader="young",

@@ -20,6 +20,7 @@ from hub.coordination.staff import CoordinatorCard
 from hub.identity import ADULT, parse, turns
 from hub.letters import holding, preferences
 from hub.letters.content import (
+    NEWS,
     Age,
     Answer,
     Change,
@@ -53,20 +54,6 @@ ENDED = "the child is no longer in the scheme"
 TOLD = "told by a letter that left between the backup and the restore"
 PROTECTED = "it could tell where somebody protected lives"
 
-NEWS: Mapping[str, News] = {
-    kinds.APPLIED: News.APPLIED,
-    kinds.CASE_OPENED: News.OPENED,
-    kinds.DECIDED: News.DECIDED,
-    kinds.CASE_CLOSED: News.CLOSED,
-    kinds.ADVISER_CHANGED: News.ADVISER_CHANGED,
-    kinds.DEADLINE_SET: News.DEADLINE_SET,
-    kinds.DEADLINE_MOVED: News.DEADLINE_MOVED,
-    kinds.DEADLINE_POSTPONED: News.DEADLINE_MOVED,
-    kinds.DEADLINE_NEAR: News.DEADLINE_NEAR,
-    kinds.DEADLINE_AT_HAND: News.DEADLINE_NEAR,
-    kinds.DEADLINE_UNKEPT: News.DEADLINE_MISSED,
-    kinds.DEADLINE_PASSED: News.DEADLINE_MISSED,
-}
 CHANGES: Mapping[str, Change] = {
     kinds.COORDINATOR_CHANGED: "changed",
     kinds.COORDINATOR_HANDED_OVER: "handed_over",
@@ -233,7 +220,7 @@ def _write(
         kind=_kind(told),
         language=language,
         written=known.day,
-        recipient_name=(fields["name"] or "").strip() or _NO_NAME[reader == "guardian"][language == "en"],
+        recipient_name=(fields["name"] or "").strip() or None,
         municipality=ContentMunicipality(
             settings.municipality.name, settings.municipality.phone, settings.municipality.web
         ),
@@ -260,6 +247,7 @@ def _write(
                 _label(opened[event.child_id]),
                 TURNS[event.kind],
                 turns(parse(opened[event.child_id]["cpr"]).born, *kinds.TURNS[event.kind]),
+                lasts=reader == "young" and event.child_id in known.past_18,
             )
             for event in told
             if event.kind in TURNS
@@ -295,10 +283,6 @@ def _write(
         quiet=not urgent and any(KINDS[event.kind].unpleasant for event in told),
         latest=min((event.latest for event in told if event.latest is not None), default=None),
     )
-
-
-_NO_NAME = {True: ("Til dig, der har forældremyndigheden", "To you who have custody"), False: ("dig", "you")}
-"""By whether it is a guardian."""
 
 
 def _reader(capacities: Set[hearing.Capacity]) -> Reader:
@@ -484,7 +468,7 @@ def _cases(
 def _kind_name(ctx: Context, source: str, kind: str, language: str) -> str:
     known = ctx.plugins.kind(source, kind)
     if known is None:
-        return "en sag" if language == "da" else "a case"
+        return ""
     return (known.name_en or known.name) if language == "en" else known.name
 
 

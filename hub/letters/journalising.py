@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased, undefer
 
 from hub import faults
@@ -329,9 +329,11 @@ def overdue(ctx: Context) -> int:
 
 
 def purge(ctx: Context) -> int:
-    """Forget the text of what has been journalised long enough ago. Gives how many."""
+    """Forget the text of what has been journalised long enough ago, and of what goes to nobody any more. Gives how
+    many."""
     before = ctx.clock.now() - timedelta(days=ctx.settings.notices.keep_days)
     part = tables.LetterPart
     with ctx.database.begin() as session:
-        old = update(part).where(part.journalised_at < before, part.sealed.is_not(None)).values(sealed=None)
+        over = or_(part.journalised_at < before, part.why_not.is_not(None))
+        old = update(part).where(over, part.sealed.is_not(None)).values(sealed=None)
         return len(session.execute(old.returning(part.id)).all())

@@ -9,12 +9,13 @@ in its `plain.<language>.toml`.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from hub.letters.content import LetterContent, LetterKind
+from hub.letters.content import LATE, LetterContent, LetterKind
 from hub.letters.plain import Plain, product_plain, seen_from_outside
-from hub.letters.readability import prose, readability, sentences, words
+from hub.letters.readability import LONG_WORD, prose, readability, sentences, words
 from hub.letters.render import Rendered, most_pages
 from hub.letters.view import clean, coming_dates
 
@@ -23,6 +24,7 @@ SENTENCE_WANTED, SENTENCE_LIMIT = 20, 25
 PARAGRAPH_WANTED, PARAGRAPH_LIMIT = 70, 110
 MEAN_WANTED = 14
 PASSIVE_WANTED = 0.10
+WORD_RULES = ("full-names", "law", "officialese")
 FIRST_PARAGRAPHS = 2
 """How many paragraphs the first lines are, that name who writes, the coordinator and the next date."""
 FIRST_STEP_WITHIN = 4
@@ -76,7 +78,7 @@ def lint(text: str, by: Plain | None = None) -> list[Finding]:
             passive.append(Finding(_line(text, offset), "passive", "does not say who does it", better, False, sentence))
         if count > SENTENCE_WANTED:
             message = f"the sentence has {count} words; {SENTENCE_WANTED} are enough"
-            better, fails = "make two sentences of it", count > SENTENCE_LIMIT
+            better, fails = _two_of(sentence), count > SENTENCE_LIMIT
             findings.append(Finding(_line(text, offset), "sentence", message, better, fails, sentence))
     if total and len(passive) / total > PASSIVE_WANTED:
         findings += passive
@@ -88,12 +90,13 @@ def lint(text: str, by: Plain | None = None) -> list[Finding]:
     for gap in re.finditer(r"\w +[.,:;!?](?!\w)|\*\*|\(\)", text):
         message = "a word is missing before the mark, or a mark is left over"
         findings.append(
-            Finding(_line(text, gap.start()), "gap", message, "ask whether the field is there", about=gap[0])
+            Finding(_line(text, gap.start()), "gap", message, "{% if … %} around what asks for the field", about=gap[0])
         )
     measured = readability(text, by)
     if by.lix and measured.lix > LIX_WANTED:
         message = f"LIX is {measured.lix:.1f}; at most {LIX_WANTED} is wanted"
-        findings.append(Finding(1, "lix", message, "shorter sentences and words", measured.lix > LIX_LIMIT))
+        better = f"shorter sentences and words; instead of {', '.join(_long(text))}"
+        findings.append(Finding(1, "lix", message, better, measured.lix > LIX_LIMIT))
     if measured.mean > MEAN_WANTED:
         message = f"{measured.mean:.1f} words per sentence; at most {MEAN_WANTED} are wanted"
         findings.append(Finding(1, "mean", message, "shorter sentences", fails=False))
@@ -103,13 +106,34 @@ def lint(text: str, by: Plain | None = None) -> list[Finding]:
 def lint_outside(text: str, private: Iterable[str] = ()) -> list[Finding]:
     """What may not stand where others can see it: in a title, a file name, a notification, a calendar. `private` are
     the words of this letter that name a child, a kind of case, a unit or an adviser."""
-    found = [match[0] for match in seen_from_outside().finditer(text)]
-    found += [word for word in private if word and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE)]
-    # The word itself is not repeated: a finding may be logged, and the word may be a name.
-    return [
-        Finding(1, "outside", "a word seen from outside tells what the letter is about", "only neutral words")
-        for _ in found
-    ]
+    shown = re.sub(r"[-_.]", " ", text)
+    said = [f"“{match[0]}” is seen from outside and tells what the letter is about" for match in _outside(shown)]
+    # A private word is not repeated: a finding may be logged, and the word may be a name.
+    said += ["it names somebody or something of the letter" for word in private if word and _stands_in(word, shown)]
+    return [Finding(1, "outside", one, "neutral words, such as “Nyt til dig fra kommunen”", about=text) for one in said]
+
+
+def _outside(text: str) -> Iterator[re.Match[str]]:
+    return seen_from_outside().finditer(text)
+
+
+def _stands_in(word: str, text: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) is not None
+
+
+def _two_of(sentence: str) -> str:
+    """Where a long sentence may end sooner: at the comma nearest its middle."""
+    commas = [match.start() for match in re.finditer(",(?= )", sentence)]
+    if not commas:
+        return "make two sentences of it"
+    first = sentence[: min(commas, key=lambda at: abs(at - len(sentence) / 2))]
+    return f"make two sentences of it, the first up to “… {' '.join(first.split()[-3:])}”"
+
+
+def _long(text: str) -> list[str]:
+    """The long words that there are most of."""
+    found = Counter(word.lower() for word in words(text) if sum(map(str.isalpha, word)) > LONG_WORD)
+    return [word for word, _ in found.most_common(3)]
 
 
 def lint_letter(rendered: Rendered, content: LetterContent, by: Plain | None = None) -> list[Finding]:
@@ -128,7 +152,7 @@ def lint_letter(rendered: Rendered, content: LetterContent, by: Plain | None = N
     most = most_pages(content)
     if rendered.pages > most:
         findings.append(Finding(1, "pages", f"the letter has {rendered.pages} pages", f"at most {most}"))
-    outside = [rendered.subject, rendered.file_name.replace("-", " "), content.municipality.name]
+    outside = [rendered.subject, rendered.file_name, content.municipality.name]
     for part in (*outside, *(action.label for action in rendered.actions)):
         findings += lint_outside(part, _private(content))
     return findings
@@ -137,12 +161,19 @@ def lint_letter(rendered: Rendered, content: LetterContent, by: Plain | None = N
 def _first_lines(rendered: Rendered, content: LetterContent, paragraphs: list[str], by: Plain) -> Iterator[Finding]:
     first = "\n".join(paragraphs[:FIRST_PARAGRAPHS])
     if clean(content.municipality.name) not in first:
-        yield Finding(1, "sender", "the first lines do not say who writes", "begin with the municipality's name")
+        better = "{{ municipality.name }} in the first two paragraphs"
+        yield Finding(1, "sender", "the first lines do not say who writes", better)
     if content.coordinator and clean(content.coordinator.name) not in first:
-        yield Finding(1, "coordinator", "the first lines do not name the coordinator", "begin with the name")
+        better = "{{ parts.yours() }} in the first two paragraphs"
+        yield Finding(1, "coordinator", "the first lines do not name the coordinator", better)
     dates = [content.answer_by] if content.kind is LetterKind.INTRODUCTION else coming_dates(content)[:1]
     if any(day and rendered.words.long_date(day) not in first for day in dates):
-        yield Finding(1, "next-date", "the first lines do not say the next date", "begin with the date")
+        better = "{{ parts.next_date() }} in the first two paragraphs"
+        yield Finding(1, "next-date", "the first lines do not say the next date", better)
+    late = [case.kind for child in content.children for case in child.cases if set(LATE).intersection(case.news)]
+    if content.kind is LetterKind.OVERDUE and late and not any(kind and clean(kind) in first for kind in late):
+        better = "{{ late[0].case.kind }} in the first two paragraphs"
+        yield Finding(1, "late-case", "the first lines do not say which answer is late", better)
     if not by.is_first_step.search("\n".join(paragraphs[:FIRST_STEP_WITHIN])):
         better = f"a sentence that begins with {by.first_steps[0]} or {by.first_steps[-1]}"
         yield Finding(1, "first-step", "the first lines do not say what the reader is to do", better)
@@ -162,7 +193,7 @@ def _line_in(text: str, part: str, line: int) -> int:
 
 
 def _private(content: LetterContent) -> Iterator[str]:
-    yield content.recipient_name
+    yield content.recipient_name or ""
     for label in content.labels():
         yield label.first_name or ""
     for child in content.children:

@@ -13,44 +13,41 @@ from hub.errors import SettingsError
 from hub.letters import samples
 from hub.letters.content import LetterContent, LetterKind, Reader
 from hub.letters.render import Rendered
+from hub.letters.templates import text_at
 from hub.settings import explain
 
 FORMS = (".pdf", ".html", ".txt")
 _content = TypeAdapter(LetterContent)
 
 
-def content_of(kind: LetterKind, language: str, case: str) -> LetterContent:
-    """Made-up content (`ordinary`, `longest`, `shortest`), or what stands in a JSON file with the fields of
-    LetterContent; `kind` and `language` win over the file's own. Raises SettingsError with file, field and remedy."""
+def content_of(kind: LetterKind, language: str, case: str, reader: Reader, *, large_print: bool) -> LetterContent:
+    """Made-up content (`ordinary`, `longest`, `shortest`) for a reader, or what stands in a JSON file with the fields
+    of LetterContent; what is asked for here wins over the file's. Raises SettingsError with file, field and remedy."""
     if case in samples.CASES:
         try:
-            return samples.CASES[case](kind, language)
+            content = samples.CASES[case](kind, language)
+            if reader == "young":
+                content = samples.to_young(content)
+            return replace(content, reader=reader, large_print=large_print)
         except ValueError as error:
             raise SettingsError(f"--lang: {error}") from error
     path = Path(case)
     if not path.exists():
         raise SettingsError(f"--case: {case} is neither a file nor one of {', '.join(samples.CASES)}")
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise SettingsError(f"{path}: is not JSON in UTF-8: {error}") from error
+        given = json.loads(text_at(path))
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"{path}: is not JSON: {error}") from error
     if not isinstance(given, dict):
         raise SettingsError(f"{path}: must hold one object with the fields of a letter")
     unknown = sorted(set(given) - set(LetterContent.__dataclass_fields__))
     if unknown:
         raise SettingsError(f"{path}: {unknown[0]}: a letter has no such field; mend the spelling or delete it")
     try:
-        return _content.validate_python(given | {"kind": kind, "language": language}, strict=False)
+        wanted = {"kind": kind, "language": language, "reader": reader, "large_print": large_print}
+        return _content.validate_python(given | wanted, strict=False)
     except ValidationError as error:
         raise SettingsError(explain(error, path, "")) from error
-
-
-def with_reader(content: LetterContent, reader: Reader, *, large_print: bool) -> LetterContent:
-    """The same letter to another reader. Raises SettingsError where they may not read it."""
-    try:
-        return replace(content, reader=reader, large_print=large_print)
-    except ValueError as error:
-        raise SettingsError(str(error)) from error
 
 
 def save(rendered: Rendered, out: Path) -> None:

@@ -21,6 +21,10 @@ _ADDRESS = re.compile(r"(?:https?://|[^\s@]+@|\b[\w-]+(?:\.[\w-]+)*\.\w{2,}/)(?:
 _END = re.compile(r"[.!?]+[»«”\")]*(?=\s|$)|[:;](?=\s+[»«“\"]?[A-ZÆØÅ])")
 
 
+LONG_WORD = 6
+"""Letters; a word with more is long."""
+
+
 @dataclass(frozen=True, slots=True)
 class Readability:
     words: int
@@ -81,7 +85,7 @@ def readability(text: str, by: Plain | None = None) -> Readability:
     """LIX and its parts, of running text."""
     counts = [count for _, sentence in sentences(_ADDRESS.sub("adresse", text), by) if (count := len(words(sentence)))]
     found = words(text)
-    long_words = sum(sum(map(str.isalpha, word)) > 6 for word in found)
+    long_words = sum(sum(map(str.isalpha, word)) > LONG_WORD for word in found)
     return Readability(len(found), len(counts), long_words, max(counts, default=0))
 
 

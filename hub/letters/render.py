@@ -195,7 +195,7 @@ def _page(content: LetterContent, template: Template, blocks: list[Block], *, co
             "date": words.long_date(written),
             "sender": sender,
             "contact": contact,
-            "recipient": clean(content.recipient_name),
+            "recipient": clean(content.recipient_name or words.unnamed.envelope),
             "page-words": words.page,
             "size": 16 if content.large_print else 10 if compact else 11,
             "blocks": blocks,
@@ -326,7 +326,7 @@ def _html_page(content: LetterContent, template: Template, fragment: str) -> str
 <p>{escape(" · ".join(contact))}</p>
 </header>
 <main>
-<p class="to"><span>{escape(clean(content.recipient_name))}</span>
+<p class="to"><span>{escape(clean(content.recipient_name or template.words.unnamed.envelope))}</span>
 <time datetime="{content.written.isoformat()}">{template.words.long_date(content.written)}</time></p>
 <article>
 {fragment}

@@ -3,6 +3,7 @@ For previews, for the plain-language check, for tests and for the gallery. Nobod
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -53,7 +54,8 @@ def letter(kind: str = "deadlines", language: str = "da", **values: Any) -> Lett
         given |= {"offers": (ContentLabel("Søren"),), "answer_by": date(2027, 5, 5)}
         given |= {"answer_url": "https://havneby.example/svar"}
     else:
-        given |= {"children": (ContentChild(ContentLabel("Søren"), cases(language)),)}
+        about = late(language) if kind == "overdue" else cases(language)
+        given |= {"children": (ContentChild(ContentLabel("Søren"), about),)}
         given |= {"family_url": "https://havneby.example/familie"}
     return LetterContent(**(given | _opening(kind, ContentLabel("Søren"), language) | values))
 
@@ -101,7 +103,7 @@ def cases(language: str = "da") -> tuple[ContentCase, ...]:
         ),
         ContentCase(
             school, place, State.DECIDED, "Fatima Rahmani", "33 17 00 02", date(2026, 8, 1),
-            follow_up=date(2027, 4, 29), news=(News.FOLLOW_UP_SET, News.ADVISER_CHANGED),
+            follow_up=date(2027, 4, 29), news=(News.ADVISER_CHANGED,),
         ),
         ContentCase(
             health, training, State.APPLIED, "Kirsten Vestergaard Lauridsen", None, date(2027, 4, 2),
@@ -132,7 +134,7 @@ def late(language: str = "da") -> tuple[ContentCase, ...]:
         ContentCase(social, costs, State.OPEN, "Jens Åge Mikkelsen", "33 17 00 01", date(2027, 2, 1),
                     deadline=date(2027, 4, 23), news=(News.DEADLINE_MISSED,)),
         ContentCase(school, place, State.OPEN, "Fatima Rahmani", "33 17 00 02", date(2027, 1, 8),
-                    deadline=date(2027, 5, 28), news=(News.DEADLINE_MOVED,)),
+                    deadline=date(2027, 5, 28), news=(News.DEADLINE_POSTPONED,)),
     )  # fmt: skip
 
 
@@ -175,6 +177,25 @@ def shortest(kind: str, language: str = "da", **values: Any) -> LetterContent:
     if kind == "coordinator":
         least |= {"change": ContentChange("changed")}
     return letter(kind, language, **(least | values))
+
+
+def to_young(content: LetterContent) -> LetterContent:
+    """The same letter to a young person: what it tells of several children is told of this one."""
+    about = ContentLabel("Søren")
+    cases = tuple(case for child in content.children for case in child.cases)
+    offered = content.kind is LetterKind.INTRODUCTION
+    return replace(
+        content,
+        reader="young",
+        recipient_name="Søren Sørensen",
+        offers=(about,) if offered else (),
+        answer_by=content.answer_by if offered else None,
+        answer_url=content.answer_url if offered else None,
+        reminder=content.reminder and offered,
+        children=(ContentChild(about, cases),) if content.children and not offered else (),
+        turns=tuple(replace(turn, label=about) for turn in content.turns[:1]),
+        answers=tuple(replace(answer, label=about) for answer in content.answers),
+    )
 
 
 CASES = {"ordinary": letter, "longest": longest, "shortest": shortest}

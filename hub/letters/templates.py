@@ -9,6 +9,7 @@ says so in the language that was asked for.
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 import jinja2
 import yaml
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hub.errors import SettingsError
 from hub.letters import words
@@ -30,6 +31,9 @@ from hub.settings import explain
 FALL_BACK = "da"
 NOT_YET = "not-yet.toml"
 """By language: that there is no letter in it yet."""
+_NAME = re.compile(
+    rf"(?:{'|'.join(LetterKind)}|parts)\.[a-z]{{2}}\.md|(?:words|plain)\.[a-z]{{2}}\.toml|{re.escape(NOT_YET)}"
+)
 
 
 class Actions(BaseModel):
@@ -44,7 +48,8 @@ class Actions(BaseModel):
 class FrontMatter(BaseModel):
     """What a template says about itself. `subject`, `file_name` and `action` are neutral outside: they name no
     disability, child, kind of case or unit. `fields` are those of LetterContent that must be filled for this kind, and
-    what the text takes each for (hub.letters.content.field_types)."""
+    what the text takes each for (hub.letters.content.field_types). `urgent`: some of the news that opens it leaves at
+    once; the check holds it against the table of kinds, which decides. `attachments`: none yet."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,6 +60,14 @@ class FrontMatter(BaseModel):
     urgent: bool = False
     fields: dict[str, str] = {}
     action: Actions
+    attachments: tuple[str, ...] = ()
+
+    @field_validator("attachments")
+    @classmethod
+    def _none_yet(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if given:
+            raise ValueError("a letter carries no other file; link to a page instead: [words](https://…)")
+        return given
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,7 @@ class Templates:
             files |= _files(folder)
         texts = {name: _text(path) for name, path in files.items()}
         for name, text in (published or {}).items():
+            check_name(Path(name))
             files[name], texts[name] = Path(name), text
         self.files: Mapping[str, Path] = files
         self.texts: Mapping[str, str] = texts
@@ -147,14 +161,34 @@ class Templates:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    return {path.name: path for path in sorted(folder.iterdir()) if path.suffix in (".md", ".toml")}
+    found = {path.name: path for path in sorted(folder.iterdir()) if path.suffix in (".md", ".toml")}
+    for path in found.values():
+        check_name(path)
+    return found
+
+
+def check_name(path: Path) -> None:
+    """Raises SettingsError where no text of a letter is called so."""
+    if not _NAME.fullmatch(path.name):
+        kinds = ", ".join(LetterKind)
+        raise SettingsError(
+            f"{path}: a letter's text is called like overdue.da.md (its kind, one of {kinds}; then its language), "
+            f"parts.da.md, words.da.toml or plain.da.toml; give it such a name, or keep it in another folder"
+        )
+
+
+def text_at(path: Path) -> str:
+    """What stands in a file. Raises SettingsError where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: is not UTF-8; save it as UTF-8") from error
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _text(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: is not UTF-8; save it as UTF-8") from error
+    text = text_at(path)
     if SLOT_OPEN in text or SLOT_CLOSE in text:
         raise SettingsError(f"{path}: holds U+E000 or U+E001, which the renderer uses; remove the character")
     return text

@@ -10,10 +10,10 @@ from __future__ import annotations
 import difflib
 import hashlib
 import hmac
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -25,16 +25,15 @@ from hub.access.log import Asker
 from hub.access.policy import Question, decide
 from hub.context import Context
 from hub.errors import NotAllowed, SettingsError
-from hub.letters.content import LetterKind
 from hub.letters.lint import Finding
 from hub.letters.lint_templates import lint_templates
-from hub.letters.templates import NOT_YET, Templates
+from hub.letters.templates import Templates, check_name
 from hub.store import tables
+from hub.store.people import open_keys
+from hub.vault import unseal_json
 
 KIND = "template"
 """Of an entry in the access log, and the purpose the policy is asked for."""
-_LETTERS = rf"(?:{'|'.join(LetterKind)}|parts)\.[a-z]{{2}}\.md"
-_NAME = re.compile(rf"{_LETTERS}|(?:words|plain)\.[a-z]{{2}}\.toml|{re.escape(NOT_YET)}")
 T = TypeVar("T")
 
 
@@ -54,22 +53,27 @@ class NotPlain(NotAllowed):
 @dataclass(frozen=True, slots=True)
 class Version:
     """A text that was drafted. `approved_at` and `since` are None until it is approved and published; `since` is the
-    latest moment it was published from (UTC). `current`: letters are written with it now."""
+    latest moment it was published from (UTC). `…_by`: the name of who took that step last, None also where the log has
+    forgotten them. `current`: letters are written with it now."""
 
     id: UUID
     name: str
     sha256: str
     drafted_at: datetime
+    drafted_by: str | None
     approved_at: datetime | None
+    approved_by: str | None
     since: datetime | None
+    published_by: str | None
     current: bool
 
 
 def draft(ctx: Context, asker: Asker, name: str, text: str) -> UUID:
     """Keep a text, to be approved by somebody else; the id of the version. The same text of the same name drafted again
     is the same version. Raises SettingsError where it cannot be read as a template, NotAllowed, LogUnavailable."""
-    if not _NAME.fullmatch(name):
-        raise SettingsError(f"{name}: a letter's text is called like overdue.da.md, parts.da.md or words.da.toml")
+    check_name(Path(name))
+    if Path(name).name != name:
+        raise SettingsError(f"{name}: a letter's text is called like overdue.da.md, without a folder")
 
     def keep(session: Session) -> UUID:
         Templates(ctx.settings.letters.folder, current(session, ctx.clock.now()) | {name: text})
@@ -147,22 +151,26 @@ def versions(ctx: Context, asker: Asker, name: str | None = None) -> list[Versio
     _may(asker)
     with ctx.database.begin() as session:
         now = ctx.clock.now()
-        found = select(tables.Template.id, tables.Template.name, tables.Template.sha256, tables.Template.drafted_at)
-        rows = session.execute(found.where(tables.Template.name == name) if name else found).all()
-        steps = session.execute(select(tables.TemplateStep)).scalars().all()
+        found = select(tables.Template)
+        rows = session.execute(found.where(tables.Template.name == name) if name else found).scalars().all()
+        steps = session.execute(select(tables.TemplateStep).order_by(tables.TemplateStep.seq)).scalars().all()
+        people = _people(ctx, session)
         holds = {one: _published(session, one, now) for one in {row.name for row in rows}}
-    approved = {step.template_id: step.at for step in steps if step.step == "approved"}
-    since: dict[UUID | None, datetime] = {}
-    for step in steps:
-        if step.since is not None:
-            since[step.template_id] = max(step.since, since.get(step.template_id, step.since))
-    made = [
-        Version(
-            row.id, row.name, row.sha256.hex(), row.drafted_at, approved.get(row.id), since.get(row.id),
-            current=bool(holds[row.name]) and holds[row.name][0].template_id == row.id,
-        )
-        for row in rows
-    ]  # fmt: skip
+    approved = {step.template_id: step for step in steps if step.step == "approved"}
+    out = [step for step in steps if step.since is not None]
+    published = {step.template_id: step for step in sorted(out, key=lambda step: step.since or step.at)}
+    made = []
+    for row in rows:
+        seen, last = approved.get(row.id), published.get(row.id)
+        made.append(
+            Version(
+                row.id, row.name, row.sha256.hex(),
+                row.drafted_at, people.get(row.drafter),
+                seen.at if seen else None, people.get(seen.who) if seen else None,
+                last.since if last else None, people.get(last.who) if last else None,
+                current=bool(holds[row.name]) and holds[row.name][0].template_id == row.id,
+            )
+        )  # fmt: skip
     return sorted(made, key=lambda one: one.drafted_at, reverse=True)
 
 
@@ -266,6 +274,17 @@ def _step(
 def _who(ctx: Context, asker: Asker) -> bytes:
     """Stands for a person, so that two can be told apart without saying who they are; the log says that."""
     return hmac.digest(ctx.keys.reference, f"template:{asker.who}".encode(), "sha256")[:16]
+
+
+def _people(ctx: Context, session: Session) -> dict[bytes, str]:
+    """The names of those who have worked with the texts, by what stands for them, as they were called last."""
+    entry = tables.LogEntry
+    # No child: that is what the index finds them by in a long log.
+    found = select(entry.id, entry.asker_key, entry.asker).where(entry.child_id.is_(None), entry.kind == KIND)
+    entries = session.execute(found.order_by(entry.seq)).all()
+    keys = open_keys(session, ctx.keys, {one.asker_key for one in entries})
+    known = (unseal_json(keys[e.asker_key], e.asker, f"log-asker:{e.id}") for e in entries if e.asker_key in keys)
+    return {_who(ctx, asker): asker.name for asker in (Asker(**fields) for fields in known)}
 
 
 def _may(asker: Asker) -> None:

@@ -9,25 +9,15 @@ from enum import Enum
 from types import SimpleNamespace
 from typing import Any
 
+from hub.cases import kinds
 from hub.contract import State
-from hub.letters.content import ContentCase, ContentLabel, LetterContent, News
+from hub.letters.content import LATE, NEWS, ContentCase, ContentLabel, LetterContent, News
 from hub.letters.tree import slot
 from hub.letters.words import Words
 
 _ANSWERED = (State.DECIDED, State.CLOSED)
-_ORDER = (
-    News.DEADLINE_MISSED,
-    News.DEADLINE_MOVED,
-    News.FOLLOW_UP_SET,
-    News.DEADLINE_NEAR,
-    News.DECIDED,
-    News.DEADLINE_SET,
-    News.APPLIED,
-    News.OPENED,
-    News.ADVISER_CHANGED,
-    News.CLOSED,
-)
-"""What the reader must hear of first."""
+_RANK = {str(news): min(kinds.RANK[code] for code, what in NEWS.items() if what is news) for news in News}
+"""What the reader must hear of first: the order of the table of kinds."""
 
 
 def clean(value: str) -> str:
@@ -50,9 +40,10 @@ def view(content: LetterContent, words: Words, values: list[str], limit: int | N
     """What a template sees: the fields of LetterContent, and `offered` and `names` (the children of the offer, and
     those in the scheme, joined), `turning` (those who reach an age), `several` (more than one child in the scheme),
     `dates` (rows of date, what, child, case, oldest first; what is deadline, missed or follow_up), `undated` (rows of
-    child, case), `next` (the first date to come or None), `follow_ups`, `news` (rows of codes, child, case),
-    `more_dates` and `more_news` (how many rows `limit` left out). Texts are put into `values`,
-    and a slot for each stands in their place."""
+    child, case), `next` (the first date to come or None), `follow_ups`, `news` (rows of codes, child, case, in the
+    order of the kinds), `late` (those of them that say that an answer does not come in time), `more_dates` and
+    `more_news` (how many rows `limit` left out); a case is `named` where the list of kinds has a name for it. Texts are
+    put into `values`, and a slot for each stands in their place."""
 
     def hide(value: Any) -> Any:
         if value is None or isinstance(value, Enum | bool | date | int):
@@ -79,11 +70,13 @@ def view(content: LetterContent, words: Words, values: list[str], limit: int | N
         }
 
     seen = parts(content)
+    seen["recipient_name"] = seen["recipient_name"] or getattr(words.unnamed, content.reader)
     dates: list[SimpleNamespace] = []
     undated: list[SimpleNamespace] = []
     news: list[SimpleNamespace] = []
     for child, hidden_child in zip(content.children, seen["children"], strict=True):
         for case, hidden in zip(child.cases, hidden_child.cases, strict=True):
+            hidden.named, hidden.kind = bool(hidden.kind), hidden.kind or words.case
             row = {"child": hidden_child.label, "case": hidden}
             found = _dates(case, content.written)
             dates += [SimpleNamespace(date=day, what=what, **row) for day, what in found]
@@ -92,7 +85,7 @@ def view(content: LetterContent, words: Words, values: list[str], limit: int | N
             if case.news:
                 news.append(SimpleNamespace(codes=[str(code) for code in case.news], **row))
     dates.sort(key=lambda row: row.date)
-    news.sort(key=lambda row: min(map(_ORDER.index, row.codes)))
+    news.sort(key=lambda row: min(_RANK[code] for code in row.codes))
     coming = [row for row in dates if row.what != "missed"]
     cases = len(dates) + len(undated)
     if limit is not None:
@@ -107,6 +100,7 @@ def view(content: LetterContent, words: Words, values: list[str], limit: int | N
         "next": coming[0] if coming else None,
         "follow_ups": [row for row in coming if row.what == "follow_up"],
         "news": news[:limit],
+        "late": [row for row in news if any(code in row.codes for code in LATE)],
         "more_dates": cases - len(dates) - len(undated),
         "more_news": len(news) - len(news[:limit]),
     }

@@ -29,6 +29,17 @@ class ChildWords(BaseModel):
     young: Word
 
 
+class Unnamed(BaseModel):
+    """How a letter greets whose name the hub does not know, by who reads; and what stands on the envelope then."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    guardian: Word = "forælder"
+    representative: Word = "dig"
+    young: Word = "dig"
+    envelope: Word = "Til dig"
+
+
 class Words(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,6 +52,9 @@ class Words(BaseModel):
     """Before and between the numbers at the foot of a page."""
     phone: Word
     child: ChildWords
+    unnamed: Unnamed = Unnamed()
+    case: Word = "en sag"
+    """A case of which the list of kinds has no name. As the names of kinds, Danish where the file says nothing."""
 
     def long_date(self, day: date) -> str:
         """`12. maj 2027`, `12 May 2027`."""

@@ -13,9 +13,9 @@ _BEGINNING = """\
 # Data protection
 
 Written by `python -m hub.protection > docs/data-protection.md` from the tables in `hub/protection/`. Tests fail when a
-stored field has no row, a row names no field, or this page is not what the tables say. **Open** and **not implemented**
-mean what they say: nobody has decided, or the program does not do it. The municipality is the controller; its lawyer
-and its data protection officer have the last word on every legal ground named here.
+stored field has no row, a row names no field, or this page is not what the tables say. **Open** means what it says:
+nobody has decided. The municipality is the controller; its lawyer and its data protection officer have the last word on
+every legal ground named here.
 
 ## Record of processing (GDPR art. 30)
 """
@@ -39,8 +39,8 @@ def page() -> str:
 def _rules() -> Iterator[str]:
     yield "| rule | what goes | when | ground | who must have agreed |\n|---|---|---|---|---|"
     for rule in RULES:
-        when = rule.when(Retention())
-        yield f"| `{rule.name}` | {rule.what} | {when} (`{rule.setting}`) | {rule.law} | {rule.agreed} |"
+        when = rule.when(Retention()) + (f" (`{rule.setting}`)" if rule.setting else "")
+        yield f"| `{rule.name}` | {rule.what} | {when} | {rule.law} | {rule.agreed} |"
 
 
 def _lines() -> Iterator[str]:

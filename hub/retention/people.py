@@ -1,5 +1,6 @@
-"""Numbers, names and who has custody: what is forgotten of people first, and of children who were never offered
-anything. What they said stays with the token, so that nobody is asked again; keys stay, so that the log can be read."""
+"""Numbers, names, who has custody and who hears: what is forgotten of people first, and of children who were never
+offered anything. What they said stays with the token, so that nobody is asked again; keys stay, so that the log can be
+read."""
 
 from __future__ import annotations
 
@@ -24,6 +25,8 @@ NOBODY = {"cpr": "", "name": None, "protected": True, "digital_post": None}
 """What is left of a guardian."""
 PASSIVE = ("acceptance", "block", "bundle", "consent", "event", "letter", "rights_request")
 """Tables that say what a guardian was told and said: they keep the row, and not the name."""
+ONLY_TO_WRITE = ("preference", "returned_mail")
+"""Tables that are of use only while somebody is written to: their rows go with the name."""
 NOTHING = len(seal_json(new_key(), {}, ""))
 _LEFT = len(seal_json(new_key(), NOBODY, ""))
 """Bytes of a sealed record with nothing in it, of a child and of a guardian."""
@@ -57,7 +60,7 @@ def ended_before(when: datetime) -> ColumnElement[bool]:
 
 
 def numbers(ctx: Context, session: Session) -> int:
-    """Children whose part has ended: number, name, former numbers, custody."""
+    """Children whose part has ended: number, name, former numbers, custody, and who else hears of them."""
     child = tables.Child
     found = (
         session.execute(
@@ -87,19 +90,26 @@ def numbers(ctx: Context, session: Session) -> int:
             former.sealed = seal_json(keys[owner.key_id], "", f"former:{owner.id}")
     session.flush()
     session.execute(delete(tables.Custody).where(among(tables.Custody.child_id, ids)))
+    session.execute(delete(tables.Hears).where(among(tables.Hears.child_id, ids)))
     session.execute(delete(tables.ChildSource).where(among(tables.ChildSource.child_id, ids)))
     return len(found)
 
 
 def custody(ctx: Context, session: Session) -> int:
-    """Custody that ended long ago."""
-    until = today(ctx.clock) - timedelta(days=ctx.settings.retention.custody_days)
+    """Custody that ended long ago, and mandates."""
+    long = timedelta(days=ctx.settings.retention.custody_days)
+    until, before, hears = today(ctx.clock) - long, ctx.clock.now() - long, tables.Hears
     gone = delete(tables.Custody).where(tables.Custody.until <= until)
-    return len(session.execute(gone.returning(tables.Custody.child_id)).all())
+    ended = delete(tables.Hears).where(or_(hears.until <= until, hears.ended_at <= before))
+    return sum(
+        len(session.execute(each).all())
+        for each in (gone.returning(tables.Custody.child_id), ended.returning(hears.id))
+    )
 
 
 def guardians(ctx: Context, session: Session) -> int:
-    """Guardians who have custody of nobody the hub knows, and are written to as nobody: number and name."""
+    """Guardians who have custody of nobody the hub knows, and are written to as nobody: number and name, and how they
+    chose to be written to."""
     guardian, letter = tables.Guardian, tables.Letter
     waits = or_(
         exists().where(tables.Bundle.guardian_id == guardian.id, tables.Bundle.composed_at.is_(None)),
@@ -111,7 +121,7 @@ def guardians(ctx: Context, session: Session) -> int:
             select(guardian)
             .where(
                 func.octet_length(guardian.sealed) > _LEFT,
-                ~rows.used(tables.Guardian.__table__, guardian.id, save=PASSIVE),  # type: ignore[arg-type]
+                ~rows.used(tables.Guardian.__table__, guardian.id, save=(*PASSIVE, *ONLY_TO_WRITE)),  # type: ignore[arg-type]
                 ~waits,
             )
             .order_by(guardian.id)
@@ -126,7 +136,14 @@ def guardians(ctx: Context, session: Session) -> int:
         if row.key_id in keys:
             row.sealed = seal_json(keys[row.key_id], NOBODY, f"guardian:{row.id}")
     session.flush()
+    write_no_more(session, [row.id for row in found])
     return len(found)
+
+
+def write_no_more(session: Session, guardians: list[UUID]) -> None:
+    """How these chose to be written to, with their mail address and phone, and that paper came back from them."""
+    session.execute(delete(tables.Preference).where(among(tables.Preference.guardian_id, guardians)))
+    session.execute(delete(tables.ReturnedMail).where(among(tables.ReturnedMail.guardian_id, guardians)))
 
 
 def left(ctx: Context, session: Session) -> int:

@@ -1,5 +1,5 @@
-"""What is no longer of use: done tasks, answered requests, staff whom nothing names, statuses of nobody's letters, and
-the keys of those who looked long ago."""
+"""What is no longer of use: done tasks, answered requests, staff whom nothing names, statuses of nobody's letters, what
+was said and journalised beside letters, and the keys of those who looked long ago."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from hub.store import tables
 from hub.store.many import among
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-NOBODYS_STATUS = timedelta(days=90)
-"""So long a status of a letter that the hub does not know is kept for whoever looks into it."""
+FOR_LOOKING_INTO = timedelta(days=90)
+"""So long a status of a letter that the hub does not know is kept, and that it was said beside one that there is news:
+for whoever looks into it."""
 FORGOTTEN = "forgotten"
 """`staff.source` of somebody whose key is destroyed."""
 _STAFF: Table = tables.Staff.__table__  # type: ignore[assignment]
@@ -61,13 +62,30 @@ def statuses(ctx: Context, session: Session) -> int:
     """What a channel said of letters that are none of the hub's."""
     status = tables.DeliveryStatus
     gone = delete(tables.DeliveryStatus).where(
-        status.letter_id.is_(None), status.seen_at <= ctx.clock.now() - NOBODYS_STATUS
+        status.letter_id.is_(None), status.seen_at <= ctx.clock.now() - FOR_LOOKING_INTO
     )
     return len(session.execute(gone.returning(status.id)).all())
 
 
+def pointers(ctx: Context, session: Session) -> int:
+    """That it was said, or tried to be said, beside a letter that there is news: what is tried again is younger."""
+    pointer = tables.Pointer
+    gone = delete(tables.Pointer).where(pointer.at <= ctx.clock.now() - FOR_LOOKING_INTO)
+    return len(session.execute(gone.returning(pointer.letter_id)).all())
+
+
+def parts(ctx: Context, session: Session) -> int:
+    """Parts of letters that were journalised long ago, or that go to nobody any more and whose letter is as old."""
+    part, letter = tables.LetterPart, tables.Letter
+    before = ctx.clock.now() - timedelta(days=ctx.settings.retention.task_days)
+    old_letter = exists().where(letter.id == part.letter_id, letter.state_at <= before)
+    gone = delete(tables.LetterPart).where(or_(part.journalised_at <= before, part.why_not.is_not(None) & old_letter))
+    return len(session.execute(gone.returning(part.id)).all())
+
+
 def advisers(ctx: Context, session: Session) -> int:
-    """Advisers whom no case names, and coordinators who coordinate no more; with their keys."""
+    """Advisers whom no case names, and coordinators who coordinate no more; with their keys, and how they chose to be
+    told."""
     now, staff, coordinator = ctx.clock.now(), tables.Staff, tables.Coordinator
     before = now - timedelta(days=ctx.settings.retention.adviser_days)
     # Only one who is out and has no family, now or before, is no coordinator any more.
@@ -77,12 +95,13 @@ def advisers(ctx: Context, session: Session) -> int:
         exists().where(
             coordinator.staff_id == staff.id, or_(coordinator.active, rows.used(_COORDINATOR, coordinator.staff_id))
         ),
-        rows.used(_STAFF, staff.id, save=("coordinator",)),
+        rows.used(_STAFF, staff.id, save=("coordinator", "notice_choice")),
         exists().where(coordinator.substitute_id == staff.id),
     )
     session.execute(update(staff).where(not_login, or_(busy, staff.seen_at.is_(None))).values(seen_at=now))
     idle = select(staff.id).where(not_login, staff.seen_at <= before)
     session.execute(delete(tables.Coordinator).where(*over, coordinator.staff_id.in_(idle)))
+    session.execute(delete(tables.NoticeChoice).where(tables.NoticeChoice.staff_id.in_(idle)))
     gone = delete(tables.Staff).where(not_login, staff.seen_at <= before, ~rows.used(_STAFF, staff.id))
     keys = list(session.execute(gone.returning(staff.key_id)).scalars())
     session.execute(delete(tables.PersonKey).where(among(tables.PersonKey.id, keys)))

@@ -19,28 +19,30 @@ ERASURE = f"{STORAGE} and 17(1)(a)"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`what` goes, `after` which time (its unit in the words; {} is the setting's value), of `tables`. `agreed`: who
-    must have said so first. `go` does it in one transaction and gives how many; None where people begin it."""
+    """`what` goes, `after` which time (its unit in the words; {} is the setting's value), of `tables`. `setting` is
+    None where the time is the program's own. `agreed`: who must have said so first. `go` does it in one transaction and
+    gives how many; None where people begin it."""
 
     name: str
     tables: tuple[str, ...]
     what: str
     after: str
-    setting: str
+    setting: str | None
     law: str
     go: Callable[[Context, Session], int] | None
     agreed: str = NOBODY
 
     def when(self, settings: Retention) -> str:
         """In words, with the value of a settings' section."""
-        return self.after.format(getattr(settings, self.setting))
+        return self.after.format(getattr(settings, self.setting)) if self.setting else self.after
 
 
 RULES: tuple[Rule, ...] = (
     Rule(
         "numbers",
-        ("child", "former_number", "custody", "child_source"),
-        "number and name of a child, and who has custody; the token and the answer stay, so that nobody is asked again",
+        ("child", "former_number", "custody", "hears", "child_source"),
+        "number and name of a child, who has custody and who else hears; the token and the answer stay, so that nobody "
+        "is asked again",
         "{} days after a no, a withdrawal, an 18th birthday or a death, unless something about the child waits for "
         "somebody",
         "number_days",
@@ -49,7 +51,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "left",
-        ("child", "offer", "custody", "child_source", "former_number", "task"),
+        ("child", "offer", "custody", "hears", "child_source", "former_number", "task"),
         "all of a child who was found and never written to; the key stays with the log",
         "{} days after leaving the target group",
         "left_days",
@@ -58,17 +60,18 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "custody",
-        ("custody",),
-        "custody that has ended",
-        "{} days after its end",
+        ("custody", "hears"),
+        "custody and mandates that have ended",
+        "{} days after their end",
         "custody_days",
         STORAGE,
         people.custody,
     ),
     Rule(
         "guardians",
-        ("guardian",),
-        "number and name of a guardian; the token stays, what they said and were told too",
+        ("guardian", "preference", "returned_mail"),
+        "number and name of a guardian, and how they chose to be written to; the token stays, what they said and were "
+        "told too",
         "the night after the last custody is forgotten ({} days after the end), unless something waits for them",
         "number_days",
         ERASURE,
@@ -88,15 +91,33 @@ RULES: tuple[Rule, ...] = (
         "statuses",
         ("delivery_status",),
         "statuses of letters that are none of the hub's",
-        "90 days",
-        "task_days",
+        f"{rest.FOR_LOOKING_INTO.days} days",
+        None,
         STORAGE,
         rest.statuses,
     ),
     Rule(
+        "pointers",
+        ("pointer",),
+        "that it was said beside a letter, by e-mail or text message, that there is news",
+        f"{rest.FOR_LOOKING_INTO.days} days",
+        None,
+        STORAGE,
+        rest.pointers,
+    ),
+    Rule(
+        "parts",
+        ("letter_part",),
+        "parts of letters that are journalised or go to nobody any more: what is left of them (their text went before)",
+        "{} days after they were journalised, or after the letter",
+        "task_days",
+        STORAGE,
+        rest.parts,
+    ),
+    Rule(
         "advisers",
-        ("staff", "coordinator", "person_key"),
-        "advisers whom no case names, coordinators who are out and have no family; with their keys",
+        ("staff", "coordinator", "notice_choice", "person_key"),
+        "advisers whom no case names, coordinators who are out and have no family; with their keys and choices",
         "{} days without use",
         "adviser_days",
         ERASURE,

@@ -215,7 +215,7 @@ def _forget_guardians(ctx: Context, session: Session, guardians: list[UUID]) -> 
             select(guardian)
             .where(
                 among(guardian.id, guardians),
-                ~rows.used(_GUARDIAN, guardian.id, save=("letter", "bundle")),
+                ~rows.used(_GUARDIAN, guardian.id, save=("letter", "bundle", *people.ONLY_TO_WRITE)),
                 ~remembered,
             )
             .with_for_update()
@@ -224,6 +224,7 @@ def _forget_guardians(ctx: Context, session: Session, guardians: list[UUID]) -> 
         .all()
     )
     rest.destroy(session, ctx.clock.now(), [row.key_id for row in found])
+    people.write_no_more(session, [row.id for row in found])
     for row in found:
         row.token, row.sealed = secrets.token_bytes(32), b""
     session.flush()

@@ -52,10 +52,12 @@ async def settle(request: Request, task_id: UUID, _asker: signin.Staff) -> Respo
         return await run_in_threadpool(_list, request, Slip(task_id, fields, problems))
     verdict = VERDICTS[fields["verdict"]]
     try:
-        await run_in_threadpool(reviews.settle, context(request), asker, task_id, verdict, fields.get("note", ""))
+        told = await run_in_threadpool(
+            reviews.settle, context(request), asker, task_id, verdict, fields.get("note", "")
+        )
     except NotAllowed:
         return _not_yours(request)
-    request.session["said"] = "gennemgået"
+    request.session["said"] = "gennemgået" if told else "gemt"
     return RedirectResponse(LIST, 303)
 
 

@@ -167,6 +167,7 @@ def test_who_is_refused_for_it_is_shown_nothing_and_stands_in_the_log(town: Any,
     assert (subject["see"], subject["basis"], subject["shown"]) == (False, "pace", [])
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(

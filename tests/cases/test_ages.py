@@ -627,6 +627,7 @@ def test_every_row_has_a_probe_and_every_probe_a_row() -> None:
     assert {row.key for row in ages.ROWS} == PROBES.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ages.ROWS, ids=lambda row: row.key)
 def test_the_row_is_true(row: ages.Row, world: Any) -> None:
     holds = PROBES[row.key](world)

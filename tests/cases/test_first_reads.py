@@ -11,6 +11,8 @@ from hub import CaseRecord, Gone, Page, State, TryAgain, Unreadable, family
 from hub.cases.sync import sync
 from hub.store import tables
 
+pytestmark = pytest.mark.slow
+
 KARLA, EMIL, IDA = "0311164234", "1405134321", "2001154100"
 MOTHER, FATHER, AUNT = "0101804001", "0101804002", "0101804003"
 

@@ -17,6 +17,8 @@ from hub.cases.sync import sync
 from hub.doctor import examine
 from hub.store import tables
 
+pytestmark = pytest.mark.slow
+
 KARLA, EMIL = "0311164234", "1405134321"
 MOTHER = "0101804001"
 WEEK = timedelta(days=7)

@@ -20,6 +20,8 @@ from hub.store import tables
 from hub.store.people import open_key
 from hub.vault import unseal_json
 
+pytestmark = pytest.mark.slow
+
 KARLA, EMIL = "0311164234", "1405134321"
 MOTHER, FATHER, AUNT = "0101804001", "0101804002", "0101804003"
 

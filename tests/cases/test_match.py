@@ -347,6 +347,7 @@ def picture(world) -> tuple[object, ...]:
     return presences, eligible(world), {row.token for row in world.rows(tables.Child)}
 
 
+@pytest.mark.slow
 @settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )

@@ -21,6 +21,8 @@ from hub.store import tables
 from hub.store.people import open_key
 from hub.vault import unseal_json
 
+pytestmark = pytest.mark.slow
+
 OLD, NEW = "0311164234", "0311164235"
 """At a change of legal gender the number is another, and the birthday the same."""
 REPLACEMENT, ORDINARY, OTHER_DAY = "6311164231", "0311164236", "0411164236"
@@ -159,7 +161,6 @@ class TestCprSaysSo:
         assert coordinator_shown(accepted, OLD)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("order", list(permutations(["sof", "buf", "cpr"])), ids="-".join)
 def test_whoever_says_so_first_there_is_one_child(accepted, order):
     """Each change comes on a night of its own; a source may use the new number before CPR has said that it is one."""

@@ -70,6 +70,7 @@ def coordinator_of(world, child: str) -> str:
         )
 
 
+@pytest.mark.slow
 class TestAway:
     def test_the_family_reads_in_one_letter_whom_to_call_and_until_when(self, town):
         assert cover.go_away(town.ctx, "k0", "k1", UNTIL) == 2

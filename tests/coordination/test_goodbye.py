@@ -16,6 +16,8 @@ from hub.letters.frozen import open_content
 from hub.letters.templates import Templates
 from hub.store import tables
 
+pytestmark = pytest.mark.slow
+
 KARLA = "0311164234"
 MOTHER, FATHER = "0101804001", "0101804002"
 

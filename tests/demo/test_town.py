@@ -26,6 +26,8 @@ from hub.demo.story import SHARES, working_days
 from hub.demo.town_file import load, save
 from hub.identity import CprKind, parse
 
+pytestmark = pytest.mark.slow
+
 LISTED = {"SOF": LISTED_SOF, "BUF": LISTED_BUF, "SUF": LISTED_SUF}
 TODAY = START.date()
 END = datetime.fromisoformat("2026-11-16T07:00:00+00:00")

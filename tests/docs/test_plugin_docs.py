@@ -65,6 +65,7 @@ def test_ten_lines_are_few_and_make_an_adapter(monkeypatch: pytest.MonkeyPatch) 
     assert isinstance(page.records[0], hub.Presence)
 
 
+@pytest.mark.slow
 def test_the_example_passes_the_kit(project: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "tests"]
     environment = os.environ | {"PYTHONPATH": str(project)}

@@ -18,6 +18,8 @@ from hub.letters.frozen import open_content
 from hub.letters.templates import Templates
 from hub.store import tables
 
+pytestmark = pytest.mark.slow
+
 KARLA = "0311164234"
 MOTHER = "0101804001"
 ANNE, BENT = StaffRecord("anne", "Anne Rådgiver"), StaffRecord("bent", "Bent Rådgiver")

@@ -27,6 +27,8 @@ from hub.settings import Letters
 from hub.store import tables
 from hub.testing.fakes import FakeChannel
 
+pytestmark = pytest.mark.slow
+
 KARLA, MOTHER = "0311164234", "0101804001"
 OTHER, FATHER = "2003154444", "0101804002"
 TEMPLATES = Templates()

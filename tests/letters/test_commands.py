@@ -12,6 +12,8 @@ from typer.testing import CliRunner, Result
 from hub.cli import app
 from hub.errors import SettingsError
 from hub.letters import samples
+from hub.letters.content import LetterKind
+from hub.letters.preview import content_of
 from hub.letters.render import render
 from hub.letters.words import product_folder
 
@@ -109,6 +111,7 @@ def test_what_the_kind_needs_is_asked_for(run, tmp_path: Path) -> None:
     assert "turns: a letter of kind transition needs it" in str(refused.exception)
 
 
+@pytest.mark.slow
 def test_lint_ends_well_for_the_product_and_badly_for_a_letter_that_fails(run, tmp_path: Path) -> None:
     assert run("lint").exit_code == 0
     bad = own(tmp_path, "goodbye.da.md", "skriver for at sige", "skriver hermed for at sige")
@@ -128,7 +131,43 @@ def test_a_wish_alone_ends_well(run, tmp_path: Path) -> None:
     assert "wish" in result.output
 
 
-def test_a_file_that_is_not_there_is_said_to_be_so(run) -> None:
-    refused = run("lint", "nowhere.da.md")
-    assert isinstance(refused.exception, SettingsError)
-    assert "no such file" in str(refused.exception)
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["lint", "nowhere.da.md"], "no such file"),
+        (["lint", "farvel.md"], "farvel.md: a letter's text is called like overdue.da.md"),
+        (["lint", "latin.da.md"], "a letter's text is called like"),
+        (["lint", "goodbye.da.md"], "goodbye.da.md: is not UTF-8"),
+        (["lint", "own"], "own/farvel.md: a letter's text is called like"),
+        (["lint", "folder"], "folder/goodbye.da.md: cannot be read"),
+        (["preview", "goodbye", "--templates", "farvel.md", "--out", "a.pdf"], "a letter's text is called like"),
+        (["preview", "goodbye", "--case", "own", "--out", "a.pdf"], "own: cannot be read"),
+        (["preview", "goodbye", "--case", "goodbye.da.md", "--out", "a.pdf"], "is not UTF-8"),
+        (["preview", "goodbye", "--out", "own"], "must end in .pdf"),
+        (["preview", "goodbye", "--out", "a.pdf/b.pdf"], "cannot be written"),
+        (["versions", "farvel.md"], "a letter's text is called like"),
+        (["rollback", "farvel"], "a letter's text is called like"),
+    ],
+)
+def test_wrong_files_are_refused_in_words(run, tmp_path: Path, words: list[str], says: str) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "folder" / "goodbye.da.md").mkdir(parents=True)
+    for name in ("farvel.md", "latin.da.md", "own/farvel.md"):
+        (tmp_path / name).write_text("# Farvel", encoding="utf-8")
+    (tmp_path / "goodbye.da.md").write_bytes("# Farvel og på gensyn".encode("latin-1"))
+    refused = run(*words)
+    assert isinstance(refused.exception, SettingsError), refused.output
+    assert says in str(refused.exception)
+
+
+def test_any_kind_and_length_is_previewed_to_a_young_reader(run, tmp_path: Path, templates) -> None:
+    for kind in LetterKind:
+        for case in samples.CASES:
+            text, _ = templates.find(kind, "da").write(content_of(kind, "da", case, "young", large_print=False))
+            assert "du" in text
+    result = run("preview", "overdue", "--case", "longest", "--reader", "young", "--out", "a.txt")
+    assert result.exit_code == 0, result.output
+    assert "urgent: some of the news that opens it leaves at once" in result.output
+    told = (tmp_path / "a.txt").read_text(encoding="utf-8")
+    assert "Kære Søren Sørensen" in told
+    assert "Karla" not in told

@@ -17,10 +17,10 @@ from hub.cases import events, kinds
 from hub.cases.custody import read_custody
 from hub.cases.sync import sync
 from hub.letters.compose import compose_due
-from hub.letters.content import LetterKind
+from hub.letters.content import NEWS, LetterKind
 from hub.letters.delivery import deliver
 from hub.letters.frozen import open_content, open_pdf
-from hub.letters.gather import ANSWERS, CHANGES, GOODBYES, NEWS, TURNS
+from hub.letters.gather import ANSWERS, CHANGES, GOODBYES, TURNS
 from hub.letters.templates import Templates
 from hub.store import tables
 from hub.store.database import Database
@@ -286,6 +286,7 @@ class TestFrozen:
             session.rollback()
 
 
+@pytest.mark.slow
 class TestRowAndJob:
     def test_are_in_one_commit(self, town):
         assert {one for args in jobs(town.ctx.database) for one in args["letter_ids"]} == {
@@ -357,6 +358,7 @@ class TestRowAndJob:
         assert "waits" not in ends(town).values()
 
 
+@pytest.mark.slow
 class TestNobodysLetterHoldsUpAnothers:
     @pytest.mark.parametrize("name", ["", "   ", "\u202e\u200b", "Æ" * 500, "<script>#panic()</script> $x$ @a"])
     def test_whatever_a_source_calls_people(self, world, name):

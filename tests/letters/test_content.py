@@ -27,8 +27,6 @@ DAY = date(2027, 5, 12)
 def test_news_about_a_date_needs_the_date() -> None:
     with pytest.raises(ValueError, match="needs the deadline"):
         ContentCase("Socialforvaltningen", "ledsagelse", news=(News.DEADLINE_NEAR,))
-    with pytest.raises(ValueError, match="date of the follow-up"):
-        ContentCase("Socialforvaltningen", "ledsagelse", deadline=DAY, news=(News.FOLLOW_UP_SET,))
     ContentCase("Socialforvaltningen", "ledsagelse", deadline=DAY, news=(News.DEADLINE_NEAR,))
 
 

@@ -33,10 +33,9 @@ from hub.context import Context
 from hub.coordination import cover
 from hub.letters import holding
 from hub.letters.compose import compose_due
-from hub.letters.content import LetterContent
+from hub.letters.content import NEWS, LetterContent
 from hub.letters.delivery import deliver
 from hub.letters.frozen import open_content
-from hub.letters.gather import NEWS
 from hub.letters.render import Rendered
 from hub.letters.templates import Templates
 from hub.plugins import Plugins
@@ -45,6 +44,8 @@ from hub.store.database import Database
 from hub.store.people import open_key
 from hub.vault import seal_json, unseal_json
 from tests.letters.kept_town import EMIL, FATHER, GROWING, KARLA, MOTHER, OFFERED, UNCLE, KeptTown, light
+
+pytestmark = pytest.mark.slow
 
 DEADLINES = [date(2026, 11, 3), date(2026, 11, 6), date(2026, 11, 17), date(2026, 12, 1), date(2027, 1, 15)]
 JUMPS = [timedelta(hours=h) for h in (1, 6, 24, 31, 24 * 3, 24 * 8, -2, -26, -24 * 10)]
@@ -402,7 +403,6 @@ def test_every_event_of_a_history_ends_in_one_letter_or_says_why_not(kept_town, 
     _run(kept_town, monkeypatch, 12, 20)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_every_event_of_five_hundred_histories_ends_in_one_letter_or_says_why_not(kept_town, monkeypatch):
     _run(kept_town, monkeypatch, 500, 12)

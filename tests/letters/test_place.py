@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import hypothesis
+import pytest
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
@@ -27,6 +28,8 @@ from hub.vault import unseal_json
 from hub.web.family_page import read_page
 from hub.web.words import Words
 from tests.letters.kept_town import FATHER, KARLA, MOTHER, KeptTown, light
+
+pytestmark = pytest.mark.slow
 
 PLACE = "Skovlygaarden"
 """Stands in the unit of every member of staff: the one thing a source may say that tells of a place."""

@@ -21,6 +21,8 @@ from hub.letters.templates import Templates
 from hub.store import tables
 from hub.testing.fakes import FakeMailer, Texting
 
+pytestmark = pytest.mark.slow
+
 KARLA, MOTHER, FATHER = "0311164234", "0101804001", "0101804002"
 ADDRESS = "vera.testvoksen@example.com"
 

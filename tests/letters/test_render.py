@@ -76,6 +76,7 @@ def tags(pdf: bytes) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", EVERY, ids="-".join)
 def test_every_letter_is_an_accessible_archive_pdf_of_at_most_two_pages(which, letters) -> None:
     letter = letters[which]
@@ -285,6 +286,38 @@ def test_a_representative_is_nobodys_parent(kind, town, templates) -> None:
     assert not re.search(r"\bI\b|\bjer(?:es)?\b|\bdit barn\b|forældremyndig", letter.text)
 
 
+@pytest.mark.parametrize(
+    ("reader", "lasts", "says", "not_so"),
+    [
+        ("young", False, "Derfor stopper koordinatoren", "har du stadig"),
+        ("young", True, "Derfor har du stadig din koordinator", "stopper"),
+        ("guardian", False, "medmindre du har en fuldmagt", "stopper"),  # whether it does is the young person's to tell
+        ("representative", False, "Gælder din fuldmagt også efter den dag?", "stopper"),
+    ],
+)
+def test_at_18_the_coordinator_stops_unless_a_mandate_lasts(
+    reader, lasts: bool, says: str, not_so: str, town, templates
+) -> None:
+    turn = ContentTurn(SOREN, "18", date(2027, 5, 20), lasts)
+    text = render(town.letter("transition", reader=reader, turns=(turn,)), templates).text
+    assert says in text
+    assert not_so not in text
+
+
+@pytest.mark.parametrize(
+    ("language", "dear", "row"), [("da", "Kære forælder", "En åben sag"), ("en", "Dear parent", "An open case")]
+)
+def test_a_reader_without_name_and_a_case_off_the_list_are_named_plainly(
+    language, dear: str, row: str, town, templates
+) -> None:
+    cases = (ContentCase("Socialforvaltningen"), ContentCase("Socialforvaltningen", news=(News.OPENED,)))
+    content = town.letter(language=language, recipient_name=None, children=(ContentChild(SOREN, cases),))
+    letter = render(content, templates)
+    assert dear in letter.text.split("\n")
+    assert row in letter.text
+    assert placed(letter.pdf)[2][0] == ("Til dig" if language == "da" else "To you")
+
+
 def test_large_print_is_set_in_16_points_and_may_take_more_pages(town, templates) -> None:
     long = render(town.longest("deadlines", large_print=True), templates)
     assert MOST_PAGES < long.pages <= MOST_PAGES_LARGE
@@ -320,6 +353,7 @@ def inside(zone: tuple[int, int, int, int], x: float, y: float) -> bool:
     return zone[0] <= x <= zone[1] and zone[2] <= y <= zone[3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("large_print", [False, True])
 @pytest.mark.parametrize("which", EVERY, ids="-".join)
 def test_a_folded_letter_shows_name_and_room_for_an_address_and_no_more(which, large_print, town, templates) -> None:

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hub.cases import kinds
 from hub.contract import State
 from hub.errors import SettingsError
 from hub.letters.content import (
+    NEWS,
     ContentAnswer,
     ContentCase,
     ContentChange,
@@ -100,6 +102,7 @@ def test_a_change_in_what_letters_share_is_a_new_version_of_all(tmp_path: Path, 
         ("{{ coordinator.name }}", "{{ coordinator.name ", "line"),
         ("# Hej", "# Hej \ue000", "U\\+E000"),
         ("subject: Brev", "subject: [", "not YAML"),
+        ("fields:", "attachments: [kort.pdf]\nfields:", "attachments: a letter carries no other file; link to a page"),
     ],
 )
 def test_a_bad_template_is_refused_with_file_and_remedy(own, old: str, new: str, says: str) -> None:
@@ -240,6 +243,14 @@ def test_dates_of_all_children_and_administrations_stand_in_one_order(town) -> N
     days = [row.date for row in seen["dates"]]
     assert days == sorted(days)
     assert len({row.child for row in seen["dates"]}) == 3
+
+
+def test_news_stand_in_the_order_of_the_table_of_kinds(town) -> None:
+    day = date(2027, 5, 12)
+    cases = tuple(ContentCase("Socialforvaltningen", "ledsagelse", deadline=day, news=(code,)) for code in News)
+    letter = town.letter(children=(ContentChild(ContentLabel("Søren"), cases),))
+    told = [row.codes[0] for row in view_of(letter, DANISH, [])["news"]]
+    assert told == list(dict.fromkeys(str(NEWS[code]) for code in kinds.KINDS if code in NEWS))
 
 
 def test_what_is_left_out_is_counted(town) -> None:

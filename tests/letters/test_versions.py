@@ -18,6 +18,8 @@ from hub.letters.render import render
 from hub.letters.words import product_folder
 from hub.vault import unseal_json
 
+pytestmark = pytest.mark.slow
+
 KIRSTEN = Asker("o-1", "Kirsten Skriver", "operator")
 JENS = Asker("o-2", "Jens Læser", "operator")
 NAME = "goodbye.da.md"
@@ -149,6 +151,8 @@ def test_versions_say_where_each_stands(ctx: Context, clock) -> None:
     assert (newest.id, newest.approved_at, newest.since, newest.current) == (second, None, None, False)
     assert (oldest.id, oldest.current) == (first, True)
     assert oldest.since == oldest.approved_at == clock.now() - DAY
+    assert (newest.drafted_by, newest.approved_by, newest.published_by) == ("Jens Læser", None, None)
+    assert (oldest.drafted_by, oldest.approved_by, oldest.published_by) == (KIRSTEN.name, JENS.name, KIRSTEN.name)
     assert versions.versions(ctx, KIRSTEN, "receipt.da.md") == []
 
 

@@ -18,6 +18,8 @@ from hub.notices import facts, feed, hand_over
 from hub.store import tables
 from tests.notices.conftest import KARLA, MOTHER, SANNE, Calls, Receiver
 
+pytestmark = pytest.mark.slow
+
 SYSTEM = Asker("SOF-system", "SOF", "source", "SOF")
 Opened = Callable[[], Calls]
 

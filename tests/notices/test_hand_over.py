@@ -24,6 +24,8 @@ from hub.store.people import open_key
 from hub.vault import unseal_json
 from tests.notices.conftest import KARLA, MOTHER, NEW, OLD, SANNE, Receiver
 
+pytestmark = pytest.mark.slow
+
 
 def due(world: Any) -> hand_over.Handed:
     return hand_over.hand_over_due(world.ctx)

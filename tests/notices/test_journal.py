@@ -23,6 +23,8 @@ from hub.store.people import open_key
 from hub.vault import unseal_json
 from tests.notices.conftest import KARLA, MOTHER, Calls
 
+pytestmark = pytest.mark.slow
+
 OTTO = "0502174235"
 Opened = Callable[[], Calls]
 

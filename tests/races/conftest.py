@@ -159,6 +159,27 @@ class Races:
             event.remove(engine, "after_cursor_execute", executed)
             event.remove(engine, "commit", wait)
 
+    @contextmanager
+    def after_statement(self, part: str) -> Iterator[Stop]:
+        """The first thread to have sent a statement with `part` in it stands still, its transaction open."""
+        engine, stop = self.ctx.database.engine, Stop()
+        lock = Lock()
+
+        def executed(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+            with lock:
+                first = part in statement and not stop.reached.is_set()
+                if first:
+                    stop.reached.set()
+            if first:
+                stop.here()
+
+        event.listen(engine, "after_cursor_execute", executed)
+        try:
+            yield stop
+        finally:
+            stop.go.set()
+            event.remove(engine, "after_cursor_execute", executed)
+
     # -- letters
 
     def due(self) -> None:

@@ -14,6 +14,8 @@ from hub import NotAllowed, family, jobs
 from hub.coordination import offers, silence
 from hub.store import tables
 
+pytestmark = pytest.mark.slow
+
 KARLA, EMIL, OTHER = "0311164234", "1405134321", "2003154444"
 GROWING = "0311084003"
 """18 on 3 November 2026, the day after the tests begin."""

@@ -21,6 +21,8 @@ from hub.clock import DENMARK
 from hub.letters import delivery, statuses
 from hub.store import tables
 
+pytestmark = pytest.mark.slow
+
 KARLA, EMIL = "0311164234", "1405134321"
 MOTHER, FATHER = "0101804001", "0101804002"
 MONTH, HOUR = timedelta(days=31), timedelta(hours=1)

@@ -16,6 +16,8 @@ from hub.notices import hand_over
 from hub.store import tables
 from tests.notices.conftest import KARLA, MOTHER, SANNE, Receiver, hooked, receiver, with_notices
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["hooked", "receiver", "with_notices"]  # fixtures
 
 

@@ -21,6 +21,8 @@ from hub.cases.sync import sync
 from hub.letters.delivery import deliver
 from hub.store import tables
 
+pytestmark = pytest.mark.slow
+
 KARLA, EMIL = "0311164234", "1405134321"
 GROWING = "0311084003"
 """18 on 3 November 2026, the day after the tests begin."""
@@ -264,6 +266,25 @@ class TestAgainstASyncUnderWay:
             leaving.result(60)
         assert world.rows(tables.Case, tables.Case.child_id == world.child(KARLA)) == []
         assert list(siblings.ends().values()).count("waits") == 0
+
+    def test_a_page_that_moves_a_case_from_the_child_and_a_no_do_not_wait_for_each_other(self, siblings):
+        """The case stood on the wrong sibling. The page takes it from her before it has what tells her family; the no
+        has that, and wants her cases."""
+        world = siblings.world
+        world.case(world.sof, "s1", KARLA)
+        sync(siblings.ctx, ["sof"])
+        siblings.due()
+        siblings.compose()
+        world.case(world.sof, "s1", EMIL)
+        with siblings.after_statement("DELETE FROM case_index") as page:
+            syncing = siblings.go(sync, siblings.ctx, ["sof"])
+            page.arrive()
+            leaving = siblings.go(withdraw, siblings)
+            siblings.waiting()
+            page.go.set()
+            syncing.result(60)
+            leaving.result(60)
+        assert {row.child_id for row in world.rows(tables.Case)} == {world.child(EMIL)}
 
 
 class TestAgainstALookup:

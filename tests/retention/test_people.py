@@ -10,19 +10,23 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select, update
 
-from hub import family, rights
+from hub import family, mandates, rights
 from hub.access import own
 from hub.access.askers import day_key
+from hub.access.log import Asker
 from hub.clock import today
 from hub.identity import YOUNG, parse
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
 from hub.letters.frozen import open_content
+from hub.letters.preferences import Preferences, choose
 from hub.letters.templates import Templates
 from hub.retention.people import NOBODY
 from hub.store import tables, tasks
 from tests.conftest import World
 from tests.retention.conftest import FATHER, KARLA, MOTHER, Sleep, sealed_of
+
+pytestmark = pytest.mark.slow
 
 
 def post(world: World) -> None:
@@ -100,6 +104,56 @@ def test_after_the_end_number_name_and_custody_go_and_the_answer_stays(world: Wo
             assert open_content(session, world.ctx.keys, letter)["title"], (
                 "what was sent can be read as long as its time"
             )
+
+
+def test_how_they_chose_to_be_written_to_keeps_nobodys_name(world: World, sleep: Sleep) -> None:
+    """A mail address and a phone number are theirs too: they go with the name, and do not keep it."""
+    offered(world, KARLA)
+    mother = world.guardian(MOTHER)
+    choose(world.ctx, mother, Preferences(large_print=True))
+    (letter, *_more) = world.rows(tables.Letter)
+    with world.ctx.database.begin() as session:
+        session.add(tables.ReturnedMail(guardian_id=mother, letter_id=letter.id, at=world.clock.now()))
+    end(world, "declined")
+    assert "guardians" not in sleep(89)
+    assert len(world.rows(tables.Preference)) == 1
+    assert sleep(1)["guardians"] == 1
+    assert world.rows(tables.Preference) == world.rows(tables.ReturnedMail) == []
+    (row,) = world.rows(tables.Guardian)
+    assert sealed_of(world, row, "guardian") == NOBODY
+
+
+def test_who_else_hears_goes_with_the_number_and_a_mandate_that_has_ended_before(world: World, sleep: Sleep) -> None:
+    """A young person's own row, and representatives': they are known by nothing else, so they are forgotten too."""
+    young, uncle, aunt = "0210104321", "0101754100", "0101754101"
+    offered(world, young)
+    world.accept(young, MOTHER)
+    post(world)
+    clerk = Asker("s-1", "Sanne Toft", "staff", "SOF")
+    for number, whose in ((uncle, world.guardian(MOTHER)), (aunt, None)):
+        given = mandates.Mandate(whose, parse(number), "Onkel", False, False, None, "J-1")
+        mandates.give(world.ctx, world.child(young), given, clerk)
+    (his,) = world.rows(tables.Hears, tables.Hears.person_id == world.guardian(uncle))
+    mandates.take_back(world.ctx, his.id, world.child(young), clerk)
+    post(world)
+    persons = {world.guardian(each): each for each in (young, uncle, aunt)}
+
+    def left() -> set[str]:
+        return {persons[row.person_id] for row in world.rows(tables.Hears)}
+
+    assert "custody" not in sleep(364)
+    assert left() == {young, uncle, aunt}
+    assert sleep(1)["custody"] == 1
+    assert left() == {young, aunt}
+    family.withdraw(world.ctx, world.child(young), family.Answerer(None, "page", "test"))
+    post(world)
+    sleep(89)
+    assert left() == {young, aunt}
+    assert sleep(1)["numbers"] == 1
+    assert left() == set()
+    sleep(1)
+    for row in world.rows(tables.Guardian):
+        assert sealed_of(world, row, "guardian") == NOBODY
 
 
 def test_each_rule_has_an_entry_without_anything_personal(world: World, sleep: Sleep) -> None:

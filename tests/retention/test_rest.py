@@ -18,6 +18,9 @@ from hub.access.log import Asker
 from hub.cases.sync import sync
 from hub.clock import today
 from hub.coordination.staff import add_coordinator
+from hub.letters import journalising
+from hub.letters.compose import compose_due
+from hub.letters.templates import Templates
 from hub.recovery import read_log
 from hub.retention.forget import forget
 from hub.retention.rest import FORGOTTEN
@@ -25,6 +28,8 @@ from hub.store import tables, tasks
 from hub.store.people import find_key
 from tests.conftest import World
 from tests.retention.conftest import KARLA, MOTHER, Sleep
+
+pytestmark = pytest.mark.slow
 
 SANNE, BO = Asker("u-1", "Sanne Toft", "staff", "SOF", "Nord"), Asker("u-2", "Bo Falk", "staff", "BUF", "Syd")
 FIVE_YEARS = 365.25 * 5
@@ -46,6 +51,18 @@ def look(world: World, who: Asker) -> UUID:
 def opens(world: World, key: UUID) -> bool:
     with world.session() as session:
         return find_key(session, world.ctx.keys, key) is not None
+
+
+TEXTS = select(tables.LetterPart.administration, tables.LetterPart.sealed)
+
+
+def written(world: World) -> UUID:
+    """A letter of the mother's, written now."""
+    with world.ctx.database.begin() as session:
+        session.execute(update(tables.Bundle).values(due_at=world.clock.now()))
+    compose_due(world.ctx, Templates())
+    row_id: UUID = world.rows(tables.Letter)[0].id
+    return row_id
 
 
 def test_nothing_is_forgotten_by_a_clock_that_has_jumped_before_a_night_has_passed(world: World, sleep: Sleep) -> None:
@@ -147,6 +164,9 @@ def test_an_adviser_whom_no_case_names_goes_and_comes_back_with_one(world: World
     world.case(world.sof, "s1", KARLA, State.OPEN, adviser=bo)
     sync(world.ctx)
     (gone,) = world.rows(tables.Staff, tables.Staff.reference == world.ctx.keys.refer("sof", "a"))
+    (stays,) = world.rows(tables.Staff, tables.Staff.reference == world.ctx.keys.refer("sof", "b"))
+    with world.ctx.database.begin() as session:
+        session.add_all(tables.NoticeChoice(staff_id=row.id, kind="assigned", way="page") for row in (gone, stays))
     assert "advisers" not in sleep(1)
     assert "advisers" not in sleep(28)
     assert "advisers" not in sleep(2), "a notice that was for them names them"
@@ -156,6 +176,9 @@ def test_an_adviser_whom_no_case_names_goes_and_comes_back_with_one(world: World
     names = {row.reference for row in world.rows(tables.Staff, tables.Staff.source == "sof")}
     assert names == {world.ctx.keys.refer("sof", "b")}
     assert world.rows(tables.PersonKey, tables.PersonKey.id == gone.key_id) == []
+    assert [row.staff_id for row in world.rows(tables.NoticeChoice)] == [stays.id], (
+        "how they chose to be told goes along"
+    )
     world.case(world.sof, "s1", KARLA, State.DECIDED, adviser=asa, deadline=date(2027, 2, 1))
     sync(world.ctx)
     assert len(world.rows(tables.Staff, tables.Staff.source == "sof")) == 2
@@ -189,6 +212,40 @@ def test_files_of_the_journal_go_with_the_last_backup_they_belong_to(
     assert forget(ctx)["journals"] == 2
     assert {path.name for path in tmp_path.iterdir()} == {names[0], names[30], "notes.txt"}
     assert "journals" not in forget(world.ctx), "where nobody has said how long backups are kept"
+
+
+def test_that_there_was_news_is_not_kept_for_ever(world: World, sleep: Sleep) -> None:
+    world.accepted(KARLA)
+    letter = written(world)
+    with world.ctx.database.begin() as session:
+        session.add(tables.Pointer(letter_id=letter, way="email", state="sent", at=world.clock.now()))
+        session.add(tables.Pointer(letter_id=letter, way="sms", state="refused", at=world.clock.now()))
+    assert "pointers" not in sleep(89)
+    assert sleep(1)["pointers"] == 2
+    assert world.rows(tables.Pointer) == []
+
+
+def test_parts_of_letters_go_long_after_they_are_journalised_and_not_before(world: World, sleep: Sleep) -> None:
+    world.accepted(KARLA)
+    world.case(world.sof, "s1", KARLA, State.APPLIED)
+    sync(world.ctx)
+    letter, child, now = written(world), world.child(KARLA), world.clock.now()
+    with world.ctx.database.begin() as session:
+        session.execute(delete(tables.LetterPart))
+        for administration, ended in (
+            ("SOF", {"journalised_at": now}),
+            ("BUF", {"why_not": "the case is gone", "sealed": b"x"}),
+            ("SUF", {"sealed": b"x"}),
+        ):
+            session.add(
+                tables.LetterPart(letter_id=letter, child_id=child, administration=administration, sha256=b"", **ended)
+            )
+    journalising.purge(world.ctx)
+    texts = {row.administration: row.sealed for row in world.session().execute(TEXTS)}
+    assert texts == {"SOF": None, "BUF": None, "SUF": b"x"}, "what goes to nobody any more has no text"
+    assert "parts" not in sleep(729)
+    assert sleep(1)["parts"] == 2
+    assert [row.administration for row in world.rows(tables.LetterPart)] == ["SUF"], "it waits to be journalised"
 
 
 def test_statuses_of_nobodys_letters_go(world: World, sleep: Sleep) -> None:

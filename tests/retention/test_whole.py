@@ -24,6 +24,8 @@ from tests.retention.conftest import ANNA, FATHER, KARLA, MOTHER, Sleep
 from tests.retention.test_people import child, offered, post
 from tests.test_promises import owners_dump
 
+pytestmark = pytest.mark.slow
+
 LIS = Asker("l-1", "Lis Bro", "leader", "SOF", "Nord")
 EVA = Asker("a-1", "Eva Lund", "auditor")
 YEARS = 365.25 * 5

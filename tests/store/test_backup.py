@@ -36,6 +36,8 @@ from hub.store import backup, embedded, home, keys_apart, schema, tables
 from hub.store.database import Database
 from hub.store.place import programs
 
+pytestmark = pytest.mark.slow
+
 KARLA, EMIL, IDA = "0311164234", "1405134321", "2003154444"
 MOTHER, FATHER, THIRD = "0101804001", "0101804002", "0101804003"
 TEMPLATES = Templates()
@@ -188,7 +190,6 @@ def the_next_day(world) -> None:
     letters_leave(world)
 
 
-@pytest.mark.slow
 class TestDrill:
     def test_after_a_restore_everybody_hears_everything_once(self, town, place, template):
         """The measure is the same days without a disaster: the same letters, word for word, and none twice."""
@@ -412,7 +413,6 @@ def deferred(world) -> set[str]:
     return {letter for args in jobs_ for letter in args["letter_ids"]}
 
 
-@pytest.mark.slow
 class TestJournalLost:
     """Nothing that waits is told by letter: a person asks. Nobody hears anything twice, and nothing is lost unseen."""
 
@@ -468,7 +468,6 @@ def without_journal(where: Place) -> Place:
     return Place(where.settings.model_copy(update={"journal": None}))
 
 
-@pytest.mark.slow
 class TestOnHold:
     def test_nothing_is_written_sent_or_forgotten(self, town, place):
         before_the_backup(town)
@@ -522,7 +521,6 @@ class TestOnHold:
             recovery.resume(town.ctx)
 
 
-@pytest.mark.slow
 class TestBackup:
     def test_says_what_it_holds_and_is_for_its_owner_alone(self, town):
         before_the_backup(town)
@@ -550,7 +548,6 @@ class TestBackup:
         secrets = [KARLA, EMIL, MOTHER, FATHER, "Testvoksen", "Testbarn", "merudgifter", *keys]
         assert [secret for secret in secrets if secret in kept] == []
 
-    @pytest.mark.slow
     def test_is_of_one_moment_while_the_hub_works_on(self, town, place):
         """Answers keep coming: each writes several tables and the log. What is restored fits together."""
         before_the_backup(town)
@@ -738,7 +735,6 @@ def made_keys(folder: Path) -> Path:
 
 
 class TestCommand:
-    @pytest.mark.slow
     def test_backup_and_restore_from_the_command_line(self, town, place, tmp_path):
         before_the_backup(town)
         refusal = command(town.place, "backup", str(town.backups), "--keys", str(town.backups / "keys"))

@@ -24,6 +24,8 @@ from hub.store import embedded, place
 from hub.store.embedded import ADMIN, CannotStart, start
 from hub.store.keeper import servers_in
 
+pytestmark = pytest.mark.slow
+
 LINUX = sys.platform.startswith("linux")
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="root alone can do this")
 
@@ -250,7 +252,6 @@ def test_kill_of_the_only_user_ends_the_server(
     assert not (warm / "postgres" / "postmaster.pid").exists(), "it did not shut down, it was cut off"
 
 
-@pytest.mark.slow
 def test_kill_of_the_first_user_while_it_starts_does_no_harm(data: Path) -> None:
     for moment in (0.15, 0.3, 0.6):
         process = subprocess.Popen(
@@ -339,7 +340,6 @@ def test_old_pid_file_harms_no_one_and_stops_nothing(warm: Path, written: str) -
         foreign.wait()
 
 
-@pytest.mark.slow
 def test_server_that_was_left_over_is_stopped(warm: Path) -> None:
     """As after a kill of the keeper on a system that does not tell the server: nothing stops it but the next keeper."""
     owner = (warm / "postgres").stat()
@@ -428,7 +428,6 @@ def test_deleted_data_folder_ends_the_server(warm: Path) -> None:
     used.close()
 
 
-@pytest.mark.slow
 def test_server_that_does_not_heed_the_first_signal_is_ended(warm: Path) -> None:
     """PostgreSQL 18 may miss a fast shutdown during recovery; stopped by SIGSTOP it misses it always."""
     used = start(warm)

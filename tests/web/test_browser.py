@@ -183,6 +183,7 @@ def look_up(page: Page, site: SimpleNamespace, cpr: str) -> None:
         page.click("main button")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("language", ["da", "en"])
 def test_every_page_is_readable_for_everybody(
@@ -242,6 +243,7 @@ def test_every_page_is_readable_for_everybody(
     assert blocked == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "language"), [("phone", "da"), ("desktop", "en")])
 def test_what_a_family_asks_and_who_answers_is_readable_for_everybody(
     chromium: Browser, site: SimpleNamespace, width: str, language: str
@@ -304,6 +306,7 @@ def test_what_a_family_asks_and_who_answers_is_readable_for_everybody(
     assert wrong == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "language"), [("phone", "da"), ("desktop", "en")])
 def test_choices_reviews_and_a_young_persons_page_are_readable_for_everybody(
     chromium: Browser, site: SimpleNamespace, town: Any, ctx: Context, width: str, language: str
@@ -368,6 +371,7 @@ def test_choices_reviews_and_a_young_persons_page_are_readable_for_everybody(
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_a_yes_is_taken_back_and_an_administration_closed_without_scripts(
     chromium: Browser, site: SimpleNamespace, ctx: Context
 ) -> None:
@@ -489,6 +493,7 @@ class Keyboard:
         return code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["guardian", "young", "representative"])
 def test_what_anybody_says_is_written_down_by_keyboard_alone(
     chromium: Browser, site: SimpleNamespace, town: Any, ctx: Context, who: str
@@ -531,6 +536,7 @@ def test_what_anybody_says_is_written_down_by_keyboard_alone(
     assert (states[children[yes]], states[children[no]]) == ("withdrawn", "declined")
 
 
+@pytest.mark.slow
 def test_every_stop_of_the_tab_key_can_be_seen(chromium: Browser, site: SimpleNamespace) -> None:
     page = open_page(chromium, "phone")
     sign_in(page, site, f"guardian:{site.mother}")
@@ -550,6 +556,7 @@ def test_every_stop_of_the_tab_key_can_be_seen(chromium: Browser, site: SimpleNa
     assert [stop for stop in seen if stop[1] != "solid" or stop[2] < 2 or not stop[3]] == []
 
 
+@pytest.mark.slow
 def test_the_family_answers_without_scripts(chromium: Browser, site: SimpleNamespace, ctx: Context) -> None:
     page = chromium.new_context(java_script_enabled=False).new_page()
     sign_in(page, site, f"guardian:{site.mother}")
@@ -563,6 +570,7 @@ def test_the_family_answers_without_scripts(chromium: Browser, site: SimpleNames
     assert sorted(states) == ["accepted", "declined"]
 
 
+@pytest.mark.slow
 def test_a_form_on_another_site_cannot_answer_for_the_family(
     chromium: Browser, site: SimpleNamespace, ctx: Context
 ) -> None:

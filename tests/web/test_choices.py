@@ -26,6 +26,8 @@ from hub.store.people import open_key
 from hub.vault import unseal_json
 from tests.web.conftest import write_personas
 
+pytestmark = pytest.mark.slow
+
 IDA, YOUNG = "0311164234", "0210104321"
 NAME = "Mette Holm Østergård"
 SUF = "Sundheds- og Omsorgsforvaltningen"

@@ -27,6 +27,8 @@ from hub.store import tables
 from hub.testing.fakes import FakeMailer, Texting
 from tests.web.conftest import STAFF
 
+pytestmark = pytest.mark.slow
+
 ME = "Mette Holm Østergård"
 CHOICES = "/familie/breve/valg"
 

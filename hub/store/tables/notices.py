@@ -102,7 +102,7 @@ class LetterPart(Base):
     child_id: Mapped[UUID] = mapped_column(ForeignKey("child.id"), index=True)
     administration: Mapped[str]
     sealed: Mapped[bytes | None] = mapped_column(deferred=True)
-    """None once it is journalised and no longer kept."""
+    """None once it is journalised and no longer kept, or goes to nobody any more."""
     sha256: Mapped[bytes]
     """Of the part's bytes, before sealing."""
     position: Mapped[int | None] = mapped_column(BigInteger)

@@ -21,6 +21,8 @@ import hub
 from hub.testing import Front
 from hub.testing.front import running
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., BufAdapter]
 Text = Callable[..., str]
 KINDS = {key: hub.Kind(name="Specialtilbud") for key in ("101001", "group:Special*", "case:Special*")}

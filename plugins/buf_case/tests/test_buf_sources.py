@@ -20,6 +20,8 @@ from hub.clock import SetClock
 from hub.demo.model import Town
 from hub.demo.servers import buf
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., BufAdapter]
 Serve = Callable[[Any], Any]
 

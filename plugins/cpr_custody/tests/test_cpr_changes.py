@@ -19,6 +19,8 @@ from hub.clock import SetClock
 from hub.demo.model import Custody, PersonChange, Town
 from hub.demo.servers import cpr
 
+pytestmark = pytest.mark.slow
+
 TODAY, LATER = date(2026, 1, 5), date(2026, 1, 12)
 NEW = "0101159995"
 """The number Anna gets."""

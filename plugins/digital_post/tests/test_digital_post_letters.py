@@ -16,6 +16,8 @@ from hub.letters.content import LetterKind
 from hub.letters.render import render
 from hub.letters.templates import Templates
 
+pytestmark = pytest.mark.slow
+
 KEY = "8c2ea15d-61fb-4ba9-9366-42f8b194c114"
 TEMPLATES = Templates()
 

@@ -21,6 +21,8 @@ from tovholder_digital_post.channel import kombi_request
 
 import hub
 
+pytestmark = pytest.mark.slow
+
 KEY = "8c2ea15d-61fb-4ba9-9366-42f8b194c114"
 M = f"{{{memo.MEMO}}}"
 

@@ -24,6 +24,8 @@ from tovholder_sof_case import SofAdapter, SofSettings, formats
 
 import hub
 
+pytestmark = pytest.mark.slow
+
 CHILD = "0406149991"
 GIVEN = {
     "kinds": {"32.18.04": {"name": "merudgifter"}},

@@ -149,6 +149,7 @@ def test_later_reads_give_what_has_changed(sof_http: SofAdapter, town: Town, clo
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page_size", [1, 2, 5])
 @pytest.mark.parametrize("cut", [1, 8, 14, 15])
 def test_case_changed_while_it_is_read_is_not_missed(

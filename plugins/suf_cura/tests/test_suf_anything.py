@@ -15,6 +15,8 @@ from tovholder_suf_cura import SufAdapter, SufSettings
 
 import hub
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., SufAdapter]
 CPR = "urn:oid:1.2.208.176.1.2"
 CHILD = "0101159994"
@@ -209,7 +211,6 @@ def test_any_answer_to_a_search(serve: Callable[[Any], str], over_http: Make) ->
     answers()
 
 
-@pytest.mark.slow
 @settings(max_examples=1_500, deadline=None, suppress_health_check=SLOW)
 @given(st.lists(documents, min_size=1, max_size=4), st.booleans())
 def test_many_documents_like_fhir(found: list[Any], by_line: bool) -> None:

@@ -18,6 +18,8 @@ from hub.demo.servers import suf
 from hub.demo.servers.suf_files import Way
 from hub.testing import AdapterConformance, Front
 
+pytestmark = pytest.mark.slow
+
 KINDS = {"care": {"name": "Pleje og træning"}}
 Act = Callable[[], None]
 
@@ -109,12 +111,10 @@ class _FromFolder(_Courses):
         return lambda: shutil.copytree(dumps[9], folder, dirs_exist_ok=True)
 
 
-@pytest.mark.slow
 class TestReports(_FromFolder):
     way = Way.REPORTS
 
 
-@pytest.mark.slow
 class TestBundlesOfBundles(_FromFolder):
     way = Way.DELIVERIES
 
@@ -123,6 +123,5 @@ class TestReportsByLine(_FromFolder):
     way = Way.LINES
 
 
-@pytest.mark.slow
 class TestResourcesByLine(_FromFolder):
     way = Way.BULK

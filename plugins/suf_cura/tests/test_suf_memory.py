@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 MB = 1024 * 1024
 CITIZENS = 2_000
 _MEASURE = """

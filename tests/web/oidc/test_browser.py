@@ -20,6 +20,8 @@ from tests.oidc_provider import OidcProvider
 from tests.web.at_provider import MOTHER, guardian_claims
 from tests.web.test_browser import CHECKS, chromium, open_page, playwright_
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["chromium", "playwright_"]
 
 

@@ -18,6 +18,8 @@ from tests.web.at_provider import (
     assert_says,
 )
 
+pytestmark = pytest.mark.slow
+
 WRONG = {
     "nonce": "ID token: nonce",
     "nonce of another type": "ID token: nonce",
@@ -88,7 +90,6 @@ def test_a_provider_that_is_down_is_said_to_be(browser: Person, at: OidcProvider
     assert answer.headers["retry-after"] == "30"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("trouble", [Trouble.SILENT, Trouble.SLOW])
 def test_a_provider_that_is_slow_is_given_up(browser: Person, at: OidcProvider, trouble: Trouble) -> None:
     at.front.trouble(trouble)

@@ -36,6 +36,8 @@ from tests.web.at_provider import (
     signin_settings,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_staff_come_in_and_look_up_under_their_own_name(people: Any, browser: Person, hub: Context) -> None:
     first = browser.get("/personale", follow_redirects=False)
