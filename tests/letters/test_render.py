@@ -242,6 +242,9 @@ PARTS: dict[str, tuple[dict[str, Any], str]] = {
             ("consent_given", "Du har sagt ja til, at vi læser om sager hos Socialforvaltningen. Det gælder Søren."),
             ("consent_withdrawn", "Det, vi havde læst, er slettet"),
             ("closed", "Du har lukket for Socialforvaltningen. Det gælder Søren."),
+            ("yes_given", "Du har sagt ja tak til en koordinator. Det gælder Søren."),
+            ("no_given", "Du har sagt nej tak til en koordinator. Det gælder Søren. Det ændrer"),
+            ("objected", "Du har gjort indsigelse. Det gælder Søren."),
             ("opened", "Du har åbnet igen for Socialforvaltningen. Det gælder Søren."),
         )
     },
