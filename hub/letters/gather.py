@@ -67,6 +67,11 @@ TURNS: Mapping[str, Age] = {
     kinds.TURNS_18: "18",
 }
 ANSWERS: Mapping[str, Answer] = {
+    kinds.YES_GIVEN: "yes_given",
+    kinds.NO_GIVEN: "no_given",
+    kinds.OFFICE_CLOSED: "closed",
+    kinds.OFFICE_OPENED: "opened",
+    kinds.OBJECTED: "objected",
     kinds.CONSENT_GIVEN: "consent_given",
     kinds.CONSENT_WITHDRAWN: "consent_withdrawn",
     kinds.YES_WITHDRAWN: "yes_withdrawn",
@@ -147,7 +152,7 @@ def gather(
 
 
 def _gather(ctx: Context, known: Known, bundle: tables.Bundle, ends: _Ends) -> Gathered | Held | None:
-    mine = known.mine.get(bundle.guardian_id, {})
+    mine, speaks = known.mine.get(bundle.guardian_id, {}), known.speaks.get(bundle.guardian_id, {})
     guardian = known.guardians[bundle.guardian_id]
     if guardian.key_id not in known.keys:
         ends.end((event.id for event in known.events.get(bundle.id, [])), FORGOTTEN)
@@ -157,11 +162,11 @@ def _gather(ctx: Context, known: Known, bundle: tables.Bundle, ends: _Ends) -> G
         child: date.max
         if child in known.past_18 and capacity != "guardian"
         else turns(parse(known.opened[child]["cpr"]).born, ADULT)
-        for child, capacity in mine.items()
+        for child, capacity in speaks.items()
         if child in known.opened
     }
     children = {child for child, day in of_age.items() if known.day < day}
-    folded = _told(known, bundle, mine, children, ends)
+    folded = _told(known, bundle, mine, speaks, children, ends)
     digests = {event.id: _said(ctx, known, event, guardian) for event in folded.told}
     again = [event for event in folded.told if digests[event.id] in known.told]
     told = [event for event in folded.told if event not in again]
@@ -174,7 +179,9 @@ def _gather(ctx: Context, known: Known, bundle: tables.Bundle, ends: _Ends) -> G
     ends.end((event.id for event in again), TOLD)
     if not told:
         return None
-    return _write(ctx, known, guardian, told, children, of_age, tuple(digests[event.id] for event in told))
+    return _write(
+        ctx, known, guardian, told, children & mine.keys(), of_age, tuple(digests[event.id] for event in told)
+    )
 
 
 def _write(
@@ -187,10 +194,17 @@ def _write(
     digests: tuple[bytes, ...],
 ) -> Gathered:
     offered = sorted({event.child_id for event in told if event.kind == kinds.OFFERED})
-    ended = sorted({event.child_id for event in told if KINDS[event.kind].about == "end"})
+    ended = sorted(
+        {
+            event.child_id
+            for event in told
+            if KINDS[event.kind].about == "end"
+            or (KINDS[event.kind].about == "answer" and not known.in_scheme(guardian.id, event.child_id))
+        }
+    )
     # News about one child is told with where all the guardian's children in the scheme stand.
     in_scheme = sorted(children & known.assigned.keys()) if any(e.kind != kinds.OFFERED for e in told) else []
-    named = {event.child_id for event in told}  # a consent may be of a child without a coordinator
+    named = {event.child_id for event in told}  # an answer may be about a child without a coordinator
     about = sorted({*offered, *ended, *in_scheme, *named})
     keys = {child: known.keys[known.children[child].key_id] for child in about}
     opened, news = known.opened, {event.case_id for event in told}
@@ -201,7 +215,7 @@ def _write(
     fields = unseal_json(key, guardian.sealed, f"guardian:{guardian.id}")
     language, settings = guardian.language, ctx.settings
     wishes = known.wishes.get(guardian.id, preferences.NONE)
-    reader = _reader({known.mine[guardian.id][child] for child in about})
+    reader = _reader({known.speaks[guardian.id][child] for child in about})
     content = LetterContent(
         kind=_kind(told),
         language=language,
@@ -244,6 +258,8 @@ def _write(
                 ANSWERS[event.kind],
                 settings.administration_name(event.administration, language) if event.administration else None,
                 event.at.astimezone(DENMARK).date(),
+                event.how,  # type: ignore[arg-type]
+                event.spoke,  # type: ignore[arg-type]
             )
             for event in told
             if event.kind in ANSWERS
@@ -276,12 +292,20 @@ def _reader(capacities: Set[hearing.Capacity]) -> Reader:
     return "young" if capacities == {"young"} else "representative"
 
 
-def _told(known: Known, bundle: tables.Bundle, mine: Container[UUID], children: set[UUID], ends: _Ends) -> Folded:
+def _told(
+    known: Known,
+    bundle: tables.Bundle,
+    mine: Container[UUID],
+    speaks: Container[UUID],
+    children: set[UUID],
+    ends: _Ends,
+) -> Folded:
     """The bundle's events that may be told still, and what they come to; the others get their reason. `mine` are the
-    children the guardian has custody of, `children` those of them who are children and not forgotten."""
+    children the reader hears of; `speaks` those too of whom a representative hears instead, of whom they read only
+    their own answers; `children` those of all these who are children and not forgotten."""
     may = []
     for event in known.events.get(bundle.id, []):
-        why = _why_not(known, event, mine, children)
+        why = _why_not(known, event, speaks if event.kind in kinds.ANSWERS else mine, children)
         if why is None:
             may.append(event)
         else:
@@ -311,8 +335,8 @@ def _why_not(known: Known, event: tables.Event, mine: Container[UUID], children:
         return ANSWERED if child in known.assigned else ENDED
     if kind.about == "end":
         return into(kinds.ASSIGNED) if child in known.assigned else None
-    if kind.about == "person":
-        return None if child in known.offers or child in known.assigned else ENDED
+    if kind.about == "answer":
+        return None
     if child not in known.assigned:
         return ENDED
     if kind.about == "case" and event.case_id not in {case.id for case in known.cases.get(child, [])}:
@@ -341,7 +365,7 @@ def _said(ctx: Context, known: Known, event: tables.Event, guardian: tables.Guar
         card = known.cards.get(coordinator if event.kind in (kinds.ASSIGNED, *OTHERS) else known.calls(coordinator))
         value = card.name if card else None
     elif event.kind in ANSWERS:
-        value = f"{event.administration}:{event.at.astimezone(DENMARK).date()}"
+        value = ":".join(filter(None, (event.administration or str(None), str(_danish(event.at)), event.spoke)))
     elif case is not None and event.kind in DEADLINES:
         value = str(case.deadline)
     elif case is not None and event.kind == kinds.ADVISER_CHANGED:
@@ -446,6 +470,10 @@ def _kind_name(ctx: Context, source: str, kind: str, language: str) -> str:
     if known is None:
         return ""
     return (known.name_en or known.name) if language == "en" else known.name
+
+
+def _danish(at: datetime) -> date:
+    return at.astimezone(DENMARK).date()
 
 
 def _day(text: str | None) -> date | None:
