@@ -48,6 +48,8 @@ class Speaker:
     """The name of a representative with a mandate; what the mandate is stands in `evidence`."""
     evidence: str | None = None
     registered_by: log.Asker | None = None
+    representative_id: UUID | None = None
+    """Of a representative with a mandate: their row."""
     again: UUID | None = None
     """The act's own id, when it is one from the journal that a restored database has lost."""
 
@@ -109,6 +111,8 @@ def _close(
     if session.execute(select(exists().where(*mine, tables.Block.kind == kind))).scalar_one():
         return
     session.add(tables.Block(**act.fields("block"), administration=administration, kind=kind))
+    if kind == "block":  # of an objection the family reads the answer
+        act.tell(kinds.OFFICE_CLOSED, administration)
     act.write_down("block", kind, administration)
 
 
@@ -126,6 +130,7 @@ def open_again(ctx: Context, child_id: UUID, administration: str, by: Speaker) -
             .returning(tables.Block.id)
         ).all()
         if lifted:
+            act.tell(kinds.OFFICE_OPENED, administration)
             act.write_down("block", "lifted", administration)
 
 
@@ -146,7 +151,18 @@ def run_out(ctx: Context) -> int:
     return len(found)
 
 
-def again(ctx: Context, child_id: UUID, guardian_id: UUID | None, fields: dict[str, Any]) -> None:
+def token_of(session: Session, person_id: UUID | None) -> str | None:
+    """How the journal names a representative: the row's id is another in another copy of the database."""
+    return session.get_one(tables.Guardian, person_id).token.hex() if person_id is not None else None
+
+
+def again(
+    ctx: Context,
+    child_id: UUID,
+    guardian_id: UUID | None,
+    fields: dict[str, Any],
+    representative_id: UUID | None = None,
+) -> None:
     """Do an act that a restored database has lost, as the journal tells of it, as of the clock's time. What it knows
     changes nothing. Raises NotAllowed, CannotOpen."""
     who = fields["registered_by"]
@@ -159,6 +175,7 @@ def again(ctx: Context, child_id: UUID, guardian_id: UUID | None, fields: dict[s
         fields["representative"],
         fields["evidence"],
         log.Asker(**who) if who else None,
+        representative_id,
         UUID(fields["answer"]),
     )
     administration, says = fields["administration"], fields["says"]
@@ -235,11 +252,13 @@ class _Act:
         return _said(table, self.id, self.child.id, self.child_key, self.by, self.staff, self.now)
 
     def tell(self, kind: str, administration: str) -> None:
-        """The guardian whose say it is reads in a letter that it has been written down; nobody else hears of it."""
-        if self.by.guardian_id is not None:
-            what, only = f"{administration}:{self.id}", self.by.guardian_id
-            news = events.News(kind, self.child.id, what, only=only, administration=administration)
-            events.record(self.ctx, self.session, [news])
+        """Whoever is said to have said so reads in a letter that it has been written down; nobody else hears of it.
+        What they close and open on their own page they see there."""
+        by, what = self.by, f"{administration}:{self.id}"
+        if by.how == "page" and kind in (kinds.OFFICE_CLOSED, kinds.OFFICE_OPENED):
+            return
+        told = (what, by.how, by.guardian_id, by.representative_id, administration)
+        events.record(self.ctx, self.session, events.answered(self.ctx, self.session, kind, self.child.id, *told))
 
     def write_down(self, kind: str, says: str, administration: str, more: dict[str, str | None] | None = None) -> None:
         """In the log, taken last; and in the journal once it is committed."""
@@ -268,6 +287,7 @@ class _Act:
             "text": by.text_version,
             "language": by.language,
             "representative": by.representative,
+            "spoke": token_of(self.session, by.representative_id),
             "evidence": by.evidence,
             "registered_by": by.registered_by.as_json() if by.registered_by is not None else None,
         } | (more or {})

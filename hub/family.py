@@ -48,6 +48,9 @@ class Answerer:
     representative: str | None = None
     """The name of a representative who answers for the guardian, or for the young person, by a mandate."""
 
+    representative_id: UUID | None = None
+    """Their row."""
+
     @property
     def capacity(self) -> consents.Capacity:
         if self.representative is not None:
@@ -73,7 +76,8 @@ def accept(ctx: Context, child_id: UUID, by: Answerer) -> None:
             raise NotAllowed("the child is 18: nobody else answers for them now")
         offer.state, offer.answered_at = "accepted", now
         session.add(tables.Assignment(child_id=child_id, coordinator_id=offer.coordinator_id, since=now))
-        events.record(ctx, session, [events.News(kinds.ASSIGNED, child_id, str(offer.coordinator_id))])
+        news = [events.News(kinds.ASSIGNED, child_id, str(offer.coordinator_id))]
+        events.record(ctx, session, [*news, *_said(ctx, session, child_id, by, kinds.YES_GIVEN)])
         _write_down(ctx, session, standing, by, "yes")
 
 
@@ -91,10 +95,13 @@ def decline(ctx: Context, child_id: UUID, by: Answerer) -> None:
         said_no = tables.Acceptance.says_no(child_id, by.guardian_id)
         if by.guardian_id is not None and session.execute(select(said_no)).scalar_one():
             return
+        news = _said(ctx, session, child_id, by, kinds.NO_GIVEN)
         if by.guardian_id is None or not _may_say_yes(ctx, session, standing, by.guardian_id):
-            end(ctx, session, standing.offer, "declined", "the family said no")
+            end(ctx, session, standing.offer, "declined", "the family said no", news)
         else:
-            events.drop_waiting(session, events.SAID_NO, child=child_id, guardian=by.guardian_id)
+            why, mine = events.SAID_NO, by.guardian_id
+            events.drop_waiting(session, why, child=child_id, guardian=mine, but=kinds.ANSWERS)
+            events.record(ctx, session, news)
         _write_down(ctx, session, standing, by, "no")
 
 
@@ -121,19 +128,27 @@ def withdraw(ctx: Context, child_id: UUID, by: Answerer) -> None:
             return
         if standing.offer.state != "accepted":
             raise NotAllowed("there is no yes to take back")
-        news = _goodbye(ctx, session, child_id, by.guardian_id)
+        news = _goodbye(ctx, session, child_id, by)
         end(ctx, session, standing.offer, "withdrawn", "the family took its yes back", news)
         _write_down(ctx, session, standing, by, "withdrawn")
 
 
-def _goodbye(ctx: Context, session: Session, child_id: UUID, who: UUID | None) -> list[events.News]:
+def _said(ctx: Context, session: Session, child_id: UUID, by: Answerer, kind: str) -> list[events.News]:
+    """What staff wrote down is told to whoever is said to have said it; what they said on their page they know."""
+    if by.registered_by is None:
+        return []
+    what, own = f"said:{ctx.clock.now().isoformat()}", (by.guardian_id, by.representative_id)
+    return events.answered(ctx, session, kind, child_id, what, by.how, *own)
+
+
+def _goodbye(ctx: Context, session: Session, child_id: UUID, by: Answerer) -> list[events.News]:
     """Whoever took the yes back is told that it has been written down; the others that the yes holds no longer, and
     not by whose word."""
-    what = f"withdrawn:{ctx.clock.now().isoformat()}"
-    hearers = hearing.of_children(session, [child_id], today(ctx.clock)).get(child_id, [])
-    who = who or hearing.young_person(session, child_id)
-    told = {one: kinds.YES_WITHDRAWN if one == who else kinds.YES_ENDED for one in hearers}
-    return [events.News(kind, child_id, what, only=one) for one, kind in told.items()]
+    what, own = f"withdrawn:{ctx.clock.now().isoformat()}", (by.guardian_id, by.representative_id)
+    told = events.answered(ctx, session, kinds.YES_WITHDRAWN, child_id, what, by.how, *own)
+    others = set(hearing.of_children(session, [child_id], today(ctx.clock)).get(child_id, []))
+    others -= {one.only for one in told if one.only is not None}
+    return [*told, *(events.News(kinds.YES_ENDED, child_id, what, only=one) for one in sorted(others))]
 
 
 def come_of_age(ctx: Context) -> int:
@@ -268,5 +283,6 @@ def _write_down(ctx: Context, session: Session, standing: _Standing, by: Answere
             "language": by.language,
             "evidence": by.evidence,
             "registered_by": by.registered_by.as_json() if by.registered_by is not None else None,
+            "spoke": consents.token_of(session, by.representative_id),
         }
         journal.after_commit(ctx, session, kept)

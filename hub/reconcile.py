@@ -145,6 +145,7 @@ def _answers(ctx: Context, entries: Sequence[journal.Entry], result: Reconciled)
         with ctx.database.session() as session:
             child = _by_token(session, tables.Child, fields["child"])
             guardian = _by_token(session, tables.Guardian, fields["guardian"]) if fields["guardian"] else None
+            spoke = _by_token(session, tables.Guardian, fields["spoke"]) if fields.get("spoke") else None
         if child is None or (guardian is None and fields["guardian"]):
             result.lost.append(f"answer {answer}: the sources have not shown the child again, or not its guardian")
             continue
@@ -153,9 +154,9 @@ def _answers(ctx: Context, entries: Sequence[journal.Entry], result: Reconciled)
             if fields["says"] in ("mandate", "mandate_ended"):
                 mandates.do_again(then, child, guardian, fields)
             elif "administration" in fields:
-                consents.again(then, child, guardian, fields)
+                consents.again(then, child, guardian, fields, spoke)
             else:
-                acts[fields["says"]](then, child, _answerer(guardian, fields))
+                acts[fields["says"]](then, child, _answerer(guardian, fields, spoke))
             result.answers += 1
         except (NotAllowed, CannotOpen) as error:
             result.lost.append(f"answer {answer}: {error}")
@@ -169,7 +170,7 @@ def _act(then: Context, fields: dict[str, Any], result: Reconciled) -> None:
         result.lost.append(f"{fields['does']} {fields['act']}: {error}")
 
 
-def _answerer(guardian: UUID | None, fields: dict[str, Any]) -> family.Answerer:
+def _answerer(guardian: UUID | None, fields: dict[str, Any], spoke: UUID | None) -> family.Answerer:
     """Journals of 0.1 say neither language nor evidence."""
     who = fields["registered_by"]
     return family.Answerer(
@@ -181,6 +182,7 @@ def _answerer(guardian: UUID | None, fields: dict[str, Any]) -> family.Answerer:
         fields.get("evidence"),
         again=UUID(fields["answer"]),
         representative=fields.get("representative"),
+        representative_id=spoke,
     )
 
 

@@ -73,6 +73,7 @@ class FormMandate:
 
     id: UUID
     name: str
+    person_id: UUID
     principal_id: UUID | None
     instead: bool
     past_18: bool
@@ -120,15 +121,21 @@ def register(
     representative `mandate_id` says by which mandate; it counts as the answer of the one whose mandate it is.
     `evidence`: where its proof is found, such as a journal number. Raises NotAllowed: see `open_form`; no say, no
     evidence, nothing to answer."""
-    evidence, name = _proof(evidence), None
+    evidence, name, spoke = _proof(evidence), None, None
     with ctx.database.begin() as session:
         child = _whose(ctx, session, asker, origin)
         if mandate_id is not None:
             mandate = _mandate(ctx, session, child.id, mandate_id)
-            guardian_id, name = mandate.principal_id, mandate.name
+            guardian_id, name, spoke = mandate.principal_id, mandate.name, mandate.person_id
         version = _text(session, child.id, guardian_id)
     by = family.Answerer(
-        guardian_id, how, f"{how}:{version}", registered_by=asker, evidence=evidence, representative=name
+        guardian_id,
+        how,
+        f"{how}:{version}",
+        registered_by=asker,
+        evidence=evidence,
+        representative=name,
+        representative_id=spoke,
     )
     ACTS[said](ctx, child.id, by)
 
@@ -138,18 +145,20 @@ def object_(
     asker: Asker,
     origin: Origin,
     guardian_id: UUID | None,
+    how: How,
     evidence: str,
     *,
     mandate_id: UUID | None = None,
 ) -> None:
     """Write an objection down: the same task as from the page, for a person to decide. `evidence` is what the task says
     of it: where it is found. Raises NotAllowed: see `register`."""
-    evidence = _proof(evidence)
+    evidence, spoke = _proof(evidence), None
     with ctx.database.begin() as session:
         child = _whose(ctx, session, asker, origin)
         if mandate_id is not None:
-            _mandate(ctx, session, child.id, mandate_id)
-            person: UUID | None = session.get_one(tables.Hears, mandate_id).person_id
+            mandate = _mandate(ctx, session, child.id, mandate_id)
+            person: UUID | None = mandate.person_id
+            guardian_id, spoke = mandate.principal_id, mandate.person_id
         elif guardian_id is not None:
             person = guardian_id
         else:
@@ -157,7 +166,8 @@ def object_(
             person = hearing.young_person(session, child.id)
     if person is None:
         raise NotAllowed(f"a child speaks for themselves from {YOUNG}")
-    rights.ask(ctx, person, rights.OBJECTION, child.id, evidence, registered_by=asker)
+    registered = rights.Registered(asker, how, guardian_id, spoke)
+    rights.ask(ctx, person, rights.OBJECTION, child.id, evidence, registered=registered)
 
 
 def mandate(ctx: Context, asker: Asker, origin: Origin, given: mandates.Mandate) -> None:
@@ -214,7 +224,13 @@ def choose(
         if chosen == "consent" and by_mandate.principal_id is not None and of_age:
             raise NotAllowed(f"from {YOUNG} the young person consents to health data, and no guardian's representative")
         whose = by_mandate.principal_id
-        by = replace(by, capacity="representative", guardian_id=whose, representative=by_mandate.name)
+        by = replace(
+            by,
+            capacity="representative",
+            guardian_id=whose,
+            representative=by_mandate.name,
+            representative_id=by_mandate.person_id,
+        )
     CHOICES[chosen](ctx, child.id, administration, by)
 
 
@@ -338,7 +354,7 @@ def _mandates(ctx: Context, session: Session, child_id: UUID) -> tuple[FormManda
     for row, person in rows:
         if person.key_id in keys:
             name = unseal_json(keys[person.key_id], person.sealed, f"guardian:{person.id}")["name"] or ""
-            found.append(FormMandate(row.id, name, row.principal_id, row.instead, row.past_18, row.until))
+            found.append(FormMandate(row.id, name, person.id, row.principal_id, row.instead, row.past_18, row.until))
     return tuple(found)
 
 

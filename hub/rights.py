@@ -9,6 +9,7 @@ of its answer.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 from uuid import UUID, uuid4
 
@@ -18,7 +19,7 @@ from sqlalchemy.orm import Session
 from hub import consents
 from hub.access import log
 from hub.access.askers import PersonKeyPair, asker_key, day_key
-from hub.cases import hearing
+from hub.cases import events, hearing, kinds
 from hub.cases.deadlines import answer_by
 from hub.cases.holders import NO_GUARDIAN
 from hub.clock import today
@@ -47,6 +48,17 @@ class NoSay(NotAllowed):
     """Whoever objected does not speak for the child any more, so nothing can be closed in their name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """That staff wrote down what came by phone, on paper or in a meeting: whose say it is (a guardian, else None: the
+    young person), and the row of the representative who spoke for them."""
+
+    by: log.Asker
+    how: str
+    guardian_id: UUID | None
+    representative_id: UUID | None = None
+
+
 def ask(
     ctx: Context,
     guardian_id: UUID,
@@ -55,15 +67,15 @@ def ask(
     text: str,
     case_id: UUID | None = None,
     *,
-    registered_by: log.Asker | None = None,
+    registered: Registered | None = None,
 ) -> None:
-    """A guardian asks, about a child they have custody of today; or, where `registered_by` staff writes it down,
+    """A guardian asks, about a child they have custody of today; or, where it is `registered` by staff,
     anybody who hears of the child: the young person, a representative. `case_id`: the case that it is about; it goes to
     that case's administration. The same words about the same on one day are one request.
 
     Raises NotAllowed: no custody today, the child is 18, no such case, too long, or too many wait already."""
     with ctx.database.begin() as session:
-        child, key, _fields = _own_child(ctx, session, guardian_id, child_id, heard=registered_by is not None)
+        child, key, _fields = _own_child(ctx, session, guardian_id, child_id, heard=registered is not None)
         about: dict[str, Any] = {}
         administration = None
         if case_id is not None:
@@ -75,7 +87,16 @@ def ask(
             about = {"case": str(case_id)}
         owner = {"administration": administration} if administration else _default_owner(ctx, session, child_id)
         said = about | {"text": text.strip()}
-        _put(ctx, session, guardian_id, kind, (child.key_id, key), child_id, said, owner, registered_by)
+        if registered is not None:
+            what, own = (
+                f"{kind}:{today(ctx.clock)}:{said['text']}",
+                (registered.guardian_id, registered.representative_id),
+            )
+            events.record(
+                ctx, session, events.answered(ctx, session, kinds.OBJECTED, child_id, what, registered.how, *own)
+            )
+        by = registered.by if registered is not None else None
+        _put(ctx, session, guardian_id, kind, (child.key_id, key), child_id, said, owner, by)
 
 
 def belong(ctx: Context, guardian_id: UUID, number: Cpr, text: str) -> None:

@@ -334,7 +334,12 @@ class TestObjecting:
         given = mandates.Mandate(apart.guardian(MOTHER), parse("0101754100"), "Rita", False, False, None, "J-1")
         mandates.give(apart.ctx, apart.child(KARLA), given, SOF)
         rights.ask(
-            apart.ctx, apart.guardian("0101754100"), rights.OBJECTION, apart.child(KARLA), "Nej.", registered_by=SOF
+            apart.ctx,
+            apart.guardian("0101754100"),
+            rights.OBJECTION,
+            apart.child(KARLA),
+            "Nej.",
+            registered=rights.Registered(SOF, "phone", apart.guardian(MOTHER), apart.guardian("0101754100")),
         )
         (task,) = apart.rows(tables.Task, tables.Task.kind == rights.OBJECTION)
         rights.answer(apart.ctx, task.id, self.DECIDES, "Ja.", ["SOF"])

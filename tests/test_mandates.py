@@ -277,7 +277,9 @@ class TestSpeaks:
         form = registration.open_form(joint.ctx, SOF, self.origin(joint, KARLA)).value
         assert form is not None
         assert form.mandates == (
-            registration.FormMandate(mandate, "Rita Repræsentant", joint.guardian(FATHER), True, False, None),
+            registration.FormMandate(
+                mandate, "Rita Repræsentant", joint.guardian(RITA), joint.guardian(FATHER), True, False, None
+            ),
         )
 
     def test_a_withdrawal_counts_as_the_principals(self, joint: Any) -> None:
@@ -330,7 +332,7 @@ class TestSpeaks:
     def test_an_objection_is_the_task_that_the_page_makes(self, joint: Any, who: str) -> None:
         mandate = give(joint, YOUNG, MOTHER) if who == "representative" else None
         guardian = joint.guardian(MOTHER) if who == "guardian" else None
-        registration.object_(joint.ctx, SOF, self.origin(joint, YOUNG), guardian, "J-4", mandate_id=mandate)
+        registration.object_(joint.ctx, SOF, self.origin(joint, YOUNG), guardian, "phone", "J-4", mandate_id=mandate)
         (task,) = joint.rows(tables.Task, tables.Task.kind == rights.OBJECTION)
         assert task.staff_id == joint.rows(tables.Assignment)[0].coordinator_id
         (request,) = joint.rows(tables.RightsRequest)

@@ -80,7 +80,7 @@ BEFORE_YES = {
     "bundle": {"id", "guardian_id", "opened_at", "due_at", "composed_at"},
     "event": {
         "id", "guardian_id", "child_id", "kind", "case_id", "once", "at", "bundle_id", "why_not", "seq", "day",
-        "latest", "administration",
+        "latest", "administration", "how", "spoke",
     },
     "letter": {
         "id", "bundle_id", "guardian_id", "kind", "language", "template_version", "content", "pdf", "sha256",

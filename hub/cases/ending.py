@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from hub.cases import events, owed
+from hub.cases import events, kinds, owed
 from hub.context import Context
 from hub.notices import record as notices
 from hub.store import tables
@@ -40,6 +40,7 @@ def end(
             .where(tables.Consent.child_id == child_id, tables.Consent.withdrawn_at.is_(None))
             .values(withdrawn_at=now)
         )
-    events.drop_waiting(session, why, child=child_id, but={item.kind for item in news})
+    told = {item.kind for item in news} | (set() if state in ("died", "grown") else kinds.ANSWERS)
+    events.drop_waiting(session, why, child=child_id, but=told)
     session.execute(delete(tables.Case).where(tables.Case.child_id == child_id))
     session.execute(delete(tables.ChildSource).where(tables.ChildSource.child_id == child_id))

@@ -6,9 +6,10 @@ The same thing seen twice is one event: `once` is a keyed digest of what happene
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from typing import Literal
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, func, or_, select, update
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session, aliased
 
 from hub.cases import agreements, hearing, unsent
 from hub.cases.deadlines import add_working_days
-from hub.cases.kinds import KINDS, LETTERS_LEAVE
+from hub.cases.kinds import ANSWERS, KINDS, LETTERS_LEAVE
 from hub.clock import DENMARK, today
 from hub.context import Context
 from hub.store.many import among
@@ -35,11 +36,16 @@ NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """When a bundle is due in which nothing asks for a letter: what it holds is listed in the next one."""
 
 
+Spoke = Literal["for_reader", "by_reader"]
+"""In a letter about an answer that a representative gave: the reader is who it was given for, or who gave it."""
+
+
 @dataclass(frozen=True, slots=True)
 class News:
     """Something that happened to a child. `what` tells it from everything else that ever happens to the child. `only`:
     the one guardian it is for. `day`: the date it is about, a birthday or a deadline (of one that was moved, the date
-    before). `source`: whose news it is; `administration`: to whose data a consent is."""
+    before). `source`: whose news it is; `administration`: which one an answer is about. `how`: by which way an answer
+    came; `spoke`: that a representative gave it."""
 
     kind: str
     child_id: UUID
@@ -49,6 +55,8 @@ class News:
     day: date | None = None
     source: str | None = None
     administration: str | None = None
+    how: str | None = None
+    spoke: Spoke | None = None
 
 
 def guardians_of(session: Session, children: set[UUID], on: date) -> dict[UUID, list[UUID]]:
@@ -80,8 +88,7 @@ def record(ctx: Context, session: Session, news: Iterable[News]) -> int:
     told = {
         (guardian, hmac.digest(keys.reference, f"{item.kind}:{item.child_id}:{item.what}".encode(), "sha256")): item
         for item in news
-        for guardian in guardians.get(item.child_id, [])
-        if item.only in (None, guardian)
+        for guardian in _hearers(item, guardians.get(item.child_id, []))
     }
     # What has been told already neither makes a bundle nor hurries one.
     same = select(Event.guardian_id, Event.once).where(
@@ -109,6 +116,8 @@ def record(ctx: Context, session: Session, news: Iterable[News]) -> int:
             "day": item.day if KINDS[item.kind].about == "case" else None,
             "latest": latest(item.kind, item.day),
             "administration": item.administration,
+            "how": item.how,
+            "spoke": item.spoke,
         }
         for (guardian, once), item in sorted(told.items(), key=lambda entry: entry[0])
     ]
@@ -121,6 +130,45 @@ def record(ctx: Context, session: Session, news: Iterable[News]) -> int:
             )
         )
     return made
+
+
+def _hearers(item: News, hearers: Sequence[UUID]) -> Sequence[UUID]:
+    """Whose letter it stands in. An answer is told to whoever is said to have given it, also while letters about the
+    child go to a representative instead."""
+    if item.only is None:
+        return hearers
+    return [item.only] if item.only in hearers or item.kind in ANSWERS else []
+
+
+def answered(
+    ctx: Context,
+    session: Session,
+    kind: str,
+    child_id: UUID,
+    what: str,
+    how: str,
+    guardian_id: UUID | None,
+    representative_id: UUID | None = None,
+    administration: str | None = None,
+) -> list[News]:
+    """News of an answer for whoever is said to have given it: the guardian whose say it is, else (None) the young
+    person; and the representative, by row id, who spoke for them. No other hears of it."""
+    if guardian_id is None:
+        hearing.keep_young(ctx, session, [child_id])
+        guardian_id = hearing.young_person(session, child_id)
+    news = News(
+        kind,
+        child_id,
+        what,
+        only=guardian_id,
+        administration=administration,
+        how=how,
+        spoke="for_reader" if representative_id is not None else None,
+    )
+    found = [news] if guardian_id is not None else []
+    if representative_id is not None:
+        found.append(replace(news, only=representative_id, spoke="by_reader"))
+    return found
 
 
 def _wanted(ctx: Context, now: datetime, item: News) -> datetime:
@@ -188,7 +236,12 @@ def hand_on(session: Session, child: UUID, whose: UUID, to: UUID, now: datetime)
         .outerjoin(Letter, Letter.bundle_id == Bundle.id)
         .where(Bundle.guardian_id == whose, or_(Bundle.composed_at.is_(None), Letter.state == "frozen"))
     )
-    theirs = (Event.child_id == child, Event.guardian_id == whose, Event.bundle_id.in_(waiting))
+    theirs = (
+        Event.child_id == child,
+        Event.guardian_id == whose,
+        Event.bundle_id.in_(waiting),
+        Event.kind.not_in(ANSWERS),
+    )
     other = aliased(Event)
     heard = select(other.id).where(other.guardian_id == to, other.once == Event.once).exists()
     session.execute(update(Event).where(*theirs, heard).values(bundle_id=None, why_not=NOT_THEIRS))

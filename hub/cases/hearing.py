@@ -78,9 +78,12 @@ def of_children(session: Session, children: Iterable[UUID], on: date) -> dict[UU
     return {child: sorted(persons) for child, persons in sorted(hearers.items())}
 
 
-def of_persons(session: Session, persons: Iterable[UUID], on: date) -> dict[UUID, dict[UUID, Capacity]]:
-    """Of which children each of these hears on a date, and as what: first as guardian, then as themselves."""
-    wanted, found = list(persons), pairs(on)
+def of_persons(
+    session: Session, persons: Iterable[UUID], on: date, *, replaced: bool = False
+) -> dict[UUID, dict[UUID, Capacity]]:
+    """Of which children each of these hears on a date, and as what: first as guardian, then as themselves. `replaced`:
+    see `pairs`."""
+    wanted, found = list(persons), pairs(on, replaced=replaced)
     rows = session.execute(select(found).where(among(found.c.person_id, wanted))).all() if wanted else []
     order = ("representative", "young", "guardian")
     heard: dict[UUID, dict[UUID, Capacity]] = {}

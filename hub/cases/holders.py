@@ -52,7 +52,12 @@ def drop(session: Session, day: date, children: Iterable[UUID] | None = None) ->
     """What waits for somebody who does not hear of the child any more ends here, with the reason."""
     waiting = select(tables.Bundle.id).where(tables.Bundle.composed_at.is_(None))
     mine = hearing.hears(tables.Event.child_id, tables.Event.guardian_id, day)
-    lost: list[ColumnElement[bool]] = [tables.Event.bundle_id.in_(waiting), ~mine]
+    # Their own answers they read also while a representative hears instead.
+    own = and_(
+        tables.Event.kind.in_(kinds.ANSWERS),
+        hearing.hears(tables.Event.child_id, tables.Event.guardian_id, day, replaced=True),
+    )
+    lost: list[ColumnElement[bool]] = [tables.Event.bundle_id.in_(waiting), ~or_(mine, own)]
     if children is not None:
         lost.append(tables.Event.child_id.in_(children))
     by_mandate = exists().where(

@@ -57,9 +57,9 @@ class EventKind:
     could."""
     reveals_place: bool = False
     """Can tell where the child lives: not told where anybody of the family is protected."""
-    about: Literal["offer", "scheme", "case", "person", "end"] = "case"
-    """What must still be there for it to be told: an open offer; a coordinator; a coordinator and the case; an offer or
-    a coordinator (a consent); nothing, since it tells that the scheme has ended."""
+    about: Literal["offer", "scheme", "case", "answer", "end"] = "case"
+    """What must still be there for it to be told: an open offer; a coordinator; a coordinator and the case; nothing,
+    since it tells the reader what they are said to have answered; nothing, since it tells that the scheme has ended."""
 
 
 OFFERED = "offered"
@@ -80,8 +80,13 @@ DEADLINE_NEAR = "deadline_near"
 DEADLINE_AT_HAND = "deadline_at_hand"
 DEADLINE_UNKEPT = "deadline_unkept"
 DEADLINE_PASSED = "deadline_passed"
+YES_GIVEN = "yes_given"
+NO_GIVEN = "no_given"
 CONSENT_GIVEN = "consent_given"
 CONSENT_WITHDRAWN = "consent_withdrawn"
+OFFICE_CLOSED = "office_closed"
+OFFICE_OPENED = "office_opened"
+OBJECTED = "objected"
 YES_WITHDRAWN = "yes_withdrawn"
 YES_ENDED = "yes_ended"
 SCHEME_ENDED = "scheme_ended"
@@ -216,8 +221,15 @@ _TABLE = (
     EventKind(ADVISER_CHANGED, ("Ny sagsbehandler", "Another adviser"), "deadlines", by_source=False),
     EventKind(TURNS_16, ("Barnet er fyldt 16 år", "The child is 16"), "transition", about="scheme"),
     EventKind(TURNS_17_HALF, ("Barnet er 17½ år", "The child is 17½"), "transition", about="scheme"),
-    EventKind(CONSENT_GIVEN, ("Samtykke givet", "Consent given"), "withdrawn", about="person"),
-    EventKind(CONSENT_WITHDRAWN, ("Samtykke trukket tilbage", "Consent withdrawn"), "withdrawn", about="person"),
+    EventKind(YES_GIVEN, ("Et ja er skrevet ned", "A yes was written down"), "withdrawn", about="answer"),
+    EventKind(NO_GIVEN, ("Et nej er skrevet ned", "A no was written down"), "withdrawn", about="answer"),
+    EventKind(CONSENT_GIVEN, ("Samtykke givet", "Consent given"), "withdrawn", about="answer"),
+    EventKind(CONSENT_WITHDRAWN, ("Samtykke trukket tilbage", "Consent withdrawn"), "withdrawn", about="answer"),
+    EventKind(
+        OFFICE_CLOSED, ("Lukket for en forvaltning", "Closed for an administration"), "withdrawn", about="answer"
+    ),
+    EventKind(OFFICE_OPENED, ("Åbnet for en forvaltning", "Opened an administration"), "withdrawn", about="answer"),
+    EventKind(OBJECTED, ("En indsigelse er skrevet ned", "An objection was written down"), "withdrawn", about="answer"),
     EventKind(
         YES_WITHDRAWN, ("Familien har trukket sit ja tilbage", "The family's yes withdrawn"), "withdrawn", about="end"
     ),
@@ -239,6 +251,9 @@ KINDS: Mapping[str, EventKind] = MappingProxyType({kind.code: kind for kind in _
 """Every kind of event, by its code, in the order in which a letter tells them."""
 RANK: Mapping[str, int] = MappingProxyType({code: number for number, code in enumerate(KINDS)})
 """Where each kind stands in a letter."""
+ANSWERS = frozenset(code for code, kind in KINDS.items() if kind.letter == "withdrawn")
+"""What tells the reader an answer of their own. It is theirs alone: no other hears it in their place, and nothing that
+ends meanwhile takes it from them, so that an answer they never gave is seen."""
 OPENS = ("receipt", "introduction", "overdue", "transition", "coordinator", "goodbye", "withdrawn", "deadlines")
 """What a letter opens with when it tells several things: the first of these."""
 TURNS: Mapping[str, tuple[int, int]] = MappingProxyType(
@@ -318,7 +333,7 @@ def _lines() -> Iterator[str]:
             kind.letter,
             sends,
             kind.owed or "",
-            "reveals it" if kind.reveals_place else "",
+            "reveals it: where somebody is protected, a task for the coordinator" if kind.reveals_place else "",
         )
         yield f"| {' | '.join(cells)} |"
 

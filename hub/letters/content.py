@@ -23,7 +23,11 @@ CODE = {"code": True}
 
 Change = Literal["changed", "substitute", "handed_over", "back"]
 Age = Literal["15", "16", "17½", "18"]
-Answer = Literal["yes_withdrawn", "consent_given", "consent_withdrawn", "closed", "opened"]
+Answer = Literal[
+    "yes_given", "no_given", "yes_withdrawn", "consent_given", "consent_withdrawn", "closed", "opened", "objected"
+]
+How = Literal["page", "phone", "paper", "meeting"]
+Spoke = Literal["for_reader", "by_reader"]
 Goodbye = Literal["closed", "moved", "grown", "withdrawn"]
 Reader = Literal["guardian", "young", "representative"]
 
@@ -198,15 +202,22 @@ class ContentTurn:
 @dataclass(frozen=True, slots=True)
 class ContentAnswer:
     """What the reader of the letter has said, and nobody else: one guardian's answer never reaches another. `on` is the
-    day it was written down; `administration` which one it is about, with its full name."""
+    day it was written down; `administration` which one it is about, with its full name. `how` it came, where that is
+    known. `spoke`: a representative said it for the reader, or the reader did as somebody's representative."""
 
     label: ContentLabel
     what: Answer = field(metadata=CODE)
     administration: str | None
     on: date
+    how: How | None = field(default=None, metadata=CODE)
+    spoke: Spoke | None = field(default=None, metadata=CODE)
 
     def __post_init__(self) -> None:
         _code("answer.what", self.what, Answer)
+        if self.how is not None:
+            _code("answer.how", self.how, How)
+        if self.spoke is not None:
+            _code("answer.spoke", self.spoke, Spoke)
         if self.what in ("closed", "opened") and not self.administration:
             raise ValueError("answer.administration: needed where an administration is closed or opened")
 

@@ -268,8 +268,12 @@ def _standing(ctx: Context, session: Session, letter: tables.Letter, opened: Ope
     no = tables.Acceptance.says_no(tables.LetterChild.child_id, letter.guardian_id)
     stands = exists().where(
         tables.Offer.child_id == tables.LetterChild.child_id,
-        or_(tables.Offer.state == "accepted", and_(tables.Offer.state == "offered", ~no)),
-    ) | among(tables.LetterChild.child_id, opened.ended)
+        or_(
+            tables.Offer.state == "accepted",
+            and_(tables.Offer.state == "offered", ~no),
+            and_(among(tables.LetterChild.child_id, opened.ended), tables.Offer.state != "died"),
+        ),
+    )
     refused, cases, heard_of = session.execute(
         select(
             exists().where(tables.LetterChild.letter_id == letter.id, not_(and_(hears, stands))),

@@ -29,7 +29,8 @@ _NEAR = (kinds.DEADLINE_NEAR, kinds.DEADLINE_AT_HAND, kinds.DEADLINE_UNKEPT, kin
 """Each says all that those before it say."""
 OTHERS = (kinds.COORDINATOR_CHANGED, kinds.COORDINATOR_HANDED_OVER)
 _COVER = (kinds.COORDINATOR_SUBSTITUTE, kinds.COORDINATOR_BACK)
-_CONSENT = (kinds.CONSENT_GIVEN, kinds.CONSENT_WITHDRAWN)
+_OFFICE = ((kinds.CONSENT_GIVEN, kinds.CONSENT_WITHDRAWN), (kinds.OFFICE_CLOSED, kinds.OFFICE_OPENED))
+_ANSWER = (kinds.YES_GIVEN, kinds.NO_GIVEN, kinds.YES_WITHDRAWN)
 
 
 def into(kind: str) -> str:
@@ -66,8 +67,7 @@ def fold(events: Sequence[Event], now: Now) -> Folded:
     for about in _by(ordered, lambda event: event.child_id if event.case_id is None else None).values():
         _coordinator(result, about)
         _last(result, [event for event in about if event.kind == kinds.OFFERED])
-        for consents in _by(about, lambda event: event.administration if event.kind in _CONSENT else None).values():
-            _last(result, consents)
+        _answers(result, about)
     result.told = sorted(
         (event for event in ordered if event.id not in result.ended),
         key=lambda event: (kinds.RANK[event.kind], event.seq),
@@ -136,6 +136,15 @@ def _move(result: Folded, moves: Sequence[Event], deadline: date) -> Event | Non
     told = max(moves, key=lambda event: (event.kind == moved(before, deadline), event.seq))
     result.end((event for event in moves if event is not told), into(told.kind))
     return told
+
+
+def _answers(result: Folded, events: Sequence[Event]) -> None:
+    """What was said and then unsaid by the same mouth is told as what holds."""
+    for mouth in _by(events, lambda event: event.spoke or "own").values():
+        _last(result, _of(mouth, *_ANSWER))
+        for both in _OFFICE:
+            for said in _by(_of(mouth, *both), lambda event: event.administration).values():
+                _last(result, said)
 
 
 def _coordinator(result: Folded, events: Sequence[Event]) -> None:

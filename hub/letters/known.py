@@ -40,6 +40,8 @@ class Known:
     """By bundle."""
     mine: dict[UUID, dict[UUID, hearing.Capacity]]
     """By person: the children they hear of today, and as what."""
+    speaks: dict[UUID, dict[UUID, hearing.Capacity]]
+    """The same, with the children of whom a representative hears instead: of these they read their own answers."""
     past_18: set[UUID]
     """Children of whom a mandate of their own lasts when they are adults."""
     offers: dict[UUID, tables.Offer]
@@ -74,6 +76,11 @@ class Known:
     told_now: set[bytes]
     """What of that would have been told again."""
 
+    def in_scheme(self, person: UUID, child: UUID) -> bool:
+        """Whether a letter to this person about the child may leave because the child has a coordinator, or an offer
+        that the person has not said no to."""
+        return child in self.assigned or (child in self.offers and (person, child) not in self.said_no)
+
     def calls(self, coordinator: UUID) -> UUID:
         """Whom the family of a coordinator calls now."""
         cover = self.cover.get(coordinator)
@@ -93,7 +100,8 @@ def read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> Kn
         found.setdefault(event.bundle_id or event.id, []).append(event)
     happened = {event.kind for events in found.values() for event in events}
     mine = hearing.of_persons(session, guardian_ids, day)
-    child_ids = {child for children in mine.values() for child in children}
+    speaks = hearing.of_persons(session, guardian_ids, day, replaced=True) if happened & kinds.ANSWERS else mine
+    child_ids = {child for children in speaks.values() for child in children}
     offers = session.execute(
         select(tables.Offer).where(among(tables.Offer.child_id, child_ids), tables.Offer.state == "offered")
     ).scalars()
@@ -138,6 +146,7 @@ def read(ctx: Context, session: Session, bundles: Sequence[tables.Bundle]) -> Kn
         day=day,
         events=found,
         mine=mine,
+        speaks=speaks,
         past_18=hearing.past_18(session, child_ids, day),
         offers=open_offers,
         said_no={(row.guardian_id, row.child_id) for row in said_no if row.guardian_id is not None},

@@ -83,11 +83,11 @@ def _whole_opening(kind: str, language: str) -> dict[str, Any]:
     if kind == "withdrawn":
         return {
             "answers": (
-                ContentAnswer(_SOREN, "yes_withdrawn", None, day),
+                ContentAnswer(_SOREN, "yes_withdrawn", None, day, "phone", "for_reader"),
                 ContentAnswer(_KARLA, "consent_given", health, day),
                 ContentAnswer(_IDA, "consent_withdrawn", health, day),
-                ContentAnswer(_KARLA, "closed", school, day),
-                ContentAnswer(_IDA, "opened", social, day),
+                ContentAnswer(_KARLA, "closed", school, day, "meeting"),
+                ContentAnswer(_IDA, "opened", social, day, "paper", "by_reader"),
             )
         }
     return {"goodbye": "withdrawn"} if kind == "goodbye" else {}

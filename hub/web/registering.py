@@ -145,7 +145,7 @@ def _write_down(request: Request, asker: Asker, origin: registration.Origin, fie
         told = registration.Told(guardian_id, how, _TEXT, speak(request).language, mandate_id)
         registration.choose(ctx, asker, origin, said, administration, told, evidence)
     elif said == OBJECTION:
-        registration.object_(ctx, asker, origin, guardian_id, evidence, mandate_id=mandate_id)
+        registration.object_(ctx, asker, origin, guardian_id, how, evidence, mandate_id=mandate_id)
     else:
         answer = cast(registration.Said, said)
         registration.register(ctx, asker, origin, guardian_id, answer, how, evidence, mandate_id=mandate_id)

@@ -58,7 +58,11 @@ class Event(Base):
     latest: Mapped[datetime | None]
     """Its letter leaves no later."""
     administration: Mapped[str | None]
-    """Of a consent: to whose data."""
+    """Of an answer: which one it is about."""
+    how: Mapped[str | None]
+    """Of an answer: page, phone, paper or meeting."""
+    spoke: Mapped[str | None]
+    """Of an answer that a representative gave: for_reader or by_reader."""
 
 
 class Letter(Base):
