@@ -66,9 +66,10 @@ class Crash:
 
 @dataclass(frozen=True)
 class Storm:
-    """kill -9 of whatever comes by, at random moments."""
+    """kill -9 of whatever comes by, at random moments; `pace` times as far apart as on a quick machine."""
 
     seed: int
+    pace: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -317,7 +318,7 @@ class Crew:
         plan = self.plan
         assert isinstance(plan, Storm)
         chance = random.Random(plan.seed)
-        while not self._over.wait(chance.uniform(0.5, 4.0)):
+        while not self._over.wait(plan.pace * chance.uniform(0.5, 4.0)):
             kind = chance.choice(["worker", "worker", "serve", "match", "sync", "keeper", "postgres", "backend"])
             with self._lock:
                 ours = [p.pid for n, p in self._processes.items() if n.startswith(kind) and p.poll() is None]
