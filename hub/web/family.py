@@ -88,6 +88,7 @@ def _mine(request: Request, disclosure: Disclosure[FamilyPage]) -> Response:
         family=disclosure.value,
         said=request.session.pop("said", None),
         chosen=chosen(request),
+        text_at_most=rights.TEXT_AT_MOST,
         may_accept=context(request).settings.access.young_accepts,
     )
 
