@@ -320,7 +320,7 @@ class TestYoung:
     def test_a_case_of_another_child_is_none_of_theirs(
         self, young: SimpleNamespace, people: SimpleNamespace, town: Any, ctx: Context
     ) -> None:
-        (other,) = [row for row in rows(ctx, tables.Case) if row.child_id == people.ida]
+        other = next(row for row in rows(ctx, tables.Case) if row.child_id == people.ida)
         done = young.browser.submit("/familie/mig", "/familie/mig/spoerg", kind="rights_wrong", case=str(other.id))
         assert done.status_code == 409
         assert [row for row in rows(ctx, tables.Task) if row.kind == "rights_wrong"] == []

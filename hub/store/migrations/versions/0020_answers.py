@@ -11,6 +11,6 @@ down_revision = "0019"
 
 def upgrade() -> None:
     op.execute("SET LOCAL ROLE tovholder_owner")
-    op.execute("ALTER TABLE event ADD COLUMN how VARCHAR, ADD COLUMN spoke VARCHAR")
+    op.execute("ALTER TABLE event ADD COLUMN how TEXT, ADD COLUMN spoke TEXT")
     op.execute("INSERT INTO program_fit (revision) VALUES ('0020')")
     op.execute("RESET ROLE")
