@@ -325,6 +325,15 @@ class TestYoung:
         assert done.status_code == 409
         assert [row for row in rows(ctx, tables.Task) if row.kind == "rights_wrong"] == []
 
+    def test_a_consent_can_have_a_last_day(self, young: SimpleNamespace, ctx: Context) -> None:
+        said = {"child": str(young.child), "choice": "samtykke", "administration": "SUF"}
+        for wrong in ("2026-11-01", "i morgen"):
+            done = young.browser.submit("/familie/mig", "/familie/mig/valg", until=wrong, **said)
+            assert (done.status_code, "Vælg en dag, der ikke er gået." in text(done)) == (422, True)
+        assert rows(ctx, tables.Consent) == []
+        done = young.browser.submit("/familie/mig", "/familie/mig/valg", until="2026-12-03", **said)
+        assert "Dit ja gælder til og med 3. december 2026." in text(done)
+
     def test_they_see_no_guardians_choice(self, young: SimpleNamespace) -> None:
         choose(young.guardian, young.child, "luk", "BUF")
         assert "Du har lukket" in text(young.guardian.get("/familie"))
