@@ -111,7 +111,7 @@ def where(templates: Templates, template: Template, text: str) -> tuple[str, int
     for name in _files(template):
         for number, line in enumerate(templates.texts.get(name, "").split("\n"), 1):
             bare = _JINJA.sub("\0", line).replace("*", "")
-            fragments = [part.strip() for part in re.split(r"\0|^- ", bare) if part.strip()]
+            fragments = [part.strip() for part in re.split(r"\0|^- |(?<=[.!?:]) ", bare) if part.strip()]
             found = (
                 (len(both), both) for part in fragments if (both := min(part, text, key=len)) in part and both in text
             )

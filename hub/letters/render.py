@@ -53,6 +53,8 @@ _MARKERS = (
 )
 _LAYOUT = Path(__file__).parent / "layout.typ"
 _FACES = ("Regular", "It", "Bold", "BoldIt")
+_SHORT_SECTION = 700
+"""Characters: half a page of large print."""
 _KEPT_TOGETHER = re.compile(
     r"(?<=\d) (?=\d\d)|(?<=\d\.) (?=[a-z]{3})|(?<=\d) (?=[^\W\d_]+ \d{4})|(?<=[a-z]) (?=\d{4}\b)"
 )
@@ -199,11 +201,21 @@ def _page(content: LetterContent, template: Template, blocks: list[Block], *, co
             "page-words": words.page,
             "size": 16 if content.large_print else 10 if compact else 11,
             "blocks": blocks,
+            "together": _together(blocks),
         },
         ensure_ascii=False,
         separators=(",", ":"),
     )
     return _KEPT_TOGETHER.sub("\u00a0", page)
+
+
+def _together(blocks: list[Block]) -> int:
+    """How many of the last blocks stand on one page: the last section where it is short, else the last paragraphs."""
+    heads = [number for number, block in enumerate(blocks) if block["t"] == "h" and number > 0]
+    section = blocks[heads[-1] :] if heads else []
+    if section and len(to_text(section)) <= _SHORT_SECTION:
+        return len(section)
+    return 2 if all(block["t"] == "p" for block in blocks[-2:]) and len(blocks) > 2 else 0
 
 
 def _pdf(page: str) -> tuple[bytes, int]:
@@ -232,7 +244,7 @@ def _failed(error: typst.TypstError) -> GaveUp:
 def _printable(char: str) -> bool:
     """Whether our fonts have this character, asked of Typst itself."""
     empty = {"language": "da", "title": "-", "written": [2000, 1, 1], "date": "", "sender": "", "contact": []}
-    rest = {"recipient": char, "page-words": ["", ""], "size": 11, "blocks": []}
+    rest = {"recipient": char, "page-words": ["", ""], "size": 11, "blocks": [], "together": 0}
     try:
         _compile(json.dumps(empty | rest, ensure_ascii=False))
     except typst.TypstError:

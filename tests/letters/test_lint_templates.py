@@ -123,6 +123,14 @@ def test_every_finding_of_a_line_is_told(changed) -> None:
 
 
 @pytest.mark.slow
+def test_a_sentence_among_others_and_around_a_field_is_found_in_its_line(changed) -> None:
+    long = "Det gælder {{ names }} og alt det andet, som du har skrevet om i det brev, du har sendt os i den her måned."
+    mine = changed("receipt.da.md", "Så stopper vi med det samme.", f"Så stopper vi straks. {long} Vi ringer.")
+    assert {(one.rule, one.line) for one in lint_templates(mine, "receipt.da.md")} == {
+        ("sentence", line_of(mine, "receipt.da.md", "den her måned"))
+    }
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -31,8 +31,10 @@ from hub.letters.content import (
     LetterKind,
     News,
 )
+from hub.letters.gallery import in_the_window
 from hub.letters.render import MOST_PAGES, MOST_PAGES_LARGE, Rendered, pictures, render
 from hub.letters.templates import Templates
+from hub.letters.words import product_folder
 
 LANGUAGES = Templates().languages
 EVERY = [
@@ -316,6 +318,36 @@ def test_a_reader_without_name_and_a_case_off_the_list_are_named_plainly(
     assert dear in letter.text.split("\n")
     assert row in letter.text
     assert placed(letter.pdf)[2][0] == ("Til dig" if language == "da" else "To you")
+
+
+@pytest.mark.parametrize("rows", range(1, 10))
+def test_no_page_holds_the_end_of_a_section_alone_or_a_list_without_what_it_begins_with(rows, town, templates) -> None:
+    """However long the table before them is."""
+    child = ContentChild(SOREN, town.cases()[:1] * rows)
+    for kind, last in (("overdue", "Har du spørgsmål?"), ("receipt", "Hvad sker der nu?")):
+        letter = render(town.letter(kind, children=(child,)), templates)
+        pages = [page.extract_text() for page in PdfReader(io.BytesIO(letter.pdf)).pages]
+        assert ["Venlig hilsen" in page for page in pages] == [last in page for page in pages]
+        assert ["holde styr på" in page for page in pages] == [
+            "hvem der arbejder med sagerne" in page for page in pages
+        ]
+
+
+@pytest.mark.slow
+def test_a_last_section_too_long_for_a_page_is_parted(town, tmp_path: Path) -> None:
+    text = (product_folder() / "goodbye.da.md").read_text(encoding="utf-8")
+    long = text.replace("## Hvad sker der nu?", "## Hvad sker der nu?\n\n" + "Vi ringer til dig i morgen.\n\n" * 60)
+    (tmp_path / "goodbye.da.md").write_text(long, encoding="utf-8")
+    letter = render(town.shortest("goodbye"), Templates(tmp_path))
+    assert words_of(letter.pdf).count("Vi ringer til dig i morgen.") == 60
+
+
+def test_the_picture_of_the_envelopes_is_of_the_letter(town, templates) -> None:
+    here, there = (
+        in_the_window(pictures(town.letter("receipt", recipient_name=name), templates)[0]) for name in ("Bo Dam", "Eva")
+    )
+    assert here.startswith(b"\x89PNG")
+    assert here != there
 
 
 def test_large_print_is_set_in_16_points_and_may_take_more_pages(town, templates) -> None:
