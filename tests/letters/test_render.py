@@ -288,6 +288,16 @@ def test_a_representative_is_nobodys_parent(kind, town, templates) -> None:
     assert not re.search(r"\bI\b|\bjer(?:es)?\b|\bdit barn\b|forældremyndig", letter.text)
 
 
+@pytest.mark.parametrize("age", ["15", "16", "17½", "18"])
+def test_a_child_without_a_first_name_is_named_by_year_of_birth_but_once(age, town, templates) -> None:
+    nobody = ContentLabel(None, 2010)
+    turn = ContentTurn(nobody, age, date(2027, 5, 20))
+    text = render(town.letter("transition", turns=(turn,), children=()), templates).text.lower()
+    _first_lines, section = text.split("det skal du gøre først")
+    assert section.count("dit barn født i 2010") == 1
+    assert "den unge" in section
+
+
 @pytest.mark.parametrize(
     ("reader", "lasts", "says", "not_so"),
     [
