@@ -39,6 +39,8 @@ CLOCKS_DIFFER = timedelta(hours=2)
 LONGEST_WAIT = timedelta(days=60)
 """Longer than any bundle waits for others, with all that may hold it up."""
 UNWRITABLE = "letter_unwritable"
+COMPOSE_WITHIN = timedelta(hours=1)
+"""Bundles are composed every minute; one that is due for longer is somebody's to look at."""
 
 
 @dataclass(slots=True)
@@ -89,6 +91,12 @@ def _due(now: datetime) -> ColumnElement[bool]:
         bundle.opened_at > now + CLOCKS_DIFFER,
         and_(bundle.due_at > now + LONGEST_WAIT, bundle.due_at < events.NEVER),
     )
+
+
+def late(now: datetime) -> ColumnElement[bool]:
+    """Of bundles: nothing has come of one that should have been a letter by now."""
+    bundle = tables.Bundle
+    return and_(bundle.composed_at.is_(None), bundle.due_at < now - COMPOSE_WITHIN)
 
 
 def _compose(

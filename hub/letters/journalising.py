@@ -308,6 +308,12 @@ def is_done(session: Session, letter_id: UUID) -> bool:
     return not _waiting(session, {letter_id})
 
 
+def late(ctx: Context) -> Sequence[Any]:
+    """Of parts: no case system has acknowledged them in time."""
+    part = tables.LetterPart
+    return part.due < today(ctx.clock), part.journalised_at.is_(None), *_ready()
+
+
 def overdue(ctx: Context) -> int:
     """Parts that no case system has acknowledged in time become the administration's task, once. Gives how many are
     new. Also of a system that has stopped reading; of an administration whose system has never read, nothing is
@@ -315,12 +321,11 @@ def overdue(ctx: Context) -> int:
     part, read = tables.LetterPart, aliased(tables.LetterPart)
     reads = exists().where(read.administration == part.administration, read.position.is_not(None))
     unread = (part.due.is_(None), part.journalised_at.is_(None), reads, *_ready())
-    late = (part.due < today(ctx.clock), part.journalised_at.is_(None), *_ready())
     with ctx.database.begin() as session:
         session.execute(
             update(part).where(*unread).values(due=_due(ctx)), execution_options={"synchronize_session": False}
         )
-        rows = session.execute(select(part).where(*late).order_by(part.id)).scalars().all()
+        rows = session.execute(select(part).where(*late(ctx)).order_by(part.id)).scalars().all()
         about = {
             str(row.id): {"administration": row.administration, "child_id": row.child_id, "due": row.due}
             for row in rows

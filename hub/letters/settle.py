@@ -1,7 +1,7 @@
 """What a person says of a letter that nobody can tell what became of, and of an address that paper came back from.
 
-Asked for where a channel does not know keys: sending again on a guess may be a second letter. Each answer stands in the
-access log with who gave it.
+Asked for where a channel does not know keys, since sending again on a guess may be a second letter, and where one has
+taken a letter and says no more of it. Each answer stands in the access log with who gave it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, delete, false, or_, select
+from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from hub.access import log
@@ -37,14 +37,26 @@ def arrived(ctx: Context, letter_id: UUID, by: Asker) -> None:
         _log(ctx, session, by, {"letter": str(letter_id), "said": "arrived"})
 
 
-def not_arrived(ctx: Context, letter_id: UUID, by: Asker) -> None:
-    """The recipient does not have the letter: it is sent again. Raises NotAllowed when that is not in doubt."""
+def not_arrived(ctx: Context, letter_id: UUID, by: Asker) -> str:
+    """The recipient does not have the letter. One that nobody can tell of is sent again; one that its channel took, and
+    should have told of by now, goes by the next channel, for the same key there would be no second letter, and is a
+    task where there is none. Gives the state it has now: frozen (it is to be sent) or failed.
+
+    Raises NotAllowed when it is not in doubt."""
+    now = ctx.clock.now()
     with ctx.database.begin() as session:
-        letter = _in_doubt(session, letter_id)
-        statuses.did_not_arrive(session, letter)
-        statuses.go_again(ctx, session, letter)
-        statuses.done(session, letter, [statuses.UNSURE_LETTER])
+        letter = _in_doubt(session, letter_id, now)
+        if letter.state == UNSURE:
+            statuses.did_not_arrive(session, letter)
+            statuses.go_again(ctx, session, letter)
+            statuses.done(session, letter, [statuses.UNSURE_LETTER])
+        elif statuses.goes_on(ctx, session, letter):
+            statuses.done(session, letter, [statuses.FAILED_LETTER])
+        else:
+            move(letter, "failed", now)
+            statuses.task(ctx, session, letter, again=True)
         _log(ctx, session, by, {"letter": str(letter_id), "said": "not arrived"})
+        return letter.state
 
 
 def paper_again(ctx: Context, guardian_id: UUID, by: Asker) -> None:
@@ -60,12 +72,15 @@ def paper_again(ctx: Context, guardian_id: UUID, by: Asker) -> None:
         _log(ctx, session, by, {"letter": str(row), "said": "address put right"})
 
 
-def _in_doubt(session: Session, letter_id: UUID, late_at: datetime | None = None) -> tables.Letter:
-    """A letter that nobody can tell of; with `late_at`, also one of which the channel should have told by then."""
-    state, due = tables.Letter.state, tables.Letter.state_due
-    late = and_(state.in_(("sent", "received")), due < late_at) if late_at is not None else false()
+def in_doubt(now: datetime) -> ColumnElement[bool]:
+    """Of letters: nobody can tell of it, or the channel should have told by now."""
+    state = tables.Letter.state
+    return or_(state == UNSURE, and_(state.in_(("sent", "received")), tables.Letter.state_due < now))
+
+
+def _in_doubt(session: Session, letter_id: UUID, now: datetime) -> tables.Letter:
     letter = session.execute(
-        select(tables.Letter).where(tables.Letter.id == letter_id, or_(state == UNSURE, late)).with_for_update()
+        select(tables.Letter).where(tables.Letter.id == letter_id, in_doubt(now)).with_for_update()
     ).scalar_one_or_none()
     if letter is None:
         raise NotAllowed("there is no such letter, or what became of it is known, or the channel may still tell")

@@ -38,9 +38,9 @@ def move(letter: tables.Letter, state: str, now: datetime) -> None:
     letter.state_due = now + WITHIN[state] if state in WITHIN else None
 
 
-def task(ctx: Context, session: Session, letter: tables.Letter) -> None:
+def task(ctx: Context, session: Session, letter: tables.Letter, *, again: bool = False) -> None:
     """A letter that did not arrive, or may not have, is the coordinator's to follow up; what it told of cases, each
-    administration's."""
+    administration's. `again`: also where somebody has closed that task before."""
     coordinator = session.execute(
         select(tables.Offer.coordinator_id)
         .join(tables.LetterChild, tables.LetterChild.child_id == tables.Offer.child_id)
@@ -49,7 +49,7 @@ def task(ctx: Context, session: Session, letter: tables.Letter) -> None:
     ).scalar_one_or_none()
     columns = {"staff_id": coordinator, "letter_id": letter.id}
     kind = UNSURE_LETTER if letter.state == UNSURE else FAILED_LETTER
-    tasks.put(session, ctx.keys, ctx.clock.now(), kind, {str(letter.id): columns})
+    tasks.put(session, ctx.keys, ctx.clock.now(), kind, {str(letter.id): columns}, again=again)
     if letter.state in ("failed", "returned", WITHHELD):
         unsent.by_letter(ctx, session, letter.bundle_id)
 
@@ -172,7 +172,7 @@ def catch_up(ctx: Context, session: Session, letters: set[tables.Letter]) -> Non
         if state in passed or state is None or state.value == letter.state:
             continue
         never_there = all(status is not DeliveryStatus.DELIVERED for _time, status, *_ in said)
-        if state is DeliveryStatus.FAILED and never_there and _goes_on(ctx, session, letter):
+        if state is DeliveryStatus.FAILED and never_there and goes_on(ctx, session, letter):
             continue
         move(letter, state.value, ctx.clock.now())
         settled(session, letter)
@@ -186,7 +186,7 @@ def catch_up(ctx: Context, session: Session, letters: set[tables.Letter]) -> Non
 _NO_NEWS = (DeliveryStatus.UNKNOWN, DeliveryStatus.SENT)
 
 
-def _goes_on(ctx: Context, session: Session, letter: tables.Letter) -> bool:
+def goes_on(ctx: Context, session: Session, letter: tables.Letter) -> bool:
     """A letter that failed on its way goes by the next channel, if there is one."""
     following = policy.following(ctx.settings.letters.in_order, letter.channel)
     if following is None:

@@ -1,17 +1,26 @@
-"""Letters that are late: which, since when, whose it is, and what to do. Every state that is not final has a deadline
-(hub.letters.statuses.WITHIN), and so has the task of a letter that did not arrive."""
+"""What is late on the way from an event to a journalised letter: which, since when, whose it is, and what to do.
+
+News that waits for its letter, a letter that could not be written, every state of a letter that is not final
+(hub.letters.statuses.WITHIN), the task of one that did not arrive, and a part that no case system has acknowledged.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
+from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Text, cast, func, select
+from sqlalchemy import Text, cast, exists, func, select
+from sqlalchemy.orm import Session
 
+from hub.clock import DENMARK
 from hub.context import Context
+from hub.letters import compose, journalising
 from hub.letters.statuses import FAILED_LETTER, UNSURE_LETTER
 from hub.store import tables
+from hub.store.many import among
 
 FOLLOWED_UP_WITHIN = timedelta(days=2)
 """So long the task of a letter that did not arrive may stay open."""
@@ -20,10 +29,12 @@ OPERATOR, COORDINATOR, NOBODY = "operator", "coordinator", "nobody"
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """`owner` is a role; `staff` the coordinator's row, where the task names one. `tries` counts attempts; `reason` is
-    what the channel said last, without personal data."""
+    """`id` is the row of what is late: of the bundle, the letter, or the part. `owner` is a role, or the code of an
+    administration; `staff` the coordinator's row, where the task names one. `tries` counts attempts; `reason` is what
+    the channel said last, without personal data."""
 
-    letter: UUID
+    what: Literal["bundle", "letter", "part"]
+    id: UUID
     state: str
     channel: str | None
     since: datetime
@@ -35,15 +46,18 @@ class Stuck:
     what_to_do: str
 
 
-_NO_STATUS = (
-    "see that the channel's statuses are read (tovholder doctor), or say that it arrived: tovholder letters settle"
-)
+_NO_STATUS = "see that the channel's statuses are read (tovholder doctor), or ask the family: tovholder letters settle"
 _TO_DO = {
     "frozen": "see that a worker runs and that the channel answers: tovholder doctor",
     "sent": _NO_STATUS,
     "received": _NO_STATUS,
     "unsure": "ask the family whether they have it, and say so: tovholder letters settle",
 }
+_WAITING = "see that a worker runs, and that letters may leave: tovholder doctor"
+_UNWRITABLE = (
+    "see what the template lacks (tovholder letters lint), have the administration tell the family, then close the task"
+)
+_NOT_JOURNALISED = "see that the administration's case system reads its parts and acknowledges them"
 _FOLLOW_UP = "call the family and tell them what it says, then close the task"
 
 
@@ -75,6 +89,7 @@ def stuck(ctx: Context) -> list[Stuck]:
         ).all()
         found = [
             Stuck(
+                "letter",
                 row.id,
                 row.state,
                 row.channel,
@@ -95,12 +110,13 @@ def stuck(ctx: Context) -> list[Stuck]:
                 task.kind.in_((FAILED_LETTER, UNSURE_LETTER)),
                 task.done_at.is_(None),
                 task.made_at < now - FOLLOWED_UP_WITHIN,
-                letter.id.not_in([one.letter for one in found]),
+                letter.id.not_in([one.id for one in found]),
             )
             .order_by(task.made_at, letter.id)
         ).all()
         found += [
             Stuck(
+                "letter",
                 row[0].id,
                 row[0].state,
                 row[0].channel,
@@ -114,4 +130,48 @@ def stuck(ctx: Context) -> list[Stuck]:
             )
             for row in open_tasks
         ]
-    return sorted(found, key=lambda one: (one.due, one.letter))
+        found += [*_bundles(ctx, session), *_unwritable(ctx, session), *_parts(ctx, session)]
+    return sorted(found, key=lambda one: (one.due, one.id))
+
+
+def _bundles(ctx: Context, session: Session) -> Iterator[Stuck]:
+    """Those past their window."""
+    for row in session.execute(select(tables.Bundle).where(compose.late(ctx.clock.now()))).scalars():
+        due = row.due_at + compose.COMPOSE_WITHIN
+        yield Stuck("bundle", row.id, "waiting", None, row.opened_at, due, OPERATOR, None, 0, None, _WAITING)
+
+
+def _unwritable(ctx: Context, session: Session) -> Iterator[Stuck]:
+    """Those whose letter could not be written, until their task is closed; late at once, for nothing else comes of
+    them."""
+    bundle, task = tables.Bundle, tables.Task
+    told = exists().where(tables.Letter.bundle_id == bundle.id)
+    kept = exists().where(tables.Event.bundle_id == bundle.id, tables.Event.why_not.is_(None))
+    rows = session.execute(select(bundle).where(bundle.composed_at.is_not(None), kept, ~told)).scalars()
+    of_task = {ctx.keys.once(compose.UNWRITABLE, str(row.id)): row.id for row in rows}
+    wanted = (among(task.once, of_task), task.kind == compose.UNWRITABLE, task.done_at.is_(None))
+    for one in session.execute(select(task).where(*wanted)).scalars():
+        row_id, at = of_task[one.once], one.made_at
+        yield Stuck("bundle", row_id, "unwritable", None, at, at, OPERATOR, None, 0, None, _UNWRITABLE)
+
+
+def _parts(ctx: Context, session: Session) -> Iterator[Stuck]:
+    """Those not journalised in time: by the end of their day."""
+    for part in session.execute(select(tables.LetterPart).where(*journalising.late(ctx))).scalars().all():
+        if part.due is None:
+            continue
+        letter = session.get_one(tables.Letter, part.letter_id)
+        due = datetime.combine(part.due + timedelta(days=1), time(), DENMARK)
+        yield Stuck(
+            "part",
+            part.id,
+            "not journalised",
+            letter.channel,
+            letter.frozen_at,
+            due,
+            part.administration,
+            None,
+            letter.tries,
+            None,
+            _NOT_JOURNALISED,
+        )

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from hub import DeliveryStatus, Later, NotAllowed, Refused, SettingsError, TryAgain, Unsure
+from hub import DeliveryStatus, GaveUp, Later, NotAllowed, Refused, SettingsError, TryAgain, Unsure
 from hub.access.log import Asker
+from hub.cases import events
 from hub.context import Context
 from hub.letters import policy, settle
 from hub.letters.compose import compose_due
@@ -70,12 +71,17 @@ class Ways:
         return [task.kind for task in self.world.rows(tables.Task, tables.Task.done_at.is_(None))]
 
 
-def _letter(world: Any, child: str, guardian: str) -> UUID:
-    """A frozen letter to a guardian."""
+def _letter_waits(world: Any, child: str, guardian: str) -> None:
+    """News for a guardian, which waits for its letter."""
     world.coordinators()
     world.present(child)
     world.custody(child, guardian)
     world.night()
+
+
+def _letter(world: Any, child: str, guardian: str) -> UUID:
+    """A frozen letter to a guardian."""
+    _letter_waits(world, child, guardian)
     before = {row.id for row in world.rows(tables.Letter)}
     with world.ctx.database.begin() as session:
         session.execute(update(tables.Bundle).values(due_at=world.clock.now()))
@@ -290,10 +296,26 @@ class TestAChannelThatKnowsNoKeys:
     def test_one_whose_channel_should_have_told_by_now_may_be_said_to_have_arrived(self, ways):
         deliver(ways.ctx, ways.letter)
         ways.world.clock.move(timedelta(days=8))
-        with pytest.raises(NotAllowed):
-            settle.not_arrived(ways.ctx, ways.letter, BY)  # the channel has it: again would be nothing new
         settle.arrived(ways.ctx, ways.letter, BY)
         assert ways.row().state == "delivered"
+
+    def test_or_not_and_then_goes_by_the_next_channel_and_at_last_is_a_task(self, ways):
+        """By the same again would be no second letter where the channel knows keys, and a guess where it does not."""
+        deliver(ways.ctx, ways.letter)
+        ways.world.clock.move(timedelta(days=8))
+        overdue(ways.ctx)
+        assert ways.tasks() == ["letter_failed"]
+        assert settle.not_arrived(ways.ctx, ways.letter, BY) == "frozen"
+        assert ways.tasks() == []
+        assert deliver(ways.ctx, ways.letter) == "sent"
+        assert ways.results() == [("digital_post", "sent"), ("paper", "sent")]
+        with pytest.raises(NotAllowed):
+            settle.not_arrived(ways.ctx, ways.letter, BY)  # this channel may still tell
+        ways.world.clock.move(timedelta(days=8))
+        assert settle.not_arrived(ways.ctx, ways.letter, BY) == "failed"
+        assert ways.tasks() == ["letter_failed"], "the one that was closed is open again"
+        assert deliver(ways.ctx, ways.letter) == "failed"
+        assert len(ways.first.tries) == len(ways.second.tries) == 1
 
 
 ANSWERS = st.sampled_from(["sent", "later", "unsure", "refused", "killed"])
@@ -413,7 +435,7 @@ class TestStuck:
             deliver(ways.ctx, ways.letter)
         ways.world.clock.move(after)
         (found,) = stuck(ways.ctx)
-        assert (found.letter, found.state, found.owner, found.channel) == (ways.letter, state, owner, "digital_post")
+        assert (found.id, found.state, found.owner, found.channel) == (ways.letter, state, owner, "digital_post")
         assert (found.tries, found.reason) == (1, None if answer is None else answer.reason)
         assert found.what_to_do
         overdue(ways.ctx)
@@ -432,6 +454,58 @@ class TestStuck:
         assert found.reason == "no address"
         with ways.ctx.database.begin() as session:
             session.execute(update(tables.Task).values(done_at=ways.world.clock.now()))
+        assert stuck(ways.ctx) == []
+
+    def test_news_whose_letter_nobody_composes(self, ways):
+        world = ways.world
+        _letter_waits(world, OTHER, FATHER)
+        (bundle,) = world.rows(tables.Bundle, tables.Bundle.composed_at.is_(None))
+        world.clock.set(bundle.due_at + timedelta(minutes=59))
+        assert [one for one in stuck(ways.ctx) if one.what == "bundle"] == []
+        world.clock.set(bundle.due_at + timedelta(minutes=61))
+        (found,) = [one for one in stuck(ways.ctx) if one.what == "bundle"]
+        assert (found.id, found.state, found.owner, found.since) == (bundle.id, "waiting", "operator", bundle.opened_at)
+
+    def test_not_news_that_waits_for_nothing_but_its_source(self, ways):
+        _letter_waits(ways.world, OTHER, FATHER)
+        with ways.ctx.database.begin() as session:
+            waits = update(tables.Bundle).where(tables.Bundle.composed_at.is_(None))
+            session.execute(waits.values(due_at=events.NEVER))
+        ways.world.clock.move(timedelta(days=100))
+        assert [one for one in stuck(ways.ctx) if one.what == "bundle"] == []
+
+    def test_a_letter_that_could_not_be_written_until_its_task_is_closed(self, ways):
+        def broken(*_args):
+            raise GaveUp("no such glyph")
+
+        world = ways.world
+        _letter_waits(world, OTHER, FATHER)
+        (bundle,) = world.rows(tables.Bundle, tables.Bundle.composed_at.is_(None))
+        with ways.ctx.database.begin() as session:
+            session.get_one(tables.Bundle, bundle.id).due_at = world.clock.now()
+        assert compose_due(world.ctx, TEMPLATES, broken).unwritable == 1
+        (found,) = [one for one in stuck(ways.ctx) if one.what == "bundle"]
+        assert (found.id, found.state, found.owner) == (bundle.id, "unwritable", "operator")
+        with ways.ctx.database.begin() as session:
+            mine = update(tables.Task).where(tables.Task.kind == "letter_unwritable")
+            session.execute(mine.values(done_at=world.clock.now()))
+        assert [one for one in stuck(ways.ctx) if one.what == "bundle"] == []
+
+    def test_a_part_that_no_case_system_has_acknowledged(self, ways):
+        deliver(ways.ctx, ways.letter)
+        (child,) = {link.child_id for link in ways.world.rows(tables.LetterChild)}
+        part = {"letter_id": ways.letter, "child_id": child, "sha256": b"", "position": 1, "due": date(2026, 11, 9)}
+        with ways.ctx.database.begin() as session:
+            session.add(tables.LetterPart(id=(part_id := uuid4()), administration="BUF", **part))
+        ways.world.clock.set(datetime(2026, 11, 9, 22, 0, tzinfo=UTC))
+        ways.say(ways.first, DELIVERED)
+        ways.world.clock.set(datetime(2026, 11, 9, 22, 0, tzinfo=UTC))
+        assert stuck(ways.ctx) == []
+        ways.world.clock.set(datetime(2026, 11, 9, 23, 0, tzinfo=UTC))
+        (found,) = stuck(ways.ctx)
+        assert (found.what, found.id, found.state, found.owner) == ("part", part_id, "not journalised", "BUF")
+        with ways.ctx.database.begin() as session:
+            session.get_one(tables.LetterPart, part_id).journalised_at = ways.world.clock.now()
         assert stuck(ways.ctx) == []
 
 
