@@ -19,8 +19,8 @@ from hub.cases.sync import sync
 from hub.letters.compose import compose_due
 from hub.letters.content import NEWS, LetterKind
 from hub.letters.delivery import deliver
+from hub.letters.filling import ANSWERS, CHANGES, GOODBYES, TURNS
 from hub.letters.frozen import open_content, open_pdf
-from hub.letters.gather import ANSWERS, CHANGES, GOODBYES, TURNS
 from hub.letters.templates import Templates
 from hub.store import tables
 from hub.store.database import Database
