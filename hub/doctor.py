@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 
 from hub import reviews
 from hub.cases import quarantine, sources
@@ -17,7 +16,7 @@ from hub.clock import DENMARK
 from hub.context import Context
 from hub.contract import Adapter, Channel, Mailer
 from hub.errors import TovholderError
-from hub.letters import compose
+from hub.letters import stuck
 from hub.store import home, schema, tables
 
 UNREAD = timedelta(hours=24)
@@ -46,7 +45,14 @@ def examine(ctx: Context) -> list[Check]:
         kept = quarantine.waiting(session)
         said = ", ".join(f"{name} {count}" for name, count in sorted(kept.items()))
         checks.append(Check("quarantine", not kept, f"{sum(kept.values())} records" + (f": {said}" if said else "")))
-        checks += _letters(session, ctx.clock.now())
+        late = session.execute(
+            select(func.count()).select_from(tables.Letter).where(tables.Letter.state_due < ctx.clock.now())
+        ).scalar_one()
+        checks.append(Check("letters", late == 0, f"{late} wait longer than they should"))
+        unwritten = session.execute(
+            select(func.count()).select_from(tables.Bundle).where(stuck.unwritten(ctx.clock.now()))
+        ).scalar_one()
+        checks.append(Check("bundles", unwritten == 0, f"{unwritten} are due, and no worker has written their letter"))
         checks.append(_reviews(reviews.late(ctx, session)))
         held = home.held(session)
         checks.append(Check("sending", not held, home.WHY if held else "letters leave from this database"))
@@ -57,16 +63,6 @@ def examine(ctx: Context) -> list[Check]:
         *ctx.plugins.mailers.items(),
     ]
     return checks + [_ask(name, thing) for name, thing in plugged]
-
-
-def _letters(session: Session, now: datetime) -> Iterator[Check]:
-    """`tovholder letters stuck` says which."""
-    for what, table, late in (
-        ("letters", tables.Letter, tables.Letter.state_due < now),
-        ("bundles", tables.Bundle, compose.late(now)),
-    ):
-        count = session.execute(select(func.count()).select_from(table).where(late)).scalar_one()
-        yield Check(what, count == 0, f"{count} wait longer than they should")
 
 
 def _source(source: sources.Freshness, now: datetime) -> Iterator[Check]:

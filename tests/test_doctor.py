@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -68,16 +67,6 @@ def test_a_look_that_nobody_reviews_is_told_of_by_whose_leader_it_waits_for(ctx:
     clock.move(timedelta(days=8))
     said = "1 looks with a reason wait for a review longer than they should: BUF 1"
     assert checks(ctx)["reviews"] == (False, said)
-
-
-def test_news_that_nobody_writes_a_letter_of_is_told_of(world: Any) -> None:
-    world.coordinators()
-    world.present("0311164234")
-    world.custody("0311164234", "0101804001")
-    world.night()
-    assert checks(world.ctx)["bundles"] == (True, "0 wait longer than they should")
-    world.clock.move(timedelta(hours=2))
-    assert checks(world.ctx)["bundles"] == (False, "1 wait longer than they should")
 
 
 def test_one_plugin_that_fails_hides_no_other(ctx: Context) -> None:

@@ -1,4 +1,4 @@
-"""`tovholder letters`: what is late on its way to a family, and what a person says became of a letter."""
+"""`tovholder letters`: what is late of them, and what a person says became of one."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ def add_to(letters: typer.Typer) -> None:
 
 
 def stuck(as_json: Json = False) -> None:
-    """What is late between an event and a journalised letter: since when, whose it is, what to do. Exit code 3 when
-    anything is."""
+    """What is late of letters, bundles and parts: since when, whose it is, and what to do. Exit code 3 when any is."""
     with context(with_token=False) as ctx:
         found = late.stuck(ctx)
     if as_json:
@@ -36,22 +35,16 @@ def stuck(as_json: Json = False) -> None:
 def settle(
     letter: Annotated[UUID, typer.Argument(help="The letter's id, as `stuck` shows it.")],
     arrived: Annotated[
-        bool,
-        typer.Option(
-            "--arrived/--not-arrived",
-            help="Whether the recipient has it. If not: one in doubt is sent again, one that its channel took goes by "
-            "the next channel, or is the coordinator's task.",
-        ),
+        bool, typer.Option("--arrived/--not-arrived", help="Whether the recipient has it. If not, it goes on.")
     ],
 ) -> None:
-    """Say what became of a letter that nobody can tell of (state unsure), or that its channel should have told of by
-    now. It stands in the access log."""
+    """Say what became of a letter that nobody can tell of (state unsure), or of which its channel should have told by
+    now. One that did not arrive is sent again, or by the next channel, or is a task. It stands in the access log."""
     with context(with_token=False) as ctx:
         if arrived:
             settling.arrived(ctx, letter, operator())
-            said = "kept as delivered"
-        elif settling.not_arrived(ctx, letter, operator()) == "failed":
-            said = "no channel is left: it is the coordinator's task"
+            out.print("kept as delivered")
+        elif settling.not_arrived(ctx, letter, operator()) == "frozen":
+            out.print("it is sent again, by the next channel if its own had taken it")
         else:
-            said = "it is sent again"
-    out.print(said)
+            out.print("no other channel is left: it is a task for the coordinator")

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from hub.cases import agreements, events, kinds
+from hub.cases import agreements, events, kinds, unsent
 from hub.cases.kinds import KINDS
 from hub.clock import DENMARK
 from hub.context import Context
@@ -72,6 +72,9 @@ def gather(
             dropped.setdefault(why, []).append(event)
     for why, ids in dropped.items():
         session.execute(update(tables.Event).where(among(tables.Event.id, ids)).values(bundle_id=None, why_not=why))
+    protected = set(dropped.get(PROTECTED, ()))
+    found_events = (event for waiting in known.events.values() for event in waiting)
+    unsent.of_place(ctx, session, [event for event in found_events if event.id in protected])
     if known.told_now:
         # Once: if it changes back one day, that is news.
         session.execute(delete(tables.Told).where(tables.Told.said.in_(known.told_now)))

@@ -111,6 +111,11 @@ def _ready() -> Sequence[Any]:
     return part.why_not.is_(None), gone, ~shut
 
 
+def late(day: date) -> Sequence[Any]:
+    """Of parts: by that day, no case system has acknowledged them in time."""
+    return tables.LetterPart.due < day, tables.LetterPart.journalised_at.is_(None), *_ready()
+
+
 def _disclose(
     ctx: Context, session: Session, asker: Asker, rows: Sequence[tuple[tables.LetterPart, tables.Letter]]
 ) -> tuple[tuple[Item, ...], list[log.SealedEntry]]:
@@ -308,12 +313,6 @@ def is_done(session: Session, letter_id: UUID) -> bool:
     return not _waiting(session, {letter_id})
 
 
-def late(ctx: Context) -> Sequence[Any]:
-    """Of parts: no case system has acknowledged them in time."""
-    part = tables.LetterPart
-    return part.due < today(ctx.clock), part.journalised_at.is_(None), *_ready()
-
-
 def overdue(ctx: Context) -> int:
     """Parts that no case system has acknowledged in time become the administration's task, once. Gives how many are
     new. Also of a system that has stopped reading; of an administration whose system has never read, nothing is
@@ -325,7 +324,7 @@ def overdue(ctx: Context) -> int:
         session.execute(
             update(part).where(*unread).values(due=_due(ctx)), execution_options={"synchronize_session": False}
         )
-        rows = session.execute(select(part).where(*late(ctx)).order_by(part.id)).scalars().all()
+        rows = session.execute(select(part).where(*late(today(ctx.clock))).order_by(part.id)).scalars().all()
         about = {
             str(row.id): {"administration": row.administration, "child_id": row.child_id, "due": row.due}
             for row in rows

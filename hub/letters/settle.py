@@ -1,7 +1,7 @@
 """What a person says of a letter that nobody can tell what became of, and of an address that paper came back from.
 
-Asked for where a channel does not know keys, since sending again on a guess may be a second letter, and where one has
-taken a letter and says no more of it. Each answer stands in the access log with who gave it.
+Asked for where a channel does not know keys: sending again on a guess may be a second letter. Each answer stands in the
+access log with who gave it.
 """
 
 from __future__ import annotations
@@ -39,22 +39,17 @@ def arrived(ctx: Context, letter_id: UUID, by: Asker) -> None:
 
 def not_arrived(ctx: Context, letter_id: UUID, by: Asker) -> str:
     """The recipient does not have the letter. One that nobody can tell of is sent again; one that its channel took, and
-    should have told of by now, goes by the next channel, for the same key there would be no second letter, and is a
-    task where there is none. Gives the state it has now: frozen (it is to be sent) or failed.
-
-    Raises NotAllowed when it is not in doubt."""
-    now = ctx.clock.now()
+    of which it should have told by now, goes by the next channel, or is a task where there is none: to the same one
+    again would be nothing new. Gives the letter's state. Raises NotAllowed when that is not in doubt."""
     with ctx.database.begin() as session:
-        letter = _in_doubt(session, letter_id, now)
+        letter = _in_doubt(session, letter_id, ctx.clock.now())
         if letter.state == UNSURE:
             statuses.did_not_arrive(session, letter)
             statuses.go_again(ctx, session, letter)
-            statuses.done(session, letter, [statuses.UNSURE_LETTER])
-        elif statuses.goes_on(ctx, session, letter):
-            statuses.done(session, letter, [statuses.FAILED_LETTER])
         else:
-            move(letter, "failed", now)
-            statuses.task(ctx, session, letter, again=True)
+            statuses.failed(ctx, session, letter)
+        if letter.state == "frozen":
+            statuses.done(session, letter, [statuses.UNSURE_LETTER, statuses.FAILED_LETTER])
         _log(ctx, session, by, {"letter": str(letter_id), "said": "not arrived"})
         return letter.state
 

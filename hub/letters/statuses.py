@@ -38,9 +38,9 @@ def move(letter: tables.Letter, state: str, now: datetime) -> None:
     letter.state_due = now + WITHIN[state] if state in WITHIN else None
 
 
-def task(ctx: Context, session: Session, letter: tables.Letter, *, again: bool = False) -> None:
+def task(ctx: Context, session: Session, letter: tables.Letter) -> None:
     """A letter that did not arrive, or may not have, is the coordinator's to follow up; what it told of cases, each
-    administration's. `again`: also where somebody has closed that task before."""
+    administration's."""
     coordinator = session.execute(
         select(tables.Offer.coordinator_id)
         .join(tables.LetterChild, tables.LetterChild.child_id == tables.Offer.child_id)
@@ -49,8 +49,10 @@ def task(ctx: Context, session: Session, letter: tables.Letter, *, again: bool =
     ).scalar_one_or_none()
     columns = {"staff_id": coordinator, "letter_id": letter.id}
     kind = UNSURE_LETTER if letter.state == UNSURE else FAILED_LETTER
-    tasks.put(session, ctx.keys, ctx.clock.now(), kind, {str(letter.id): columns}, again=again)
-    if letter.state in ("failed", "returned", WITHHELD):
+    ended = letter.state in ("failed", "returned", WITHHELD)
+    # One that was closed while it might still arrive, or go by another channel, is open again once it did not.
+    tasks.put(session, ctx.keys, ctx.clock.now(), kind, {str(letter.id): columns}, again=ended)
+    if ended:
         unsent.by_letter(ctx, session, letter.bundle_id)
 
 
@@ -172,7 +174,7 @@ def catch_up(ctx: Context, session: Session, letters: set[tables.Letter]) -> Non
         if state in passed or state is None or state.value == letter.state:
             continue
         never_there = all(status is not DeliveryStatus.DELIVERED for _time, status, *_ in said)
-        if state is DeliveryStatus.FAILED and never_there and goes_on(ctx, session, letter):
+        if state is DeliveryStatus.FAILED and never_there and _goes_on(ctx, session, letter):
             continue
         move(letter, state.value, ctx.clock.now())
         settled(session, letter)
@@ -186,7 +188,14 @@ def catch_up(ctx: Context, session: Session, letters: set[tables.Letter]) -> Non
 _NO_NEWS = (DeliveryStatus.UNKNOWN, DeliveryStatus.SENT)
 
 
-def goes_on(ctx: Context, session: Session, letter: tables.Letter) -> bool:
+def failed(ctx: Context, session: Session, letter: tables.Letter) -> None:
+    """What its channel took did not arrive: it goes by the next channel, or is a task."""
+    if not _goes_on(ctx, session, letter):
+        move(letter, "failed", ctx.clock.now())
+        task(ctx, session, letter)
+
+
+def _goes_on(ctx: Context, session: Session, letter: tables.Letter) -> bool:
     """A letter that failed on its way goes by the next channel, if there is one."""
     following = policy.following(ctx.settings.letters.in_order, letter.channel)
     if following is None:

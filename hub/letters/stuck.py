@@ -1,39 +1,38 @@
-"""What is late on the way from an event to a journalised letter: which, since when, whose it is, and what to do.
-
-News that waits for its letter, a letter that could not be written, every state of a letter that is not final
-(hub.letters.statuses.WITHIN), the task of one that did not arrive, and a part that no case system has acknowledged.
-"""
+"""What is late of letters: which, since when, whose it is, and what to do. Every state that is not final has a deadline
+(hub.letters.statuses.WITHIN), and so have the task of a letter that did not arrive, a bundle that is due, and a part
+that is to be journalised. A letter that could not be written is late at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Text, cast, exists, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Text, and_, cast, func, select
+from sqlalchemy.orm import Session, aliased
 
-from hub.clock import DENMARK
+from hub.clock import DENMARK, today
 from hub.context import Context
-from hub.letters import compose, journalising
+from hub.letters import journalising
+from hub.letters.compose import UNWRITABLE
 from hub.letters.statuses import FAILED_LETTER, UNSURE_LETTER
 from hub.store import tables
-from hub.store.many import among
 
 FOLLOWED_UP_WITHIN = timedelta(days=2)
 """So long the task of a letter that did not arrive may stay open."""
+COMPOSED_WITHIN = timedelta(hours=2)
+"""So long a bundle that is due may wait for its letter: workers look every minute, and an outage may take an hour."""
 OPERATOR, COORDINATOR, NOBODY = "operator", "coordinator", "nobody"
 
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """`id` is the row of what is late: of the bundle, the letter, or the part. `owner` is a role, or the code of an
-    administration; `staff` the coordinator's row, where the task names one. `tries` counts attempts; `reason` is what
-    the channel said last, without personal data."""
+    """`id` is that of what is late; of a letter that could not be written, its task's. `owner` is a role, or of a part
+    the administration; `staff` the coordinator's row, where the task names one. `tries` counts attempts; `reason` is
+    what the channel said last, without personal data."""
 
-    what: Literal["bundle", "letter", "part"]
+    what: Literal["letter", "bundle", "task", "part"]
     id: UUID
     state: str
     channel: str | None
@@ -46,19 +45,22 @@ class Stuck:
     what_to_do: str
 
 
-_NO_STATUS = "see that the channel's statuses are read (tovholder doctor), or ask the family: tovholder letters settle"
+_NO_STATUS = (
+    "see that the channel's statuses are read (tovholder doctor), or say that it arrived: tovholder letters settle"
+)
 _TO_DO = {
     "frozen": "see that a worker runs and that the channel answers: tovholder doctor",
     "sent": _NO_STATUS,
     "received": _NO_STATUS,
     "unsure": "ask the family whether they have it, and say so: tovholder letters settle",
 }
-_WAITING = "see that a worker runs, and that letters may leave: tovholder doctor"
-_UNWRITABLE = (
-    "see what the template lacks (tovholder letters lint), have the administration tell the family, then close the task"
-)
-_NOT_JOURNALISED = "see that the administration's case system reads its parts and acknowledges them"
 _FOLLOW_UP = "call the family and tell them what it says, then close the task"
+_COMPOSE = "see that a worker runs and that letters may leave from this database: tovholder doctor"
+_WRITE = (
+    "see in the worker's log what could not be written, put it right (tovholder letters lint, letters preview), tell "
+    "the family another way, and close the task"
+)
+_JOURNALISE = "see that their case system reads the journal list and acknowledges each part"
 
 
 def stuck(ctx: Context) -> list[Stuck]:
@@ -130,48 +132,54 @@ def stuck(ctx: Context) -> list[Stuck]:
             )
             for row in open_tasks
         ]
-        found += [*_bundles(ctx, session), *_unwritable(ctx, session), *_parts(ctx, session)]
+        found += [*_bundles(session, now), *_unwritable(session), *_parts(ctx, session)]
     return sorted(found, key=lambda one: (one.due, one.id))
 
 
-def _bundles(ctx: Context, session: Session) -> Iterator[Stuck]:
-    """Those past their window."""
-    for row in session.execute(select(tables.Bundle).where(compose.late(ctx.clock.now()))).scalars():
-        due = row.due_at + compose.COMPOSE_WITHIN
-        yield Stuck("bundle", row.id, "waiting", None, row.opened_at, due, OPERATOR, None, 0, None, _WAITING)
+def unwritten(now: datetime) -> ColumnElement[bool]:
+    """Of tables.Bundle: it has been due for too long, and nobody has made its letter."""
+    return and_(tables.Bundle.composed_at.is_(None), tables.Bundle.due_at < now - COMPOSED_WITHIN)
 
 
-def _unwritable(ctx: Context, session: Session) -> Iterator[Stuck]:
-    """Those whose letter could not be written, until their task is closed; late at once, for nothing else comes of
-    them."""
-    bundle, task = tables.Bundle, tables.Task
-    told = exists().where(tables.Letter.bundle_id == bundle.id)
-    kept = exists().where(tables.Event.bundle_id == bundle.id, tables.Event.why_not.is_(None))
-    rows = session.execute(select(bundle).where(bundle.composed_at.is_not(None), kept, ~told)).scalars()
-    of_task = {ctx.keys.once(compose.UNWRITABLE, str(row.id)): row.id for row in rows}
-    wanted = (among(task.once, of_task), task.kind == compose.UNWRITABLE, task.done_at.is_(None))
-    for one in session.execute(select(task).where(*wanted)).scalars():
-        row_id, at = of_task[one.once], one.made_at
-        yield Stuck("bundle", row_id, "unwritable", None, at, at, OPERATOR, None, 0, None, _UNWRITABLE)
-
-
-def _parts(ctx: Context, session: Session) -> Iterator[Stuck]:
-    """Those not journalised in time: by the end of their day."""
-    for part in session.execute(select(tables.LetterPart).where(*journalising.late(ctx))).scalars().all():
-        if part.due is None:
-            continue
-        letter = session.get_one(tables.Letter, part.letter_id)
-        due = datetime.combine(part.due + timedelta(days=1), time(), DENMARK)
-        yield Stuck(
-            "part",
-            part.id,
-            "not journalised",
-            letter.channel,
-            letter.frozen_at,
-            due,
-            part.administration,
-            None,
-            letter.tries,
-            None,
-            _NOT_JOURNALISED,
+def _bundles(session: Session, now: datetime) -> list[Stuck]:
+    rows = session.execute(select(tables.Bundle.id, tables.Bundle.due_at).where(unwritten(now))).all()
+    return [
+        Stuck(
+            "bundle", row.id, "due", None, row.due_at, row.due_at + COMPOSED_WITHIN, OPERATOR, None, 0, None, _COMPOSE
         )
+        for row in rows
+    ]
+
+
+def _unwritable(session: Session) -> list[Stuck]:
+    task = tables.Task
+    rows = session.execute(select(task.id, task.made_at).where(task.kind == UNWRITABLE, task.done_at.is_(None))).all()
+    return [
+        Stuck("task", row.id, "unwritable", None, row.made_at, row.made_at, OPERATOR, None, 0, None, _WRITE)
+        for row in rows
+    ]
+
+
+def _parts(ctx: Context, session: Session) -> list[Stuck]:
+    part, letter = tables.LetterPart, aliased(tables.Letter)
+    rows = session.execute(
+        select(part.id, part.administration, part.due, letter.channel, letter.state_at)
+        .join(letter, letter.id == part.letter_id)
+        .where(*journalising.late(today(ctx.clock)))
+    ).all()
+    return [
+        Stuck(
+            "part",
+            row.id,
+            "not_journalised",
+            row.channel,
+            row.state_at,
+            datetime.combine(row.due + timedelta(days=1), time.min, DENMARK),
+            row.administration,
+            None,
+            0,
+            None,
+            _JOURNALISE,
+        )
+        for row in rows
+    ]

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from hub import DeliveryStatus, GaveUp, Later, NotAllowed, Refused, SettingsError, TryAgain, Unsure
+from hub import DeliveryStatus, Later, NotAllowed, Refused, SettingsError, TryAgain, Unsure
 from hub.access.log import Asker
-from hub.cases import events
 from hub.context import Context
+from hub.doctor import examine
 from hub.letters import policy, settle
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
@@ -71,17 +71,12 @@ class Ways:
         return [task.kind for task in self.world.rows(tables.Task, tables.Task.done_at.is_(None))]
 
 
-def _letter_waits(world: Any, child: str, guardian: str) -> None:
-    """News for a guardian, which waits for its letter."""
+def _letter(world: Any, child: str, guardian: str) -> UUID:
+    """A frozen letter to a guardian."""
     world.coordinators()
     world.present(child)
     world.custody(child, guardian)
     world.night()
-
-
-def _letter(world: Any, child: str, guardian: str) -> UUID:
-    """A frozen letter to a guardian."""
-    _letter_waits(world, child, guardian)
     before = {row.id for row in world.rows(tables.Letter)}
     with world.ctx.database.begin() as session:
         session.execute(update(tables.Bundle).values(due_at=world.clock.now()))
@@ -299,23 +294,26 @@ class TestAChannelThatKnowsNoKeys:
         settle.arrived(ways.ctx, ways.letter, BY)
         assert ways.row().state == "delivered"
 
-    def test_or_not_and_then_goes_by_the_next_channel_and_at_last_is_a_task(self, ways):
-        """By the same again would be no second letter where the channel knows keys, and a guess where it does not."""
+    def test_and_where_it_did_not_it_goes_by_the_next_and_then_is_a_task(self, ways):
+        """Never by the same again: its channel has it, and knows its key."""
         deliver(ways.ctx, ways.letter)
         ways.world.clock.move(timedelta(days=8))
         overdue(ways.ctx)
         assert ways.tasks() == ["letter_failed"]
         assert settle.not_arrived(ways.ctx, ways.letter, BY) == "frozen"
-        assert ways.tasks() == []
-        assert deliver(ways.ctx, ways.letter) == "sent"
-        assert ways.results() == [("digital_post", "sent"), ("paper", "sent")]
+        assert (ways.row().channel, ways.tasks()) == ("paper", [])
         with pytest.raises(NotAllowed):
-            settle.not_arrived(ways.ctx, ways.letter, BY)  # this channel may still tell
+            settle.not_arrived(ways.ctx, ways.letter, BY)  # it is under way again
+        assert deliver(ways.ctx, ways.letter) == "sent"
+        assert (len(ways.first.tries), len(ways.second.taken)) == (1, 1)
+        ways.say(ways.first, DELIVERED)
+        assert ways.row().state == "sent", "what the channel says that had it moves it no more"
         ways.world.clock.move(timedelta(days=8))
         assert settle.not_arrived(ways.ctx, ways.letter, BY) == "failed"
-        assert ways.tasks() == ["letter_failed"], "the one that was closed is open again"
+        assert ways.tasks() == ["letter_failed"], "also where it had been one before"
         assert deliver(ways.ctx, ways.letter) == "failed"
-        assert len(ways.first.tries) == len(ways.second.tries) == 1
+        assert (len(ways.first.tries), len(ways.second.tries)) == (1, 1)
+        assert len(ways.world.rows(tables.LogEntry, tables.LogEntry.kind == settle.ENTRY)) == 2, "with who said it"
 
 
 ANSWERS = st.sampled_from(["sent", "later", "unsure", "refused", "killed"])
@@ -441,6 +439,22 @@ class TestStuck:
         overdue(ways.ctx)
         assert len(stuck(ways.ctx)) == 1, "its task makes it no second"
 
+    def test_a_bundle_that_nobody_composes_is_the_operators(self, ways):
+        ways.world.present(OTHER)
+        ways.world.custody(OTHER, FATHER)
+        ways.world.night()
+        (bundle,) = ways.world.rows(tables.Bundle, tables.Bundle.composed_at.is_(None))
+        ways.world.clock.move(timedelta(hours=2))
+        assert stuck(ways.ctx) == []
+        ways.world.clock.move(timedelta(seconds=1))
+        (found,) = stuck(ways.ctx)
+        assert (found.what, found.id, found.owner, found.since) == ("bundle", bundle.id, "operator", bundle.due_at)
+        unwell = {check.what: check.detail for check in examine(ways.ctx) if not check.ok}
+        assert unwell["bundles"] == "1 are due, and no worker has written their letter"
+        compose_due(ways.ctx, TEMPLATES)
+        assert stuck(ways.ctx) == []
+        assert "bundles" not in {check.what for check in examine(ways.ctx) if not check.ok}
+
     def test_a_letter_that_failed_is_late_when_nobody_has_followed_it_up(self, ways):
         ways.first.answers.append(Refused("no"))
         ways.second.answers.append(Refused("no address"))
@@ -456,54 +470,18 @@ class TestStuck:
             session.execute(update(tables.Task).values(done_at=ways.world.clock.now()))
         assert stuck(ways.ctx) == []
 
-    def test_news_whose_letter_nobody_composes(self, ways):
-        world = ways.world
-        _letter_waits(world, OTHER, FATHER)
-        (bundle,) = world.rows(tables.Bundle, tables.Bundle.composed_at.is_(None))
-        world.clock.set(bundle.due_at + timedelta(minutes=59))
-        assert [one for one in stuck(ways.ctx) if one.what == "bundle"] == []
-        world.clock.set(bundle.due_at + timedelta(minutes=61))
-        (found,) = [one for one in stuck(ways.ctx) if one.what == "bundle"]
-        assert (found.id, found.state, found.owner, found.since) == (bundle.id, "waiting", "operator", bundle.opened_at)
-
-    def test_not_news_that_waits_for_nothing_but_its_source(self, ways):
-        _letter_waits(ways.world, OTHER, FATHER)
-        with ways.ctx.database.begin() as session:
-            waits = update(tables.Bundle).where(tables.Bundle.composed_at.is_(None))
-            session.execute(waits.values(due_at=events.NEVER))
-        ways.world.clock.move(timedelta(days=100))
-        assert [one for one in stuck(ways.ctx) if one.what == "bundle"] == []
-
-    def test_a_letter_that_could_not_be_written_until_its_task_is_closed(self, ways):
-        def broken(*_args):
-            raise GaveUp("no such glyph")
-
-        world = ways.world
-        _letter_waits(world, OTHER, FATHER)
-        (bundle,) = world.rows(tables.Bundle, tables.Bundle.composed_at.is_(None))
-        with ways.ctx.database.begin() as session:
-            session.get_one(tables.Bundle, bundle.id).due_at = world.clock.now()
-        assert compose_due(world.ctx, TEMPLATES, broken).unwritable == 1
-        (found,) = [one for one in stuck(ways.ctx) if one.what == "bundle"]
-        assert (found.id, found.state, found.owner) == (bundle.id, "unwritable", "operator")
-        with ways.ctx.database.begin() as session:
-            mine = update(tables.Task).where(tables.Task.kind == "letter_unwritable")
-            session.execute(mine.values(done_at=world.clock.now()))
-        assert [one for one in stuck(ways.ctx) if one.what == "bundle"] == []
-
-    def test_a_part_that_no_case_system_has_acknowledged(self, ways):
+    def test_a_part_that_no_case_system_has_acknowledged_is_the_administrations(self, ways):
         deliver(ways.ctx, ways.letter)
+        ways.say(ways.first, DELIVERED)
         (child,) = {link.child_id for link in ways.world.rows(tables.LetterChild)}
         part = {"letter_id": ways.letter, "child_id": child, "sha256": b"", "position": 1, "due": date(2026, 11, 9)}
         with ways.ctx.database.begin() as session:
             session.add(tables.LetterPart(id=(part_id := uuid4()), administration="BUF", **part))
-        ways.world.clock.set(datetime(2026, 11, 9, 22, 0, tzinfo=UTC))
-        ways.say(ways.first, DELIVERED)
-        ways.world.clock.set(datetime(2026, 11, 9, 22, 0, tzinfo=UTC))
+        ways.world.clock.set(datetime(2026, 11, 9, 22, 0, tzinfo=UTC))  # the last hour of that day in Denmark
         assert stuck(ways.ctx) == []
         ways.world.clock.set(datetime(2026, 11, 9, 23, 0, tzinfo=UTC))
         (found,) = stuck(ways.ctx)
-        assert (found.what, found.id, found.state, found.owner) == ("part", part_id, "not journalised", "BUF")
+        assert (found.what, found.id, found.owner) == ("part", part_id, "BUF")
         with ways.ctx.database.begin() as session:
             session.get_one(tables.LetterPart, part_id).journalised_at = ways.world.clock.now()
         assert stuck(ways.ctx) == []
