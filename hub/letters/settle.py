@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from hub.access import log
@@ -67,17 +67,11 @@ def paper_again(ctx: Context, guardian_id: UUID, by: Asker) -> None:
         _log(ctx, session, by, {"letter": str(row), "said": "address put right"})
 
 
-def in_doubt(now: datetime) -> ColumnElement[bool]:
-    """Of letters: nobody can tell of it, or the channel should have told by now."""
-    state = tables.Letter.state
-    return or_(state == UNSURE, and_(state.in_(("sent", "received")), tables.Letter.state_due < now))
-
-
 def _in_doubt(session: Session, letter_id: UUID, now: datetime) -> tables.Letter:
     letter = session.execute(
-        select(tables.Letter).where(tables.Letter.id == letter_id, in_doubt(now)).with_for_update()
+        select(tables.Letter).where(tables.Letter.id == letter_id).with_for_update()
     ).scalar_one_or_none()
-    if letter is None:
+    if letter is None or not statuses.in_doubt(letter, now):
         raise NotAllowed("there is no such letter, or what became of it is known, or the channel may still tell")
     return letter
 
