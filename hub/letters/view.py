@@ -71,6 +71,8 @@ def view(content: LetterContent, words: Words, values: list[str], limit: int | N
 
     seen = parts(content)
     seen["recipient_name"] = seen["recipient_name"] or getattr(words.unnamed, content.reader)
+    for turn, hidden_turn in zip(content.turns, seen["turns"], strict=True):
+        hidden_turn.again = hidden_turn.label if turn.label.first_name else words.child.again
     dates: list[SimpleNamespace] = []
     undated: list[SimpleNamespace] = []
     news: list[SimpleNamespace] = []

@@ -20,13 +20,15 @@ Word = Annotated[str, Field(min_length=1)]
 
 
 class ChildWords(BaseModel):
-    """How a child without a known first name is named, by who reads; `{year}` is the year of birth."""
+    """How a child without a known first name is named, by who reads; `{year}` is the year of birth. `again`: one who is
+    growing up, where they have just been named."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     guardian: Word
     representative: Word
     young: Word
+    again: Word = "den unge"
 
 
 class Unnamed(BaseModel):

@@ -63,7 +63,7 @@ def about_ida(case: schemathesis.Case) -> None:
         case.body |= {field: known for field, known in KNOWN.items() if field in case.body}
 
 
-@pytest.mark.parametrize("examples", [6, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [6, pytest.param(40, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
 def test_whatever_is_sent_by_whomever_is_answered_as_described(
     client: TestClient, callers: dict[str, dict[str, str]], examples: int
 ) -> None:
