@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from hub.access import log
@@ -68,13 +68,10 @@ def paper_again(ctx: Context, guardian_id: UUID, by: Asker) -> None:
 
 
 def _in_doubt(session: Session, letter_id: UUID, now: datetime) -> tables.Letter:
-    """A letter that nobody can tell of, or of which the channel should have told by now."""
-    state, due = tables.Letter.state, tables.Letter.state_due
-    late = and_(state.in_(("sent", "received")), due < now)
     letter = session.execute(
-        select(tables.Letter).where(tables.Letter.id == letter_id, or_(state == UNSURE, late)).with_for_update()
+        select(tables.Letter).where(tables.Letter.id == letter_id).with_for_update()
     ).scalar_one_or_none()
-    if letter is None:
+    if letter is None or not statuses.in_doubt(letter, now):
         raise NotAllowed("there is no such letter, or what became of it is known, or the channel may still tell")
     return letter
 

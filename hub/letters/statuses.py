@@ -38,6 +38,12 @@ def move(letter: tables.Letter, state: str, now: datetime) -> None:
     letter.state_due = now + WITHIN[state] if state in WITHIN else None
 
 
+def in_doubt(letter: tables.Letter, now: datetime) -> bool:
+    """Whether a person may say what became of it: nobody can tell, or its channel should have told by now."""
+    late = letter.state_due is not None and letter.state_due < now
+    return letter.state == UNSURE or (letter.state in ("sent", "received") and late)
+
+
 def task(ctx: Context, session: Session, letter: tables.Letter) -> None:
     """A letter that did not arrive, or may not have, is the coordinator's to follow up; what it told of cases, each
     administration's."""
