@@ -9,7 +9,7 @@ back is gone, also when the other gave it; an administration that two have close
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -21,7 +21,8 @@ from hub import journal
 from hub.access import log
 from hub.access.askers import PersonKeyPair, asker_key, by_system, staff_row
 from hub.cases import events, health, kinds
-from hub.clock import today
+from hub.cases.numbers import numbers_of
+from hub.clock import DENMARK, today
 from hub.context import Context
 from hub.errors import NotAllowed
 from hub.identity import ADULT, YOUNG, parse
@@ -57,7 +58,10 @@ class Speaker:
 def give(ctx: Context, child_id: UUID, administration: str, by: Speaker, until: datetime | None = None) -> None:
     """Consent to the health data of an administration; until a time (UTC) where one is given. Twice is once.
 
-    Raises NotAllowed when the administration has no health data by the settings, or the speaker may not consent."""
+    Raises NotAllowed when the administration has no health data by the settings, the time has passed, or the speaker
+    may not consent."""
+    if until is not None and until <= ctx.clock.now():
+        raise NotAllowed("the consent would be over already")
     if administration not in ctx.settings.access.health:
         raise NotAllowed(f"access.health of the settings does not name {administration}")
     with ctx.database.begin() as session:
@@ -149,6 +153,57 @@ def run_out(ctx: Context) -> int:
                 now = ctx.clock.now()
                 log.append(session, [by_system(session, ctx.keys, now, "consent", child_id, child_key, said)])
     return len(found)
+
+
+def through(day: date) -> datetime:
+    """When a consent ends that holds through a day (Danish): the midnight after it, in UTC."""
+    return datetime.combine(day + timedelta(days=1), time(0), DENMARK).astimezone(UTC)
+
+
+def last_day(until: datetime) -> date:
+    """The last day (Danish) on which a consent holds that ends then."""
+    return (until - timedelta(microseconds=1)).astimezone(DENMARK).date()
+
+
+def end_with_say(ctx: Context) -> int:
+    """Open what guardians had closed who decide for the child no more: their custody has ended and somebody else has
+    it, or the child is 18. While nobody has custody it stays closed. What a young person closed stays theirs.
+
+    Gives how many; each child is a transaction of its own."""
+    day, block = today(ctx.clock), tables.Block
+    mine = tables.Custody.is_held(block.child_id, block.guardian_id, day)
+    anybodys = exists().where(tables.Custody.child_id == block.child_id, tables.Custody.holds(day))
+    with ctx.database.session() as session:
+        held = select(block.child_id).where(block.holds(), block.guardian_id.is_not(None)).distinct()
+        lost = set(session.execute(held.where(~mine, anybodys)).scalars())
+        children = set(session.execute(held).scalars())
+        numbers = numbers_of(ctx, session, children) if children else {}
+    grown = {child for digits, child in numbers.items() if parse(digits).is_adult(day)}
+    ended = 0
+    for child_id in sorted(lost | grown):
+        with ctx.database.begin() as session:
+            child = session.get_one(tables.Child, child_id, with_for_update={"key_share": True})
+            over: list[ColumnElement[bool]] = [
+                block.child_id == child_id,
+                block.holds(),
+                block.guardian_id.is_not(None),
+            ]
+            if child_id not in grown:
+                over += [~mine, anybodys]
+            lifted = session.execute(
+                update(block)
+                .where(*over)
+                .values(lifted_at=ctx.clock.now())
+                .returning(block.administration)
+                .execution_options(synchronize_session=False)
+            )
+            names = sorted(lifted.scalars())
+            if names:
+                child_key = (child.key_id, open_key(session, ctx.keys, child.key_id))
+                said = {"answer": "lifted", "administrations": names, "why": "whoever closed has no say any more"}
+                log.append(session, [by_system(session, ctx.keys, ctx.clock.now(), "block", child_id, child_key, said)])
+            ended += len(names)
+    return ended
 
 
 def token_of(session: Session, person_id: UUID | None) -> str | None:

@@ -16,6 +16,7 @@ from hub.clock import DENMARK
 from hub.context import Context
 from hub.contract import Adapter, Channel, Mailer
 from hub.errors import TovholderError
+from hub.letters import stuck
 from hub.store import home, schema, tables
 
 UNREAD = timedelta(hours=24)
@@ -48,6 +49,10 @@ def examine(ctx: Context) -> list[Check]:
             select(func.count()).select_from(tables.Letter).where(tables.Letter.state_due < ctx.clock.now())
         ).scalar_one()
         checks.append(Check("letters", late == 0, f"{late} wait longer than they should"))
+        unwritten = session.execute(
+            select(func.count()).select_from(tables.Bundle).where(stuck.unwritten(ctx.clock.now()))
+        ).scalar_one()
+        checks.append(Check("bundles", unwritten == 0, f"{unwritten} are due, and no worker has written their letter"))
         checks.append(_reviews(reviews.late(ctx, session)))
         held = home.held(session)
         checks.append(Check("sending", not held, home.WHY if held else "letters leave from this database"))

@@ -157,6 +157,7 @@ def find(ctx: Context) -> match.Match:
     or let go."""
     family.come_of_age(ctx)
     consents.run_out(ctx)
+    consents.end_with_say(ctx)
     silence.follow_up(ctx)
     return match.match(ctx)
 

@@ -115,11 +115,13 @@ def register(
     how: How,
     evidence: str,
     *,
+    language: str = "da",
     mandate_id: UUID | None = None,
 ) -> None:
     """Write an answer down: it holds as if the guardian, or the young person (None), had given it on the page. Of a
     representative `mandate_id` says by which mandate; it counts as the answer of the one whose mandate it is.
-    `evidence`: where its proof is found, such as a journal number. Raises NotAllowed: see `open_form`; no say, no
+    `evidence`: where its proof is found, such as a journal number. `language`: in which it was talked of; of a letter
+    that they were sent, the letter's own language is kept. Raises NotAllowed: see `open_form`; no say, no
     evidence, nothing to answer."""
     evidence, name, spoke = _proof(evidence), None, None
     with ctx.database.begin() as session:
@@ -127,12 +129,13 @@ def register(
         if mandate_id is not None:
             mandate = _mandate(ctx, session, child.id, mandate_id)
             guardian_id, name, spoke = mandate.principal_id, mandate.name, mandate.person_id
-        version = _text(session, child.id, guardian_id)
+        version, read_in = _text(session, child.id, guardian_id, spoke) or ("none", language)
     by = family.Answerer(
         guardian_id,
         how,
         f"{how}:{version}",
         registered_by=asker,
+        language=read_in,
         evidence=evidence,
         representative=name,
         representative_id=spoke,
@@ -194,6 +197,8 @@ class Told:
     text: str
     language: str
     mandate_id: UUID | None = None
+    until: date | None = None
+    """The last day of a consent, where it has one (Danish date)."""
 
 
 def choose(
@@ -231,7 +236,10 @@ def choose(
             representative=by_mandate.name,
             representative_id=by_mandate.person_id,
         )
-    CHOICES[chosen](ctx, child.id, administration, by)
+    if chosen == "consent":
+        consents.give(ctx, child.id, administration, by, consents.through(told.until) if told.until else None)
+    else:
+        CHOICES[chosen](ctx, child.id, administration, by)
 
 
 def _proof(evidence: str) -> str:
@@ -365,17 +373,25 @@ def _mandate(ctx: Context, session: Session, child_id: UUID, mandate_id: UUID) -
     raise NotAllowed("this child has no such mandate today")
 
 
-def _text(session: Session, child_id: UUID, guardian_id: UUID | None) -> str:
-    """The version of the introduction letter that whoever answers had last; `none` where none was sent."""
-    found = session.execute(
-        select(tables.Letter.template_version)
-        .join(tables.LetterChild, tables.LetterChild.letter_id == tables.Letter.id)
-        .where(
-            tables.LetterChild.child_id == child_id,
-            tables.Letter.guardian_id == guardian_id,
-            tables.Letter.kind == "introduction",
-        )
-        .order_by(tables.Letter.frozen_at.desc())
-        .limit(1)
-    ).scalar_one_or_none()
-    return found or "none"
+def _text(
+    session: Session, child_id: UUID, guardian_id: UUID | None, representative_id: UUID | None
+) -> tuple[str, str] | None:
+    """Version and language of the introduction letter that whoever answers was sent last: of a representative their
+    own, else that of the one whose say it is. None where none was sent."""
+    whose = guardian_id or hearing.young_person(session, child_id)
+    for person in (representative_id, whose):
+        found = session.execute(
+            select(tables.Letter.template_version, tables.Letter.language)
+            .join(tables.LetterChild, tables.LetterChild.letter_id == tables.Letter.id)
+            .where(
+                tables.LetterChild.child_id == child_id,
+                tables.Letter.guardian_id == person,
+                tables.Letter.kind == "introduction",
+                tables.Letter.state.not_in(("frozen", "withheld")),
+            )
+            .order_by(tables.Letter.frozen_at.desc())
+            .limit(1)
+        ).one_or_none()
+        if found is not None:
+            return found.template_version, found.language
+    return None

@@ -26,7 +26,7 @@ from hub.clock import today
 from hub.context import Context
 from hub.coordination import tasklist
 from hub.errors import NotAllowed
-from hub.identity import Cpr, parse
+from hub.identity import YOUNG, Cpr, parse
 from hub.store import tables, tasks
 from hub.store.people import find_key, open_key
 from hub.vault import seal_json, unseal_json
@@ -75,28 +75,53 @@ def ask(
 
     Raises NotAllowed: no custody today, the child is 18, no such case, too long, or too many wait already."""
     with ctx.database.begin() as session:
-        child, key, _fields = _own_child(ctx, session, guardian_id, child_id, heard=registered is not None)
-        about: dict[str, Any] = {}
-        administration = None
-        if case_id is not None:
-            case = session.get(tables.Case, case_id)
-            if case is None or case.child_id != child_id:
-                raise NotAllowed("this child has no such case any more")
-            administration = case.administration
-            # Not what kind it is: that is told only as long as the case itself may be.
-            about = {"case": str(case_id)}
-        owner = {"administration": administration} if administration else _default_owner(ctx, session, child_id)
-        said = about | {"text": text.strip()}
+        asker = None
         if registered is not None:
-            what, own = (
-                f"{kind}:{today(ctx.clock)}:{said['text']}",
-                (registered.guardian_id, registered.representative_id),
-            )
-            events.record(
-                ctx, session, events.answered(ctx, session, kinds.OBJECTED, child_id, what, registered.how, *own)
-            )
-        by = registered.by if registered is not None else None
-        _put(ctx, session, guardian_id, kind, (child.key_id, key), child_id, said, owner, by)
+            own = (registered.guardian_id, registered.representative_id)
+            what = f"{kind}:{today(ctx.clock)}:{text.strip()}"
+            news = events.answered(ctx, session, kinds.OBJECTED, child_id, what, registered.how, *own)
+            events.record(ctx, session, news)
+            asker = (registered.by, asker_key(session, ctx.keys, registered.by))
+        _ask(ctx, session, guardian_id, kind, child_id, text, case_id, asker, heard=registered is not None)
+
+
+def ask_young(ctx: Context, child_id: UUID, kind: Kind, text: str, case_id: UUID | None = None) -> None:
+    """As `ask`, by a young person from 15, about themselves. Raises NotAllowed before that age too."""
+    with ctx.database.begin() as session:
+        hearing.keep_young(ctx, session, [child_id])
+        person = hearing.young_person(session, child_id)
+        if person is None:
+            raise NotAllowed(f"a child asks for themselves from {YOUNG}")
+        child = session.get_one(tables.Child, child_id)
+        asker = (log.of_family(child_id, "young"), (child.key_id, open_key(session, ctx.keys, child.key_id)))
+        _ask(ctx, session, person, kind, child_id, text, case_id, asker, heard=True)
+
+
+def _ask(
+    ctx: Context,
+    session: Session,
+    guardian_id: UUID,
+    kind: Kind,
+    child_id: UUID,
+    text: str,
+    case_id: UUID | None,
+    asker: tuple[log.Asker, PersonKeyPair] | None,
+    *,
+    heard: bool,
+) -> None:
+    child, key, _fields = _own_child(ctx, session, guardian_id, child_id, heard=heard)
+    about: dict[str, Any] = {}
+    administration = None
+    if case_id is not None:
+        case = session.get(tables.Case, case_id)
+        if case is None or case.child_id != child_id:
+            raise NotAllowed("this child has no such case any more")
+        administration = case.administration
+        # Not what kind it is: that is told only as long as the case itself may be.
+        about = {"case": str(case_id)}
+    owner = {"administration": administration} if administration else _default_owner(ctx, session, child_id)
+    said = about | {"text": text.strip()}
+    _put(ctx, session, guardian_id, kind, (child.key_id, key), child_id, said, owner, asker)
 
 
 def belong(ctx: Context, guardian_id: UUID, number: Cpr, text: str) -> None:
@@ -159,8 +184,9 @@ def _put(
     child_id: UUID | None,
     said: dict[str, Any],
     owner: dict[str, Any],
-    registered_by: log.Asker | None = None,
+    asker: tuple[log.Asker, PersonKeyPair] | None = None,
 ) -> None:
+    """`asker` is who asks, for the log, where it is not the guardian themselves."""
     if len(said["text"]) > TEXT_AT_MOST:
         raise NotAllowed(f"the text may have {TEXT_AT_MOST} characters at most")
     # One guardian's requests come one at a time, so that the count holds.
@@ -187,10 +213,9 @@ def _put(
             id=request_id, task_id=task_id, guardian_id=guardian_id, child_id=child_id, key_id=key[0], sealed=sealed
         )
     )
-    asker, own = log.of_family(guardian_id), (guardian.key_id, open_key(session, ctx.keys, guardian.key_id))
-    if registered_by is not None:
-        asker, own = registered_by, asker_key(session, ctx.keys, registered_by)
-    _log(ctx, session, asker, own, child_id, key if child_id else None, {"asked": kind, "request": str(request_id)})
+    own = (guardian.key_id, open_key(session, ctx.keys, guardian.key_id))
+    by, by_key = asker if asker is not None else (log.of_family(guardian_id), own)
+    _log(ctx, session, by, by_key, child_id, key if child_id else None, {"asked": kind, "request": str(request_id)})
 
 
 def answer(ctx: Context, task_id: UUID, by: log.Asker, text: str, closes: Collection[str] = ()) -> None:

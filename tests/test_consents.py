@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -158,6 +158,15 @@ class TestHealth:
         assert [row.eligible for row in world.rows(tables.Child)] == [False]
         match.match(world.ctx)
         assert [row.eligible for row in world.rows(tables.Child)] == [True]
+
+    def test_a_consent_holds_through_its_last_day_in_danish_time(self, apart: Any) -> None:
+        last = date(2026, 12, 3)
+        consents.give(apart.ctx, apart.child(KARLA), "SUF", speaker(apart), consents.through(last))
+        [row] = apart.rows(tables.Consent)
+        assert row.until == datetime(2026, 12, 3, 23, 0, tzinfo=UTC)
+        assert consents.last_day(row.until) == last
+        with pytest.raises(NotAllowed, match="over already"):
+            consents.give(apart.ctx, apart.child(KARLA), "SUF", speaker(apart), apart.clock.now())
 
 
 class TestWhoMaySay:

@@ -12,7 +12,7 @@ from hub import consents, mandates, registration
 from hub.access import log
 from hub.access.askers import asker_key, day_key
 from hub.access.log import Asker
-from hub.cases import kinds
+from hub.cases import hearing, holders, kinds
 from hub.clock import today
 from hub.identity import parse
 from hub.letters.compose import compose_due
@@ -162,3 +162,37 @@ def test_what_they_close_on_their_own_page_makes_no_letter(joint: Any) -> None:
     by = consents.Speaker("guardian", "page", "t", "da", joint.guardian(MOTHER))
     consents.close(joint.ctx, joint.child(KARLA), "BUF", by)
     assert joint.events() == []
+
+
+def sent_introduction(world: Any, who: str, language: str) -> str:
+    """The offer's letter has left for somebody, in a language. Gives its version."""
+    with world.ctx.database.begin() as session:
+        session.get_one(tables.Guardian, world.guardian(who)).language = language
+    letters_to(world, who)
+    mine = (tables.Letter.guardian_id == world.guardian(who), tables.Letter.kind == "introduction")
+    (letter,) = world.rows(tables.Letter, *mine)
+    assert letter.state == "sent"
+    return str(letter.template_version)
+
+
+@pytest.mark.parametrize("who", [MOTHER, YOUNG, RITA])
+def test_the_text_they_were_sent_is_kept_with_its_language(world: Any, who: str) -> None:
+    world.present(YOUNG)
+    world.custody(YOUNG, MOTHER)
+    world.coordinators()
+    world.night()
+    by = mandate(world, YOUNG, MOTHER) if who == RITA else None
+    with world.ctx.database.begin() as session:
+        hearing.keep_young(world.ctx, session, [world.child(YOUNG)])
+        holders.settle(world.ctx, session)
+    version = sent_introduction(world, who, "en")
+    write_down(world, YOUNG, "yes", who, by)
+    (row,) = world.rows(tables.Acceptance)
+    assert (row.text_version, row.language) == (f"phone:{version}", "en")
+
+
+def test_where_none_was_sent_the_language_that_was_spoken_is_kept(joint: Any) -> None:
+    place, mother = origin(joint, KARLA), joint.guardian(MOTHER)
+    registration.register(joint.ctx, SOF, place, mother, "withdrawn", "phone", "J-2", language="en")
+    (row,) = joint.rows(tables.Acceptance, tables.Acceptance.answer == "withdrawn")
+    assert (row.text_version, row.language) == ("phone:none", "en")

@@ -28,6 +28,7 @@ from hub.errors import NotAllowed
 from hub.identity import parse
 from hub.letters import statuses
 from hub.letters.compose import compose_due
+from hub.letters.delivery import deliver
 from hub.letters.templates import Templates
 from hub.reconcile import reconcile
 from hub.settings import Rights, Settings
@@ -491,6 +492,7 @@ class TestRegistration:
     def test_the_text_they_answered_is_that_of_the_letter_they_had(self, offered):
         compose_due(offered.ctx, Templates())
         (letter,) = offered.rows(tables.Letter, tables.Letter.guardian_id == offered.guardian(MOTHER))
+        deliver(offered.ctx, letter.id)
         register(offered, SOF)
         assert offered.rows(tables.Acceptance)[0].text_version == f"phone:{letter.template_version}"
 

@@ -57,7 +57,8 @@ from tests.web.conftest import Browser
 
 pytestmark = pytest.mark.slow
 
-KARLA, MOTHER, FATHER, NOBODY = "0311164234", "0101804001", "0101804002", "0101804999"
+KARLA, MOTHER, FATHER, NOBODY = "0505104005", "0101804001", "0101804002", "0101804999"
+"""Karla is 16: she reads and is written to herself."""
 SOF = Asker("s-sof", "Sanne Toft", "staff", "SOF", "Handicap")
 COORDINATOR = Asker("k0", "Koordinator 0", "coordinator", None, None)
 LISTED = ("merudgifter", "Åse Rådgiver")
@@ -128,6 +129,7 @@ def hub(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
             for one in (SOF, COORDINATOR)
         ],
         "guardians": [{"guardian_id": str(world.guardian(who)), "label": who[-3:]} for who in (MOTHER, FATHER)],
+        "young": [{"child_id": str(world.child(KARLA)), "label": "ung"}],
         "examples": [],
     }
     (demo / "personas.json").write_text(json.dumps(personas))
@@ -149,6 +151,7 @@ def hub(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     (hidden,) = [row for row in world.rows(tables.Case) if row.reference == world.ctx.keys.refer("sof", "Skjult-1")]
     rights.ask(world.ctx, world.guardian(MOTHER), rights.WRONG, world.child(KARLA), "Det passer ikke.", hidden.id)
     rights.ask(world.ctx, world.guardian(FATHER), rights.OBJECTION, world.child(KARLA), "Ikke uden mig.")
+    rights.ask_young(world.ctx, world.child(KARLA), rights.WRONG, "Det er ikke sådan.", hidden.id)
     choose(world.ctx, world.guardian(MOTHER), Preferences(email="vera@example.com", sms=True))
     compose(world)  # a letter that tells of it is ready, and has not left
     key_files(world.ctx.keys, tmp_path / "keys")
@@ -203,6 +206,16 @@ def as_guardians(act: Callable[[Browser], list[Any]]) -> Try:
     return tried
 
 
+def as_young(act: Callable[[Browser], list[Any]]) -> Try:
+    """As Karla herself. That nobody else comes in there is test_routes_and_roles.py's to say."""
+
+    def tried(hub: Hub) -> list[Any]:
+        hub.browser.sign_in(f"young:{hub.world.child(KARLA)}")
+        return act(hub.browser)
+
+    return tried
+
+
 def as_staff(act: Callable[[Hub, Browser], list[Any]]) -> Try:
     def tried(hub: Hub) -> list[Any]:
         found = []
@@ -215,7 +228,8 @@ def as_staff(act: Callable[[Hub, Browser], list[Any]]) -> Try:
 
 
 def letters_of(browser: Browser, end: str) -> list[Any]:
-    paths = sorted(set(re.findall(r'href="(/familie/breve/[0-9a-f-]{36})"', browser.get("/familie").text)))
+    found = re.findall(r'href="(/familie/(?:mig/)?breve/[0-9a-f-]{36})"', browser.get("/familie").text)
+    paths = sorted(set(found))
     return [browser.get(path + end) for path in paths]
 
 
@@ -324,15 +338,27 @@ ROUTES: dict[str, Try] = {
     "POST /log-ud": lambda hub: [hub.browser.submit("/demo/login", "/log-ud")],
     "GET /familie": as_guardians(lambda browser: [browser.get("/familie?sprog=en"), browser.get("/familie?sprog=da")]),
     "POST /familie/valg": as_guardians(lambda browser: [browser.submit("/familie", "/familie/valg", choice="x")]),
-    "GET /familie/mig": as_guardians(lambda browser: [browser.get("/familie/mig")]),
-    "GET /familie/mig/breve/{letter_id:uuid}": as_guardians(
-        lambda browser: [browser.get("/familie/mig/breve/" + NOBODYS)]
+    "GET /familie/mig": as_young(
+        lambda browser: [browser.get("/familie/mig?sprog=en"), browser.get("/familie/mig?sprog=da")]
     ),
-    "GET /familie/mig/breve/{letter_id:uuid}/brev.pdf": as_guardians(
-        lambda browser: [browser.get("/familie/mig/breve/" + NOBODYS + "/brev.pdf")]
+    "GET /familie/mig/breve/{letter_id:uuid}": as_young(
+        lambda browser: [browser.get("/familie/mig/breve/" + NOBODYS), *letters_of(browser, "")]
     ),
-    "POST /familie/mig/svar": as_guardians(lambda browser: [browser.submit("/familie", "/familie/mig/svar")]),
-    "POST /familie/mig/valg": as_guardians(lambda browser: [browser.submit("/familie", "/familie/mig/valg")]),
+    "GET /familie/mig/breve/{letter_id:uuid}/brev.pdf": as_young(
+        lambda browser: [browser.get("/familie/mig/breve/" + NOBODYS + "/brev.pdf"), *letters_of(browser, "/brev.pdf")]
+    ),
+    "POST /familie/mig/svar": as_young(lambda browser: [browser.submit("/familie", "/familie/mig/svar", answer="ja")]),
+    "POST /familie/mig/valg": as_young(lambda browser: [browser.submit("/familie", "/familie/mig/valg", choice="x")]),
+    "GET /familie/mig/breve/valg": as_young(lambda browser: [browser.get("/familie/mig/breve/valg")]),
+    "POST /familie/mig/breve/valg": as_young(
+        lambda browser: [browser.submit("/familie/mig", "/familie/mig/breve/valg", large_print="ja")]
+    ),
+    "POST /familie/mig/spoerg": as_young(
+        lambda browser: [
+            browser.submit("/familie", "/familie/mig/spoerg", kind=kind, text="Ikke mig.")
+            for kind in ("x", rights.OBJECTION)
+        ]
+    ),
     "POST /familie/svar": as_guardians(lambda browser: [browser.submit("/familie", "/familie/svar", answer="ja")]),
     "POST /familie/spoerg": as_guardians(lambda browser: [browser.submit("/familie", "/familie/spoerg", kind="x")]),
     "GET /familie/hoerer-til": as_guardians(lambda browser: [browser.get("/familie/hoerer-til")]),
@@ -574,15 +600,16 @@ def pdf(data: bytes) -> str:
 
 def test_no_way_out_tells_what_must_not_be_told(hub: Hub, capfd: pytest.CaptureFixture[str]) -> None:
     before = Out(pages(hub))
-    assert {"GET /familie", "GET /personale/opgaver/{task_id:uuid}"} <= before.where("aflastning")
+    told = {"GET /familie", "GET /familie/mig", "GET /personale/opgaver/{task_id:uuid}"}
+    assert told <= before.where("aflastning")
     must_not_be_told(hub)
     out = everything(hub, capfd)
     assert {word: out.where(word) for word in SECRET if out.where(word)} == {}
     # The search sees what may be told: on pages, in letters and their PDFs, in tasks.
-    assert {"GET /familie", "GET /personale/opgaver/{task_id:uuid}"} <= out.where("merudgifter")
+    assert told <= out.where("merudgifter")
     assert {way.split()[0] for way in out.where("merudgifter")} >= {"letter", "PDF", "GET"}
-    read = "GET /familie/breve/{letter_id:uuid}"
-    assert {read, f"{read}/brev.pdf"} <= out.where("merudgifter")
+    for read in ("GET /familie/breve/{letter_id:uuid}", "GET /familie/mig/breve/{letter_id:uuid}"):
+        assert {read, f"{read}/brev.pdf"} <= out.where("merudgifter")
     assert out.where("Koordinator 0") >= {
         "POST /api/v1/lookups", "POST /api/v1/lookups/batch", "tovholder lookup", "POST /personale",
         "POST /personale/liste", "GET /api/v1/notices",

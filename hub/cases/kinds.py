@@ -333,7 +333,7 @@ def _lines() -> Iterator[str]:
             kind.letter,
             sends,
             kind.owed or "",
-            "reveals it" if kind.reveals_place else "",
+            "reveals it: where somebody is protected, a task for the coordinator" if kind.reveals_place else "",
         )
         yield f"| {' | '.join(cells)} |"
 

@@ -19,6 +19,9 @@ from hub.store.many import among
 UNSENT = "letter_unsent"
 """The kind of task: the family is to hear something, and no letter of the hub's can tell it."""
 
+OF_PLACE = "letter_may_not_say"
+"""The kind of task: a letter could tell where somebody protected lives, so a person says what may be said."""
+
 
 class _About(Protocol):
     @property
@@ -56,6 +59,29 @@ def to_nobody(ctx: Context, session: Session, news: Iterable[_About]) -> int:
         if (case := cases.get(case_id)) is not None and agreements.hub_sends(ctx.settings, kind, case.source, day)
     }
     return tasks.put(session, ctx.keys, ctx.clock.now(), UNSENT, rows)
+
+
+def of_place(ctx: Context, session: Session, news: Iterable[tables.Event]) -> int:
+    """News that could tell where somebody protected lives, and so stands in no letter: the task of whoever coordinates
+    the child, or did so last, once for all who were to hear it. Gives how many tasks are new."""
+    about = {(event.child_id, event.kind, event.at) for event in news}
+    if not about:
+        return 0
+    assignment = tables.Assignment
+    last = dict(
+        session.execute(
+            select(assignment.child_id, assignment.coordinator_id)
+            .where(among(assignment.child_id, {child for child, *_ in about}))
+            .order_by(assignment.since, assignment.until.nulls_last())
+        )
+        .tuples()
+        .all()
+    )
+    rows = {
+        f"{child}:{kind}:{at.isoformat()}": {"child_id": child, "staff_id": last.get(child)}
+        for child, kind, at in sorted(about)
+    }
+    return tasks.put(session, ctx.keys, ctx.clock.now(), OF_PLACE, rows)
 
 
 def by_letter(ctx: Context, session: Session, bundle_id: UUID) -> int:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import structlog
 from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
@@ -28,6 +29,7 @@ from hub.letters.statuses import SEND_WITHIN
 from hub.letters.templates import Templates
 from hub.store import home, queue, tables, tasks
 
+log = structlog.get_logger()
 Renderer = Callable[[LetterContent, Templates], Rendered]
 """As hub.letters.render.render: raises what it raises."""
 
@@ -120,9 +122,12 @@ def _compose(
             rendered = renderer(gathered.content, templates)
             letter_id = uuid4()
             theirs = parts_of(ctx, session, letter_id, gathered, templates)
-        except (GaveUp, ValueError):
+        except (GaveUp, ValueError) as error:
             # Nobody's letter holds up another's: a person looks at this one, and its events stay with the bundle.
             result.unwritable += 1
+            # What GaveUp says is without the letter's words; what a value says may not be.
+            cause = str(error) if isinstance(error, GaveUp) else type(error).__name__
+            log.warning("a letter could not be written", bundle=str(bundle_id), cause=cause)
             tasks.put(session, ctx.keys, now, UNWRITABLE, {str(bundle_id): {}})
             unsent.by_letter(ctx, session, bundle_id)
             continue

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from hub.contract import Action, Contact, Recipient
 from hub.contract import Letter as ChannelLetter
-from hub.letters.gather import Gathered
+from hub.letters.filling import Gathered
 from hub.letters.render import Rendered
 from hub.store import tables
 from hub.vault import CannotOpen, Keys, seal, unseal, unseal_json

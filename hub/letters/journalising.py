@@ -111,6 +111,11 @@ def _ready() -> Sequence[Any]:
     return part.why_not.is_(None), gone, ~shut
 
 
+def late(day: date) -> Sequence[Any]:
+    """Of parts: by that day, no case system has acknowledged them in time."""
+    return tables.LetterPart.due < day, tables.LetterPart.journalised_at.is_(None), *_ready()
+
+
 def _disclose(
     ctx: Context, session: Session, asker: Asker, rows: Sequence[tuple[tables.LetterPart, tables.Letter]]
 ) -> tuple[tuple[Item, ...], list[log.SealedEntry]]:
@@ -315,12 +320,11 @@ def overdue(ctx: Context) -> int:
     part, read = tables.LetterPart, aliased(tables.LetterPart)
     reads = exists().where(read.administration == part.administration, read.position.is_not(None))
     unread = (part.due.is_(None), part.journalised_at.is_(None), reads, *_ready())
-    late = (part.due < today(ctx.clock), part.journalised_at.is_(None), *_ready())
     with ctx.database.begin() as session:
         session.execute(
             update(part).where(*unread).values(due=_due(ctx)), execution_options={"synchronize_session": False}
         )
-        rows = session.execute(select(part).where(*late).order_by(part.id)).scalars().all()
+        rows = session.execute(select(part).where(*late(today(ctx.clock))).order_by(part.id)).scalars().all()
         about = {
             str(row.id): {"administration": row.administration, "child_id": row.child_id, "due": row.due}
             for row in rows

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from hub.context import Context
 from hub.letters.content import ContentChild, LetterContent, LetterKind
-from hub.letters.gather import Gathered
+from hub.letters.filling import Gathered
 from hub.letters.render import written
 from hub.letters.templates import Templates
 from hub.store import tables

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, delete, false, or_, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from hub.access import log
@@ -37,14 +37,21 @@ def arrived(ctx: Context, letter_id: UUID, by: Asker) -> None:
         _log(ctx, session, by, {"letter": str(letter_id), "said": "arrived"})
 
 
-def not_arrived(ctx: Context, letter_id: UUID, by: Asker) -> None:
-    """The recipient does not have the letter: it is sent again. Raises NotAllowed when that is not in doubt."""
+def not_arrived(ctx: Context, letter_id: UUID, by: Asker) -> str:
+    """The recipient does not have the letter. One that nobody can tell of is sent again; one that its channel took, and
+    of which it should have told by now, goes by the next channel, or is a task where there is none: to the same one
+    again would be nothing new. Gives the letter's state. Raises NotAllowed when that is not in doubt."""
     with ctx.database.begin() as session:
-        letter = _in_doubt(session, letter_id)
-        statuses.did_not_arrive(session, letter)
-        statuses.go_again(ctx, session, letter)
-        statuses.done(session, letter, [statuses.UNSURE_LETTER])
+        letter = _in_doubt(session, letter_id, ctx.clock.now())
+        if letter.state == UNSURE:
+            statuses.did_not_arrive(session, letter)
+            statuses.go_again(ctx, session, letter)
+        else:
+            statuses.failed(ctx, session, letter)
+        if letter.state == "frozen":
+            statuses.done(session, letter, [statuses.UNSURE_LETTER, statuses.FAILED_LETTER])
         _log(ctx, session, by, {"letter": str(letter_id), "said": "not arrived"})
+        return letter.state
 
 
 def paper_again(ctx: Context, guardian_id: UUID, by: Asker) -> None:
@@ -60,14 +67,11 @@ def paper_again(ctx: Context, guardian_id: UUID, by: Asker) -> None:
         _log(ctx, session, by, {"letter": str(row), "said": "address put right"})
 
 
-def _in_doubt(session: Session, letter_id: UUID, late_at: datetime | None = None) -> tables.Letter:
-    """A letter that nobody can tell of; with `late_at`, also one of which the channel should have told by then."""
-    state, due = tables.Letter.state, tables.Letter.state_due
-    late = and_(state.in_(("sent", "received")), due < late_at) if late_at is not None else false()
+def _in_doubt(session: Session, letter_id: UUID, now: datetime) -> tables.Letter:
     letter = session.execute(
-        select(tables.Letter).where(tables.Letter.id == letter_id, or_(state == UNSURE, late)).with_for_update()
+        select(tables.Letter).where(tables.Letter.id == letter_id).with_for_update()
     ).scalar_one_or_none()
-    if letter is None:
+    if letter is None or not statuses.in_doubt(letter, now):
         raise NotAllowed("there is no such letter, or what became of it is known, or the channel may still tell")
     return letter
 

@@ -38,6 +38,12 @@ def move(letter: tables.Letter, state: str, now: datetime) -> None:
     letter.state_due = now + WITHIN[state] if state in WITHIN else None
 
 
+def in_doubt(letter: tables.Letter, now: datetime) -> bool:
+    """Whether a person may say what became of it: nobody can tell, or its channel should have told by now."""
+    late = letter.state_due is not None and letter.state_due < now
+    return letter.state == UNSURE or (letter.state in ("sent", "received") and late)
+
+
 def task(ctx: Context, session: Session, letter: tables.Letter) -> None:
     """A letter that did not arrive, or may not have, is the coordinator's to follow up; what it told of cases, each
     administration's."""
@@ -49,8 +55,10 @@ def task(ctx: Context, session: Session, letter: tables.Letter) -> None:
     ).scalar_one_or_none()
     columns = {"staff_id": coordinator, "letter_id": letter.id}
     kind = UNSURE_LETTER if letter.state == UNSURE else FAILED_LETTER
-    tasks.put(session, ctx.keys, ctx.clock.now(), kind, {str(letter.id): columns})
-    if letter.state in ("failed", "returned", WITHHELD):
+    ended = letter.state in ("failed", "returned", WITHHELD)
+    # One that was closed while it might still arrive, or go by another channel, is open again once it did not.
+    tasks.put(session, ctx.keys, ctx.clock.now(), kind, {str(letter.id): columns}, again=ended)
+    if ended:
         unsent.by_letter(ctx, session, letter.bundle_id)
 
 
@@ -184,6 +192,13 @@ def catch_up(ctx: Context, session: Session, letters: set[tables.Letter]) -> Non
 
 
 _NO_NEWS = (DeliveryStatus.UNKNOWN, DeliveryStatus.SENT)
+
+
+def failed(ctx: Context, session: Session, letter: tables.Letter) -> None:
+    """What its channel took did not arrive: it goes by the next channel, or is a task."""
+    if not _goes_on(ctx, session, letter):
+        move(letter, "failed", ctx.clock.now())
+        task(ctx, session, letter)
 
 
 def _goes_on(ctx: Context, session: Session, letter: tables.Letter) -> bool:

@@ -22,6 +22,7 @@ from hub.access.policy import Question, decide
 from hub.context import Context
 from hub.coordination.tasklist import coordinator_rows
 from hub.errors import NotAllowed
+from hub.letters.statuses import in_doubt
 from hub.store import tables
 from hub.store.many import among
 from hub.store.people import find_key
@@ -65,7 +66,8 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """`guardian` is whom it is to; None when they have been forgotten. `paper_comes_back`: no paper goes to them."""
+    """`guardian` is whom it is to; None when they have been forgotten. `paper_comes_back`: no paper goes to them.
+    `asked`: whether it has arrived is for a person to say."""
 
     letter: Listed
     guardian: str | None
@@ -73,6 +75,7 @@ class Way:
     said: tuple[Said, ...]
     pointers: tuple[tuple[str, str, datetime], ...]
     paper_comes_back: bool
+    asked: bool
 
 
 def _about(ctx: Context, asker: Asker, child: Any) -> ColumnElement[bool]:
@@ -186,4 +189,5 @@ def _way(ctx: Context, session: Session, letter: tables.Letter) -> Way:
         tuple(Said(one.status, one.time, one.route, one.reason) for one in said),
         tuple((one.way, one.state, one.at) for one in pointers),
         session.get(tables.ReturnedMail, letter.guardian_id) is not None,
+        in_doubt(letter, ctx.clock.now()),
     )

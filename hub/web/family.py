@@ -19,6 +19,7 @@ from markupsafe import Markup
 from hub import family, rights
 from hub.access import own
 from hub.access.log import Disclosure
+from hub.clock import today
 from hub.errors import NotAllowed, TryAgain
 from hub.web import signin
 from hub.web.family_choices import chosen
@@ -57,6 +58,7 @@ def _overview(request: Request, disclosure: Disclosure[FamilyPage]) -> Response:
         chosen=chosen(request),
         young=signin.young(request) is not None,
         text_at_most=rights.TEXT_AT_MOST,
+        first_day=today(context(request).clock),
     )
 
 
@@ -88,6 +90,8 @@ def _mine(request: Request, disclosure: Disclosure[FamilyPage]) -> Response:
         family=disclosure.value,
         said=request.session.pop("said", None),
         chosen=chosen(request),
+        text_at_most=rights.TEXT_AT_MOST,
+        first_day=today(context(request).clock),
         may_accept=context(request).settings.access.young_accepts,
     )
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -25,7 +26,7 @@ from hub.vault import CannotOpen
 from hub.web import signin
 from hub.web.pages import context, message, speak, text_version
 from hub.web.security import form
-from hub.web.words import Words
+from hub.web.words import Text, Words, day_problem
 
 router = APIRouter(include_in_schema=False)
 _TEXT = text_version("choices.html")
@@ -48,6 +49,8 @@ class Office:
     code: str
     name: str
     objected: bool = False
+    through: date | None = None
+    """The last day of a consent that ends by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +93,11 @@ def read_choices(
             .group_by(tables.Block.child_id, tables.Block.administration)
         )
     }
-    given = set(
-        session.execute(
-            select(tables.Consent.child_id, tables.Consent.administration).where(
-                *mine(tables.Consent), tables.Consent.holds(ctx.clock.now())
-            )
-        ).tuples()
-    )
+    held = (*mine(tables.Consent), tables.Consent.holds(ctx.clock.now()))
+    given = {
+        (row.child_id, row.administration): consents.last_day(row.until) if row.until is not None else None
+        for row in session.execute(select(tables.Consent).where(*held)).scalars()
+    }
     offices = [
         Office(code, ctx.settings.administration_name(code, t.language)) for code in ctx.settings.administrations
     ]
@@ -113,7 +114,9 @@ def read_choices(
                 if (child.id, each.code) in closed
             ),
             tuple(each for each in offices if (child.id, each.code) not in closed),
-            tuple(each for each in asked if (child.id, each.code) in given),
+            tuple(
+                replace(each, through=given[child.id, each.code]) for each in asked if (child.id, each.code) in given
+            ),
             tuple(each for each in asked if (child.id, each.code) not in given),
             guardian_id is None or age < YOUNG,
         )
@@ -151,13 +154,37 @@ async def _choose(request: Request, fields: Mapping[str, str], child_id: UUID, g
                 raise NotAllowed(f"access.health of the settings does not name {office}")
             capacity: consents.Capacity = "guardian" if guardian_id is not None else "young"
             speaker = consents.Speaker(capacity, "page", version, language, guardian_id)
-            await run_in_threadpool(ACTS[choice], ctx, child_id, office, speaker)
+            if choice == "samtykke":
+                until = _until(fields.get("until", ""), today(ctx.clock))
+                await run_in_threadpool(consents.give, ctx, child_id, office, speaker, until)
+            else:
+                await run_in_threadpool(ACTS[choice], ctx, child_id, office, speaker)
         else:
             return _not_taken(request, back)
+    except _BadDay as error:
+        return message(
+            request, 422, ("Dit valg er ikke gemt", "Your choice has not been saved"), error.problem, back=back
+        )
     except (NotAllowed, CannotOpen):
         return _not_taken(request, back)
     request.session["chosen"] = {"choice": choice, "administration": office}
     return RedirectResponse(back, 303)
+
+
+class _BadDay(Exception):
+    """The last day of a consent cannot be that."""
+
+    def __init__(self, problem: Text) -> None:
+        super().__init__(problem[1])
+        self.problem = problem
+
+
+def _until(day: str, first: date) -> datetime | None:
+    """When the consent ends; None where no day was chosen. Raises _BadDay."""
+    problem = day_problem(day, first)
+    if problem is not None:
+        raise _BadDay(problem)
+    return consents.through(date.fromisoformat(day)) if day else None
 
 
 def chosen(request: Request) -> dict[str, str] | None:

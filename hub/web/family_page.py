@@ -107,7 +107,7 @@ def read_page(
             shown[child.id].append("cases")
     for child_id in sorted(about):
         shown.setdefault(child_id, []).append("letters")
-    requests, asked = read_requests(ctx, t, session, guardian_id, children, labels) if guardian_id else ((), set())
+    requests, asked = read_requests(ctx, t, session, reader, children, labels) if reader else ((), set())
     for child_id in sorted(asked):
         shown.setdefault(child_id, []).append("requests")
     choices = read_choices(ctx, t, session, guardian_id, children, accepted)

@@ -1,4 +1,4 @@
-"""What a guardian asks for on the family page, and what became of it: only their own, never the other guardian's."""
+"""What a guardian or a young person asks for on their page, and what became of it: only their own, nobody else's."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def read_requests(
     children: Mapping[UUID, OwnChild],
     labels: Mapping[UUID, str],
 ) -> tuple[tuple[PageRequest, ...], set[UUID]]:
-    """The guardian's own newest requests, and the children they are about. One about a child the guardian no longer has
-    custody of is not shown."""
+    """The newest requests of whoever reads, by the row that they are written to, and the children these are about. One
+    about a child whom a guardian no longer has custody of is not shown."""
     former = dict(
         session.execute(select(tables.Child.id, tables.Child.same_as).where(tables.Child.same_as.in_(children)))
         .tuples()
@@ -139,18 +139,31 @@ def _who(ctx: Context, t: Words, given: Mapping[str, str | None]) -> str:
 @router.post("/familie/spoerg")
 async def ask(request: Request, guardian_id: signin.Guardian) -> Response:
     """What is wrong, or an objection, about an own child."""
+    return await _ask(request, guardian_id, None)
+
+
+@router.post("/familie/mig/spoerg")
+async def ask_young(request: Request, young_id: signin.Young) -> Response:
+    """The same, of a young person about themselves."""
+    return await _ask(request, None, young_id)
+
+
+async def _ask(request: Request, guardian_id: UUID | None, young_id: UUID | None) -> Response:
     fields = await form(request)
-    kind, case = fields.get("kind", ""), fields.get("case", "")
+    kind, case, said = fields.get("kind", ""), fields.get("case", ""), fields.get("text", "")
+    back = "/familie" if young_id is None else "/familie/mig"
     if kind not in rights.KINDS:
-        return _not_taken(request)
+        return _not_taken(request, back)
     try:
-        child_id, case_id = UUID(fields.get("child", "")), UUID(case) if case else None
-        await run_in_threadpool(
-            rights.ask, context(request), guardian_id, kind, child_id, fields.get("text", ""), case_id
-        )
+        case_id = UUID(case) if case else None
+        if young_id is not None:
+            await run_in_threadpool(rights.ask_young, context(request), young_id, kind, said, case_id)
+        elif guardian_id is not None:
+            child_id = UUID(fields.get("child", ""))
+            await run_in_threadpool(rights.ask, context(request), guardian_id, kind, child_id, said, case_id)
     except (NotAllowed, ValueError):
-        return _not_taken(request)
-    return _taken(request)
+        return _not_taken(request, back)
+    return _taken(request, back)
 
 
 @router.get("/familie/hoerer-til")
@@ -184,12 +197,12 @@ def _belong(request: Request, fields: Mapping[str, str], problem: Text | None) -
     )
 
 
-def _taken(request: Request) -> Response:
+def _taken(request: Request, back: str = "/familie") -> Response:
     request.session["said"] = "spurgt"
-    return RedirectResponse("/familie", 303)
+    return RedirectResponse(back, 303)
 
 
-def _not_taken(request: Request) -> Response:
+def _not_taken(request: Request, back: str = "/familie") -> Response:
     return message(
         request,
         409,
@@ -200,5 +213,5 @@ def _not_taken(request: Request) -> Response:
             "We could not take this. The text may be too long, or the case is no longer here. Call the municipality, "
             "and we will help you.",
         ),
-        back="/familie",
+        back=back,
     )

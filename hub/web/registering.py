@@ -21,12 +21,14 @@ from hub.web import signin
 from hub.web.pages import context, message, page, speak, text_version
 from hub.web.security import form
 from hub.web.tasks import LIST, nothing_shown
-from hub.web.words import ANSWERS, CHOICES, HOW, Text, number_problem
+from hub.web.words import ANSWERS, CHOICES, HOW, Text, day_problem, number_problem
 
 router = APIRouter(include_in_schema=False)
 YOUNG, MANDATE = "young", "mandate:"
 """Who has answered, where it is nobody's guardian: the young person, or a representative by this mandate."""
 OBJECTION = "objection"
+SPOKEN: dict[str, Text] = {"da": ("Dansk", "Danish"), "en": ("Engelsk", "English")}
+"""In which of the page's languages the family was told."""
 _MANDATE_FIELDS = frozenset({"principal", "name", "cpr", "covers", "until", "past_18", "paper"})
 _TEXT = text_version("register_told.html")
 """Which text is read to a family before it chooses, kept with what it chose."""
@@ -45,7 +47,8 @@ async def keep(request: Request, asker: signin.Staff) -> Response:
     origin = _origin(fields)
     if origin is None:
         return _not_here(request)
-    problems = _problems(fields)
+    fields = {"language": speak(request).language} | fields
+    problems = _problems(fields, today(context(request).clock))
     if problems:
         return await _show(request, asker, origin, fields, problems)
     try:
@@ -117,12 +120,10 @@ def _read_mandate(request: Request, fields: dict[str, str]) -> Mandate | dict[st
         problems["cpr"] = wrong
     if fields.get("covers") not in ("also", "instead"):
         problems["covers"] = ("Vælg, hvem der skal have brevene.", "Choose who is to have the letters.")
-    try:
-        until = date.fromisoformat(fields["until"]) + timedelta(days=1) if fields.get("until") else None
-        if until is not None and until <= day:
-            raise ValueError
-    except ValueError:
-        problems["until"] = ("Vælg en dag, der ikke er gået.", "Choose a day that has not passed.")
+    if problem := day_problem(fields.get("until", ""), day):
+        problems["until"] = problem
+    elif fields.get("until"):
+        until = date.fromisoformat(fields["until"]) + timedelta(days=1)
     if fields.get("past_18") and whose != YOUNG:
         problems["past_18"] = (
             "Kun den unges egen fuldmagt kan gælde, efter at den unge er fyldt 18 år.",
@@ -140,15 +141,19 @@ def _write_down(request: Request, asker: Asker, origin: registration.Origin, fie
     """Raises NotAllowed."""
     ctx, how, evidence = context(request), cast(registration.How, fields["how"]), fields["evidence"]
     guardian_id, mandate_id = _who(fields["guardian"])
+    language = fields["language"]
     said, _, administration = fields["said"].partition(":")
     if said in registration.CHOICES:
-        told = registration.Told(guardian_id, how, _TEXT, speak(request).language, mandate_id)
+        until = date.fromisoformat(fields["consent_until"]) if fields.get("consent_until") else None
+        told = registration.Told(guardian_id, how, _TEXT, language, mandate_id, until)
         registration.choose(ctx, asker, origin, said, administration, told, evidence)
     elif said == OBJECTION:
         registration.object_(ctx, asker, origin, guardian_id, how, evidence, mandate_id=mandate_id)
     else:
         answer = cast(registration.Said, said)
-        registration.register(ctx, asker, origin, guardian_id, answer, how, evidence, mandate_id=mandate_id)
+        registration.register(
+            ctx, asker, origin, guardian_id, answer, how, evidence, language=language, mandate_id=mandate_id
+        )
 
 
 def _who(code: str) -> tuple[UUID | None, UUID | None]:
@@ -167,7 +172,7 @@ def _origin(fields: dict[str, str]) -> registration.Origin | None:
         return None
 
 
-def _problems(fields: dict[str, str]) -> dict[str, Text]:
+def _problems(fields: dict[str, str], day: date) -> dict[str, Text]:
     """What must be put right, by field."""
     problems: dict[str, Text] = {}
     who, said = fields.get("guardian", ""), fields.get("said", "")
@@ -179,6 +184,13 @@ def _problems(fields: dict[str, str]) -> dict[str, Text]:
         problems["said"] = ("Vælg, hvad der er svaret.", "Choose what the answer is.")
     if fields.get("how") not in registration.HOW:
         problems["how"] = ("Vælg, hvordan svaret kom.", "Choose how the answer came.")
+    if fields["language"] not in SPOKEN:
+        problems["language"] = ("Vælg, hvilket sprog det blev sagt på.", "Choose in which language it was said.")
+    until = fields.get("consent_until", "")
+    if until and not said.startswith("consent:"):
+        problems["consent_until"] = ("Kun et samtykke har en sidste dag.", "Only a consent has a last day.")
+    elif problem := day_problem(until, day):
+        problems["consent_until"] = problem
     if not 1 <= len(fields.get("evidence", "").strip()) <= registration.EVIDENCE_AT_MOST:
         problems["evidence"] = (
             "Skriv, hvor vi kan finde svaret igen, for eksempel et journalnummer.",
@@ -230,7 +242,9 @@ def _form(
         name_at_most=NAME_AT_MOST,
         answers=_answers(request, found),
         ways={code: HOW[code] for code in registration.HOW},
-        fields=fields,
+        fields={"language": t.language} | fields,
+        languages={code: t.of(name) for code, name in SPOKEN.items()},
+        first_day=today(context(request).clock),
         problems=problems,
         evidence_at_most=registration.EVIDENCE_AT_MOST,
     )

@@ -34,6 +34,17 @@ TASKS: dict[str, tuple[Text, Text]] = {
             "We cannot write to the family about what has happened in the case. Tell them from your own system.",
         ),
     ),
+    unsent.OF_PLACE: (
+        ("Fortæl familien, at ordningen er slut", "Tell the family that the scheme has ended"),
+        (
+            "Barnet er flyttet til en anden kommune, og nogen i familien har beskyttet adresse. Et brev kunne røbe, "
+            "hvor de bor, så vi har ikke skrevet til nogen. Ring til hver af dem, der har forældremyndigheden, og "
+            "fortæl, at du ikke længere er koordinator. Sig intet om flytningen eller den nye kommune.",
+            "The child has moved to another municipality, and somebody in the family has a protected address. A letter "
+            "could tell where they live, so we have written to nobody. Call each person who has custody and tell them "
+            "that you are no longer the coordinator. Say nothing about the move or the new municipality.",
+        ),
+    ),
     owed.LETTER_OWED: (
         ("Et brev, som loven kræver, er ikke sendt", "A letter that the law requires has not been sent"),
         (

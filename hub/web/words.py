@@ -233,6 +233,16 @@ _NUMBER_PROBLEMS: dict[str, Text] = {
 }
 
 
+def day_problem(text: str, first: date) -> Text | None:
+    """What is wrong with a last day that need not be given; None where nothing is."""
+    try:
+        if not text or date.fromisoformat(text) >= first:
+            return None
+    except ValueError:
+        pass
+    return ("Vælg en dag, der ikke er gået.", "Choose a day that has not passed.")
+
+
 def number_problem(text: str) -> Text | None:
     """Why this cannot be a CPR number, in plain words; None when it can."""
     if not text.strip():

@@ -506,6 +506,43 @@ def custody_ends(world: Any) -> bool:
     return before and gone and refused(lambda: family.withdraw(world.ctx, world.child(KARLA), world.by(FATHER)))
 
 
+def closed(world: Any) -> set[str]:
+    """The administrations that are closed."""
+    return {row.administration for row in world.rows(tables.Block, tables.Block.holds())}
+
+
+def says(world: Any, who: str) -> consents.Speaker:
+    return consents.Speaker("guardian", "page", "t", "da", world.guardian(who))
+
+
+@probe
+def custody_ends_closed(world: Any) -> bool:
+    world.accepted(KARLA, guardians=(MOTHER, FATHER))
+    child = world.child(KARLA)
+    for who, administration in ((FATHER, "SOF"), (FATHER, "BUF"), (MOTHER, "BUF")):
+        consents.close(world.ctx, child, administration, says(world, who))
+    before = consents.end_with_say(world.ctx) == 0
+    world.custody(KARLA, FATHER, until=date(2026, 11, 3))
+    ask_cpr(world)
+    events = len(world.events())
+    world.clock.set(datetime(2026, 11, 3, 9, 0, tzinfo=UTC))
+    opened = consents.end_with_say(world.ctx) == 2 and closed(world) == {"BUF"} and len(world.events()) == events
+    with world.ctx.database.begin() as session:
+        session.execute(text("UPDATE custody SET until = '2026-11-03'"))
+    return before and opened and consents.end_with_say(world.ctx) == 0 and closed(world) == {"BUF"}
+
+
+@probe
+def eighteen_closed(world: Any) -> bool:
+    world.accepted(TOMORROW_18, guardians=(MOTHER,))
+    child = world.child(TOMORROW_18)
+    consents.close(world.ctx, child, "SOF", says(world, MOTHER))
+    consents.close(world.ctx, child, "BUF", consents.Speaker("young", "page", "t", "da"))
+    before = consents.end_with_say(world.ctx) == 0
+    world.clock.set(datetime(2026, 11, 3, 9, 0, tzinfo=UTC))
+    return before and consents.end_with_say(world.ctx) == 1 and closed(world) == {"BUF"}
+
+
 @probe
 def one_guardian_dead(world: Any) -> bool:
     world.accepted(KARLA, guardians=(MOTHER, FATHER))

@@ -8,8 +8,10 @@ import pytest
 from sqlalchemy import update
 
 from hub import GuardianRecord, NotAllowed, PersonRecord
+from hub.access.log import Asker
+from hub.cases import unsent
 from hub.cases.custody import read_custody
-from hub.coordination import goodbye
+from hub.coordination import goodbye, tasklist
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
 from hub.letters.frozen import open_content
@@ -57,14 +59,22 @@ def test_both_parents_hear_it_and_everything_has_ended(town, why):
 
 
 @pytest.mark.parametrize("protected", ["child", "guardian"])
-def test_that_somebody_protected_has_moved_is_told_to_nobody(town, protected):
+def test_that_somebody_protected_has_moved_stands_in_no_letter_and_is_the_coordinators_to_say(town, protected):
+    (before,) = town.rows(tables.Assignment)
     town.cpr.put(PersonRecord(KARLA, KARLA, name="Karla Testbarn", protected=protected == "child"))
     hidden = GuardianRecord(f"{KARLA}/{MOTHER}", KARLA, MOTHER, guardian_name="V", protected=protected == "guardian")
     town.cpr.put(hidden)
     read_custody(town.ctx, {town.child(KARLA)})
     goodbye.say(town.ctx, town.child(KARLA), "moved")
     assert write(town) == 0
-    assert {event.why_not for event in town.events("moved_away")} == {"it could tell where somebody protected lives"}
+    events = town.events("moved_away")
+    assert {event.guardian_id for event in events} == {town.guardian(MOTHER), town.guardian(FATHER)}
+    assert {event.why_not for event in events} == {"it could tell where somebody protected lives"}
+    (task,) = town.rows(tables.Task, tables.Task.done_at.is_(None))
+    found = (task.kind, task.child_id, task.staff_id, task.letter_id)
+    assert found == (unsent.OF_PLACE, town.child(KARLA), before.coordinator_id, None)
+    opened = tasklist.look(town.ctx, Asker("k0", "Koordinator 0", "coordinator"), task.id).value
+    assert (opened.number, opened.guardian) == (KARLA, None)
 
 
 def test_a_child_without_a_coordinator_has_nothing_to_end(world):

@@ -17,6 +17,7 @@ from sqlalchemy import select, update
 from hub import DeliveryStatus, Later, NotAllowed, Refused, SettingsError, TryAgain, Unsure
 from hub.access.log import Asker
 from hub.context import Context
+from hub.doctor import examine
 from hub.letters import policy, settle
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
@@ -290,10 +291,29 @@ class TestAChannelThatKnowsNoKeys:
     def test_one_whose_channel_should_have_told_by_now_may_be_said_to_have_arrived(self, ways):
         deliver(ways.ctx, ways.letter)
         ways.world.clock.move(timedelta(days=8))
-        with pytest.raises(NotAllowed):
-            settle.not_arrived(ways.ctx, ways.letter, BY)  # the channel has it: again would be nothing new
         settle.arrived(ways.ctx, ways.letter, BY)
         assert ways.row().state == "delivered"
+
+    def test_and_where_it_did_not_it_goes_by_the_next_and_then_is_a_task(self, ways):
+        """Never by the same again: its channel has it, and knows its key."""
+        deliver(ways.ctx, ways.letter)
+        ways.world.clock.move(timedelta(days=8))
+        overdue(ways.ctx)
+        assert ways.tasks() == ["letter_failed"]
+        assert settle.not_arrived(ways.ctx, ways.letter, BY) == "frozen"
+        assert (ways.row().channel, ways.tasks()) == ("paper", [])
+        with pytest.raises(NotAllowed):
+            settle.not_arrived(ways.ctx, ways.letter, BY)  # it is under way again
+        assert deliver(ways.ctx, ways.letter) == "sent"
+        assert (len(ways.first.tries), len(ways.second.taken)) == (1, 1)
+        ways.say(ways.first, DELIVERED)
+        assert ways.row().state == "sent", "what the channel says that had it moves it no more"
+        ways.world.clock.move(timedelta(days=8))
+        assert settle.not_arrived(ways.ctx, ways.letter, BY) == "failed"
+        assert ways.tasks() == ["letter_failed"], "also where it had been one before"
+        assert deliver(ways.ctx, ways.letter) == "failed"
+        assert (len(ways.first.tries), len(ways.second.tries)) == (1, 1)
+        assert len(ways.world.rows(tables.LogEntry, tables.LogEntry.kind == settle.ENTRY)) == 2, "with who said it"
 
 
 ANSWERS = st.sampled_from(["sent", "later", "unsure", "refused", "killed"])
@@ -413,11 +433,27 @@ class TestStuck:
             deliver(ways.ctx, ways.letter)
         ways.world.clock.move(after)
         (found,) = stuck(ways.ctx)
-        assert (found.letter, found.state, found.owner, found.channel) == (ways.letter, state, owner, "digital_post")
+        assert (found.id, found.state, found.owner, found.channel) == (ways.letter, state, owner, "digital_post")
         assert (found.tries, found.reason) == (1, None if answer is None else answer.reason)
         assert found.what_to_do
         overdue(ways.ctx)
         assert len(stuck(ways.ctx)) == 1, "its task makes it no second"
+
+    def test_a_bundle_that_nobody_composes_is_the_operators(self, ways):
+        ways.world.present(OTHER)
+        ways.world.custody(OTHER, FATHER)
+        ways.world.night()
+        (bundle,) = ways.world.rows(tables.Bundle, tables.Bundle.composed_at.is_(None))
+        ways.world.clock.move(timedelta(hours=2))
+        assert stuck(ways.ctx) == []
+        ways.world.clock.move(timedelta(seconds=1))
+        (found,) = stuck(ways.ctx)
+        assert (found.what, found.id, found.owner, found.since) == ("bundle", bundle.id, "operator", bundle.due_at)
+        unwell = {check.what: check.detail for check in examine(ways.ctx) if not check.ok}
+        assert unwell["bundles"] == "1 are due, and no worker has written their letter"
+        compose_due(ways.ctx, TEMPLATES)
+        assert stuck(ways.ctx) == []
+        assert "bundles" not in {check.what for check in examine(ways.ctx) if not check.ok}
 
     def test_a_letter_that_failed_is_late_when_nobody_has_followed_it_up(self, ways):
         ways.first.answers.append(Refused("no"))

@@ -19,8 +19,9 @@ from hub.cases.sync import sync
 from hub.letters.compose import compose_due
 from hub.letters.content import NEWS, LetterKind
 from hub.letters.delivery import deliver
+from hub.letters.filling import ANSWERS, CHANGES, GOODBYES, TURNS
 from hub.letters.frozen import open_content, open_pdf
-from hub.letters.gather import ANSWERS, CHANGES, GOODBYES, TURNS
+from hub.letters.stuck import stuck
 from hub.letters.templates import Templates
 from hub.store import tables
 from hub.store.database import Database
@@ -391,6 +392,10 @@ class TestNobodysLetterHoldsUpAnothers:
         assert result.unwritable == 1
         (task,) = world.rows(tables.Task)
         assert task.kind == "letter_unwritable"
+        assert [(late.what, late.id, late.owner) for late in stuck(world.ctx)] == [("task", task.id, "operator")]
+        with world.ctx.database.begin() as session:
+            session.execute(update(tables.Task).values(done_at=world.clock.now()))
+        assert stuck(world.ctx) == []
         assert result.letters == len(letters(world)) == 1
 
     def test_a_guardian_who_has_been_forgotten_stops_nobody(self, town):

@@ -288,6 +288,14 @@ def test_a_representative_is_nobodys_parent(kind, town, templates) -> None:
     assert not re.search(r"\bI\b|\bjer(?:es)?\b|\bdit barn\b|forældremyndig", letter.text)
 
 
+@pytest.mark.parametrize(("what", "holds"), [("consent_withdrawn", True), ("objected", False)])
+def test_an_objection_does_not_hold_before_somebody_has_read_it(what, holds: bool, town, templates) -> None:
+    answer = ContentAnswer(SOREN, what, None, date(2027, 4, 20))
+    text = render(town.letter("withdrawn", answers=(answer,)), templates).text
+    assert ("Det gælder allerede" in text) == holds
+    assert ("En medarbejder læser den og svarer" in text) != holds
+
+
 @pytest.mark.parametrize("age", ["15", "16", "17½", "18"])
 def test_a_child_without_a_first_name_is_named_by_year_of_birth_but_once(age, town, templates) -> None:
     nobody = ContentLabel(None, 2010)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +13,12 @@ from sqlalchemy import select, text, update
 
 from hub import StaffRecord, State, consents, family
 from hub.cases.sync import sync
+from hub.clock import DENMARK, today
 from hub.coordination import tasklist
 from hub.letters import journalising
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
+from hub.letters.stuck import Stuck, stuck
 from hub.letters.templates import Templates
 from hub.store import tables
 from hub.store.people import open_key
@@ -204,6 +206,10 @@ def test_nothing_opens_once_the_child_is_forgotten(world: Any, siblings: tuple[U
     assert [item["cases"][0]["id"] for item in items] == ["O-1"]
 
 
+def _parts(world: Any) -> list[Stuck]:
+    return [late for late in stuck(world.ctx) if late.what == "part"]
+
+
 def test_what_nobody_acknowledges_in_time_becomes_a_task_once_and_goes_by_itself(
     world: Any, siblings: Any, calls: Opened
 ) -> None:
@@ -214,11 +220,15 @@ def test_what_nobody_acknowledges_in_time_becomes_a_task_once_and_goes_by_itself
     assert journalising.overdue(world.ctx) == 0, "three working days, of which this is the last"
     world.clock.move(timedelta(days=1))
     assert [journalising.overdue(world.ctx) for _day in range(2)] == [1, 0]
+    (late,) = _parts(world)
+    midnight = datetime.combine(today(world.clock), time.min, DENMARK)
+    assert (str(late.id), late.owner, late.due) == (part, "BUF", midnight)
     (task,) = world.rows(tables.Task, tables.Task.kind == journalising.TASK)
     assert (task.administration, task.child_id, task.letter_id, task.done_at) == ("BUF", world.child(KARLA), None, None)
     system.acknowledge(part, "D-1", "BUF")
     (task,) = world.rows(tables.Task, tables.Task.kind == journalising.TASK)
     assert task.done_at is not None
+    assert _parts(world) == []
     assert tasklist.PURPOSE
 
 

@@ -14,8 +14,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import delete, select, update
 
-from hub import consents
+from hub import consents, rights
 from hub import family as acts
+from hub.access.log import Asker
 from hub.cases import events, hearing, kinds
 from hub.clock import SetClock
 from hub.context import Context
@@ -255,7 +256,7 @@ class TestYoung:
         page = text(young.browser.get("/familie"))
         for word in ("Din egen side", NAME, "Aflastning uden for hjemmet", "fredag den 20. november 2026"):
             assert word in page
-        for word in ("merudgifter", "Ida", "Pia", "Det her er forkert", "Dine breve", YOUNG):
+        for word in ("merudgifter", "Ida", "Pia", "Dine breve", "jeg hører til", YOUNG):
             assert word not in page
         last = max((row for row in rows(ctx, tables.LogEntry) if row.kind == "own"), key=lambda row: row.seq)
         with ctx.database.begin() as session:
@@ -282,6 +283,66 @@ class TestYoung:
             assert word not in theirs
         choose(young.browser, young.child, "aabn", "SOF", "/familie/mig")
         assert sees(people, SANNE, YOUNG)
+
+    @pytest.mark.parametrize("about_case", [True, False])
+    def test_they_ask_and_read_the_answer_and_no_guardian_does(
+        self, young: SimpleNamespace, people: SimpleNamespace, ctx: Context, about_case: bool
+    ) -> None:
+        (case,) = [row for row in rows(ctx, tables.Case) if row.child_id == young.child]
+        kind = "rights_wrong" if about_case else "rights_objection"
+        asked = {"kind": kind, "child": str(people.ida), "text": "Det passer ikke."} | (
+            {"case": str(case.id)} if about_case else {}
+        )
+        page = text(young.browser.submit("/familie/mig", "/familie/mig/spoerg", **asked))
+        assert "Et menneske læser det" in page
+        assert "Det passer ikke." in page
+        (task,) = [row for row in rows(ctx, tables.Task) if row.kind == kind]
+        assert (task.child_id, task.administration) == (young.child, "SOF" if about_case else None)
+        last = max((row for row in rows(ctx, tables.LogEntry) if row.kind == "rights"), key=lambda row: row.seq)
+        with ctx.database.begin() as session:
+            child = session.get_one(tables.Child, young.child)
+            asker = unseal_json(open_key(session, ctx.keys, child.key_id), last.asker, f"log-asker:{last.id}")
+        assert (last.child_id, asker["role"], asker["id"]) == (young.child, "young", str(young.child))
+        with ctx.database.begin() as session:
+            session.get_one(tables.Task, task.id).administration = "SOF"
+        rights.answer(ctx, task.id, Asker("s-1", "Sanne Toft", "staff", "SOF"), "Vi har rettet det.")
+        page = text(young.browser.get("/familie/mig"))
+        assert "En medarbejder, Socialforvaltningen: Vi har rettet det." in page
+        theirs = text(young.guardian.get("/familie"))
+        for word in ("passer ikke", "har rettet", "Det har du skrevet"):
+            assert word not in theirs
+
+    def test_what_a_guardian_has_asked_is_not_theirs_to_read(self, young: SimpleNamespace) -> None:
+        asked = {"kind": "rights_objection", "child": str(young.child), "text": "Kun fra mig."}
+        assert "Kun fra mig." in text(young.guardian.submit("/familie", "/familie/spoerg", **asked))
+        assert "Kun fra mig." not in text(young.browser.get("/familie/mig"))
+
+    def test_a_case_of_another_child_is_none_of_theirs(
+        self, young: SimpleNamespace, people: SimpleNamespace, town: Any, ctx: Context
+    ) -> None:
+        other = next(row for row in rows(ctx, tables.Case) if row.child_id == people.ida)
+        done = young.browser.submit("/familie/mig", "/familie/mig/spoerg", kind="rights_wrong", case=str(other.id))
+        assert done.status_code == 409
+        assert [row for row in rows(ctx, tables.Task) if row.kind == "rights_wrong"] == []
+
+    def test_how_they_are_written_to_is_their_own_choice(self, young: SimpleNamespace, ctx: Context) -> None:
+        path = "/familie/mig/breve/valg"
+        done = young.browser.submit(path, path, large_print="ja", interpreter="arabisk")
+        assert "Vi har gemt dit valg" in text(done)
+        assert 'name="large_print" value="ja" checked' in young.browser.get(path).text
+        assert 'name="large_print" value="ja" checked' not in young.guardian.get("/familie/breve/valg").text
+        with ctx.database.begin() as session:
+            own = hearing.young_person(session, young.child)
+        assert [row.guardian_id for row in rows(ctx, tables.Preference)] == [own]
+
+    def test_a_consent_can_have_a_last_day(self, young: SimpleNamespace, ctx: Context) -> None:
+        said = {"child": str(young.child), "choice": "samtykke", "administration": "SUF"}
+        for wrong in ("2026-11-01", "i morgen"):
+            done = young.browser.submit("/familie/mig", "/familie/mig/valg", until=wrong, **said)
+            assert (done.status_code, "Vælg en dag, der ikke er gået." in text(done)) == (422, True)
+        assert rows(ctx, tables.Consent) == []
+        done = young.browser.submit("/familie/mig", "/familie/mig/valg", until="2026-12-03", **said)
+        assert "Dit ja gælder til og med 3. december 2026." in text(done)
 
     def test_they_see_no_guardians_choice(self, young: SimpleNamespace) -> None:
         choose(young.guardian, young.child, "luk", "BUF")

@@ -149,6 +149,15 @@ class TestWhatAPersonSays:
         assert self.state(ctx, people) == state
         assert people.me.submit("/personale", path, said=said).status_code == 404, "once"
 
+    def test_settles_one_whose_channel_should_have_told_by_now(self, ctx, clock, people, path):
+        deliver(ctx, people.letter)
+        assert "Er brevet kommet frem?" not in text(people.me.get(path))
+        with ctx.database.begin() as session:
+            session.get_one(tables.Letter, people.letter).state_due = clock.now() - timedelta(seconds=1)
+        assert "Er brevet kommet frem?" in text(people.me.get(path))
+        assert people.me.submit(path, path, said="kom-ikke").status_code == 200
+        assert self.state(ctx, people) == "failed", "there is no other channel"
+
     def test_lets_paper_go_again(self, ctx, people, path):
         deliver(ctx, people.letter)
         with ctx.database.begin() as session:
