@@ -167,6 +167,8 @@ TABLE: dict[str, Row] = {
     "POST /familie/mig/svar": everybody(SIGN_IN, a_young_person=REFUSED),
     "POST /familie/mig/valg": everybody(SIGN_IN, a_young_person=DONE),
     "POST /familie/mig/spoerg": everybody(SIGN_IN, a_young_person=DONE),
+    "GET /familie/mig/breve/valg": everybody(SIGN_IN, a_young_person=PAGE),
+    "POST /familie/mig/breve/valg": everybody(SIGN_IN, a_young_person=DONE),
     "GET /familie/mig/breve/{letter_id:uuid}": everybody(SIGN_IN, a_young_person=NOT_FOUND),
     "GET /familie/mig/breve/{letter_id:uuid}/brev.pdf": everybody(SIGN_IN, a_young_person=NOT_FOUND),
     "POST /familie/valg": everybody(SIGN_IN, guardians=REFUSED, a_guardian=DONE, the_other_guardian=DONE),
@@ -196,6 +198,8 @@ DEMO: dict[str, Row] = {
     "POST /familie/mig/svar": everybody(SIGN_IN),
     "POST /familie/mig/valg": everybody(SIGN_IN),
     "POST /familie/mig/spoerg": everybody(SIGN_IN),
+    "GET /familie/mig/breve/valg": everybody(SIGN_IN),
+    "POST /familie/mig/breve/valg": everybody(SIGN_IN),
     "GET /familie/mig/breve/{letter_id:uuid}": everybody(SIGN_IN),
     "GET /familie/mig/breve/{letter_id:uuid}/brev.pdf": everybody(SIGN_IN),
 }
@@ -361,6 +365,8 @@ TRIES: dict[str, Try] = {
     "POST /familie/valg": lambda who: who.post(
         "/familie/valg", child=str(who.hub.child), choice="aabn", administration="SOF"
     ),
+    "GET /familie/mig/breve/valg": lambda who: who.get("/familie/mig/breve/valg"),
+    "POST /familie/mig/breve/valg": lambda who: who.post("/familie/mig/breve/valg", large_print="ja"),
     "POST /familie/mig/spoerg": lambda who: who.post("/familie/mig/spoerg", kind=rights.OBJECTION, text="Nej."),
     "POST /familie/mig/valg": lambda who: who.post("/familie/mig/valg", choice="aabn", administration="SOF"),
     # A guardian's letter about another child is nobody else's.

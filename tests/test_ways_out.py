@@ -349,6 +349,10 @@ ROUTES: dict[str, Try] = {
     ),
     "POST /familie/mig/svar": as_young(lambda browser: [browser.submit("/familie", "/familie/mig/svar", answer="ja")]),
     "POST /familie/mig/valg": as_young(lambda browser: [browser.submit("/familie", "/familie/mig/valg", choice="x")]),
+    "GET /familie/mig/breve/valg": as_young(lambda browser: [browser.get("/familie/mig/breve/valg")]),
+    "POST /familie/mig/breve/valg": as_young(
+        lambda browser: [browser.submit("/familie/mig", "/familie/mig/breve/valg", large_print="ja")]
+    ),
     "POST /familie/mig/spoerg": as_young(
         lambda browser: [
             browser.submit("/familie", "/familie/mig/spoerg", kind=kind, text="Ikke mig.")

@@ -5,6 +5,7 @@
 | the channel says that it cannot reach the recipient | the next channel |
 | it refuses the letter for good, and no try may have arrived | the next channel |
 | it took the letter, and says that it failed; never that it was delivered | the next channel |
+| it took the letter, told of it no more in time, and a person says that it did not arrive | the next channel |
 | a try may have arrived, and the channel does not know keys | nothing is sent: a status or a person settles it |
 | paper has come back from their address | no paper for them, until somebody has put the address right |
 | the letter came back, or failed after it was delivered | a task for the coordinator |

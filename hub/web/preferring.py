@@ -1,10 +1,11 @@
-"""How a guardian wants to be written to: their own choice, on a page of its own, and nobody else's to see.
+"""How a guardian, or a young person, wants to be written to: their own choice, on a page of its own, and nobody
+else's to see.
 
-The page is read as the guardian (hub.access.own), so the database itself has no other's choice for it."""
+The page is read as whoever looks (hub.access.own), so the database itself has no other's choice for it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from uuid import UUID
 
@@ -14,41 +15,66 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from hub.access import own
+from hub.access.log import Disclosure
 from hub.access.own import OwnChild, Shown
+from hub.cases import hearing
+from hub.clock import Clock
 from hub.context import Context
 from hub.contract import Points
 from hub.errors import TryAgain
 from hub.letters import preferences
 from hub.letters.preferences import LANGUAGES, NONE, Preferences
 from hub.store import tables
+from hub.store.database import Database
 from hub.store.people import find_key
+from hub.vault import Keys
 from hub.web import signin
+from hub.web.family_letters import own_reader
 from hub.web.pages import context, page
 from hub.web.security import form
 from hub.web.tasks import nothing_shown
 from hub.web.words import Text
 
 router = APIRouter(include_in_schema=False)
-PAGE = "/familie/breve/valg"
+PAGE, MINE = "/familie/breve/valg", "/familie/mig/breve/valg"
 
 
 @router.get(PAGE)
 def show(request: Request, guardian_id: signin.Guardian) -> Response:
+    """A guardian's choice."""
+    return _show(request, guardian_id, own.read, partial(_read, context(request), guardian_id))
+
+
+@router.get(MINE)
+def show_young(request: Request, young_id: signin.Young) -> Response:
+    """A young person's own."""
+    return _show(request, young_id, own.read_young, partial(_read, context(request), None))
+
+
+def _show(
+    request: Request,
+    who: UUID,
+    read: Callable[[Database, Keys, Clock, UUID, own.Reader[Preferences]], Disclosure[Preferences]],
+    reader: own.Reader[Preferences],
+) -> Response:
     ctx = context(request)
     try:
-        disclosure = own.read(ctx.database, ctx.keys, ctx.clock, guardian_id, partial(_read, ctx, guardian_id))
+        disclosure = read(ctx.database, ctx.keys, ctx.clock, who, reader)
     except TryAgain as error:
         return nothing_shown(request, error)
     return _page(request, disclosure.value, saved=request.session.pop("said", None) == "skrevet")
 
 
 def _read(
-    ctx: Context, guardian_id: UUID, session: Session, children: Mapping[UUID, OwnChild]
+    ctx: Context, guardian_id: UUID | None, session: Session, children: Mapping[UUID, OwnChild]
 ) -> tuple[Preferences, Shown]:
-    row = session.get(tables.Preference, guardian_id)
-    guardian = session.get_one(tables.Guardian, guardian_id)
-    key = find_key(session, ctx.keys, guardian.key_id) if row is not None else None
-    return (preferences.read(key, row) if row is not None and key is not None else NONE), {}
+    """`guardian_id` is None for a young person: theirs is kept with the row that they are written to."""
+    person = guardian_id or own_reader(ctx, session, children)
+    row = session.get(tables.Preference, person) if person is not None else None
+    if row is None:
+        return NONE, {}
+    key = find_key(session, ctx.keys, session.get_one(tables.Guardian, row.guardian_id).key_id)
+    return (preferences.read(key, row) if key is not None else NONE), {}
 
 
 def _page(
@@ -65,6 +91,7 @@ def _page(
         languages=LANGUAGES,
         problems=problems or {},
         saved=saved,
+        own=request.url.path == MINE,
         mails=mails,
         texts=texts,
         email_at_most=preferences.EMAIL_AT_MOST,
@@ -73,6 +100,23 @@ def _page(
 
 @router.post(PAGE)
 async def choose(request: Request, guardian_id: signin.Guardian) -> Response:
+    """A guardian chooses."""
+    return await _choose(request, guardian_id)
+
+
+@router.post(MINE)
+async def choose_young(request: Request, young_id: signin.Young) -> Response:
+    """A young person chooses for their own letters."""
+    return await _choose(request, await run_in_threadpool(_own_row, context(request), young_id))
+
+
+def _own_row(ctx: Context, young_id: UUID) -> UUID | None:
+    with ctx.database.begin() as session:
+        hearing.keep_young(ctx, session, [young_id])
+        return hearing.young_person(session, young_id)
+
+
+async def _choose(request: Request, person: UUID | None) -> Response:
     fields = await form(request)
     email = fields.get("email", "").strip() if fields.get("by_email") == "ja" else ""
     chosen = Preferences(
@@ -91,6 +135,7 @@ async def choose(request: Request, guardian_id: signin.Guardian) -> Response:
         problems["interpreter"] = ("Vælg et sprog fra listen.", "Choose a language from the list.")
     if problems:
         return _page(request, chosen, problems)
-    await run_in_threadpool(preferences.choose, context(request), guardian_id, chosen)
-    request.session["said"] = "skrevet"
-    return RedirectResponse(PAGE, 303)
+    if person is not None:
+        await run_in_threadpool(preferences.choose, context(request), person, chosen)
+        request.session["said"] = "skrevet"
+    return RedirectResponse(request.url.path, 303)

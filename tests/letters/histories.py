@@ -3,7 +3,8 @@ exactly one letter or says why not, no letter is empty, each is in order, nobody
 of and are not, and nothing unpleasant arrives in quiet hours.
 
 A state machine of Hypothesis does to one town what sources, families, coordinators and operators do, by the product's
-own functions on a real database.
+own functions on a real database. A few histories by default; 2,000 with the slow tests, in two files, which two
+processes share; and as many longer ones with the long tests.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ from hub.store.database import Database
 from hub.store.people import open_key
 from hub.vault import seal_json, unseal_json
 from tests.letters.kept_town import EMIL, FATHER, GROWING, KARLA, MOTHER, OFFERED, UNCLE, KeptTown, light
+
+pytestmark = pytest.mark.slow
 
 DEADLINES = [date(2026, 11, 3), date(2026, 11, 6), date(2026, 11, 17), date(2026, 12, 1), date(2027, 1, 15)]
 JUMPS = [timedelta(hours=h) for h in (1, 6, 24, 31, 24 * 3, 24 * 8, -2, -26, -24 * 10)]
@@ -88,9 +91,12 @@ class Histories(RuleBasedStateMachine):
     ctx: Context
     listed: ClassVar[str] = "buf"
     """The source that goes on writing itself in half of the histories."""
+    half: ClassVar[bool | None] = None
+    """In which half these are; None: in either."""
 
     @initialize(by_source=st.booleans(), most=st.integers(1, 3))
     def begin(self, by_source: bool, most: int) -> None:
+        by_source = by_source if self.half is None else self.half
         town = self.town
         town.back()
         world, self.clock = town.world, town.clock
@@ -382,10 +388,9 @@ class Histories(RuleBasedStateMachine):
         assert not frozen
 
 
-def tell(name: str, town: KeptTown, monkeypatch: pytest.MonkeyPatch, examples: int, steps: int) -> None:
-    """So many histories of at most so many steps; under another name others, also where CI takes the same each time."""
+def run(town: KeptTown, monkeypatch: pytest.MonkeyPatch, examples: int, steps: int, half: bool | None = None) -> None:
     monkeypatch.setattr(faults, "point", MOMENTS.point)
-    machine = type(name, (Histories,), {"town": town})
+    machine = type("Machine", (Histories,), {"town": town, "half": half})
     run_state_machine_as_test(
         machine,
         settings=hypothesis.settings(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -468,6 +468,22 @@ class TestStuck:
         assert found.reason == "no address"
         with ways.ctx.database.begin() as session:
             session.execute(update(tables.Task).values(done_at=ways.world.clock.now()))
+        assert stuck(ways.ctx) == []
+
+    def test_a_part_that_no_case_system_has_acknowledged_is_the_administrations(self, ways):
+        deliver(ways.ctx, ways.letter)
+        ways.say(ways.first, DELIVERED)
+        (child,) = {link.child_id for link in ways.world.rows(tables.LetterChild)}
+        part = {"letter_id": ways.letter, "child_id": child, "sha256": b"", "position": 1, "due": date(2026, 11, 9)}
+        with ways.ctx.database.begin() as session:
+            session.add(tables.LetterPart(id=(part_id := uuid4()), administration="BUF", **part))
+        ways.world.clock.set(datetime(2026, 11, 9, 22, 0, tzinfo=UTC))  # the last hour of that day in Denmark
+        assert stuck(ways.ctx) == []
+        ways.world.clock.set(datetime(2026, 11, 9, 23, 0, tzinfo=UTC))
+        (found,) = stuck(ways.ctx)
+        assert (found.what, found.id, found.owner) == ("part", part_id, "BUF")
+        with ways.ctx.database.begin() as session:
+            session.get_one(tables.LetterPart, part_id).journalised_at = ways.world.clock.now()
         assert stuck(ways.ctx) == []
 
 

@@ -91,7 +91,7 @@ def fathers(town: KeptTown) -> list[str]:
 
 
 @hypothesis.settings(
-    max_examples=5, suppress_health_check=list(hypothesis.HealthCheck), deadline=None, phases=NO_SHRINK
+    max_examples=50, suppress_health_check=list(hypothesis.HealthCheck), deadline=None, phases=NO_SHRINK
 )
 @hypothesis.given(
     acts=st.lists(st.sampled_from(ACTS), min_size=2, max_size=6, unique=True),

@@ -72,7 +72,8 @@ class Machine:
     def __init__(self, folder: Path, keys: Path, api: Api, url: str, taken: Path) -> None:
         self.data, self._url, self._taken = folder / "data", url, taken
         shutil.copytree(keys, self.data / "keys")
-        settings = f'[api]\nissuer = "{api.issuer}"\naudience = "{api.audience}"\njwks = "{api.jwks}"\n'
+        settings = '[municipality]\nphone = "70 10 20 30"\n'
+        settings += f'[api]\nissuer = "{api.issuer}"\naudience = "{api.audience}"\njwks = "{api.jwks}"\n'
         self._settings = folder / "tovholder.toml"
         self._settings.write_text(settings)
         self._log = (folder / "log").open("ab")

@@ -325,6 +325,16 @@ class TestYoung:
         assert done.status_code == 409
         assert [row for row in rows(ctx, tables.Task) if row.kind == "rights_wrong"] == []
 
+    def test_how_they_are_written_to_is_their_own_choice(self, young: SimpleNamespace, ctx: Context) -> None:
+        path = "/familie/mig/breve/valg"
+        done = young.browser.submit(path, path, large_print="ja", interpreter="arabisk")
+        assert "Vi har gemt dit valg" in text(done)
+        assert 'name="large_print" value="ja" checked' in young.browser.get(path).text
+        assert 'name="large_print" value="ja" checked' not in young.guardian.get("/familie/breve/valg").text
+        with ctx.database.begin() as session:
+            own = hearing.young_person(session, young.child)
+        assert [row.guardian_id for row in rows(ctx, tables.Preference)] == [own]
+
     def test_a_consent_can_have_a_last_day(self, young: SimpleNamespace, ctx: Context) -> None:
         said = {"child": str(young.child), "choice": "samtykke", "administration": "SUF"}
         for wrong in ("2026-11-01", "i morgen"):
