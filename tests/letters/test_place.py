@@ -1,5 +1,5 @@
 """What could tell where somebody protected lives, and what one parent said or chose, reaches the other by no way: not
-by letter, not by its calendar, not by the page."""
+by letter, not by its calendar, not by the page, and not by what an administration files of his letters."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from hub.cases.custody import read_custody
 from hub.cases.sync import sync
 from hub.clock import today
 from hub.coordination import cover, goodbye
+from hub.letters import parts
 from hub.letters.compose import compose_due
 from hub.letters.delivery import deliver
 from hub.letters.templates import Templates
@@ -70,7 +71,8 @@ def act(town: KeptTown, what: str) -> None:
 
 
 def fathers(town: KeptTown) -> list[str]:
-    """All that reaches the father: his letters as his channel gets them, with their calendar, and his page."""
+    """All that reaches the father: his letters as his channel gets them, with their calendar, his page, and what
+    administrations journalise of his letters, which he can ask to see."""
     ctx, world = town.ctx, town.world
     father = world.guardian(FATHER)
     his = {str(row.id) for row in world.rows(tables.Letter, tables.Letter.guardian_id == father)}
@@ -85,9 +87,17 @@ def fathers(town: KeptTown) -> list[str]:
         for row in rows:
             key = open_key(session, ctx.keys, row.key_id)
             children[row.id] = OwnChild(row.id, row.key_id, key, unseal_json(key, row.sealed, f"child:{row.id}"))
+        filed = session.execute(
+            select(tables.LetterPart, tables.Child.key_id)
+            .join(tables.Letter, tables.Letter.id == tables.LetterPart.letter_id)
+            .join(tables.Child, tables.Child.id == tables.LetterPart.child_id)
+            .where(tables.Letter.guardian_id == father)
+        ).all()
+        opened = [parts.opened(part, open_key(session, ctx.keys, key_id)) for part, key_id in filed]
+        files = [f"{one.title} {one.recipient} {one.text}" for one in opened if one is not None]
     with ctx.database.begin_as(Viewer(day=today(town.clock), guardian=father)) as session:
         page, _shown = read_page(ctx, Words("da", town.clock.now()), father, session, children)
-        return [*(repr(asdict(letter)) for letter in letters), repr(page)]
+        return [*(repr(asdict(letter)) for letter in letters), *files, repr(page)]
 
 
 @hypothesis.settings(
