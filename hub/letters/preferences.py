@@ -12,11 +12,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from hub.context import Context
+from hub.letters.templates import languages
 from hub.store import tables
 from hub.store.many import among
 from hub.store.people import open_key
@@ -62,14 +63,19 @@ def is_email(text: str) -> bool:
     return len(text) <= EMAIL_AT_MOST and _EMAIL.fullmatch(text) is not None
 
 
-def choose(ctx: Context, guardian_id: UUID, chosen: Preferences) -> None:
-    """Keep what a guardian has chosen; a choice of nothing leaves nothing behind. Raises ValueError (no address, no
-    language of the list), CannotOpen (they have been forgotten)."""
+def choose(ctx: Context, guardian_id: UUID, chosen: Preferences, language: str | None = None) -> None:
+    """Keep what a guardian has chosen, and the language of their letters from here on (None: as before); a choice of
+    nothing leaves nothing behind. Raises ValueError (no address, no language of the list or that letters are written
+    in), CannotOpen (they have been forgotten)."""
+    if language is not None and language not in languages(ctx.settings.letters.folder):
+        raise ValueError("language is none that letters are written in")
     if chosen.interpreter is not None and chosen.interpreter not in LANGUAGES:
         raise ValueError("interpreter is no language of the list")
     if chosen.email is not None and not is_email(chosen.email):
         raise ValueError("email is no plain address")
     with ctx.database.begin() as session:
+        if language is not None:
+            session.execute(update(tables.Guardian).where(tables.Guardian.id == guardian_id).values(language=language))
         if chosen == NONE:
             session.execute(delete(tables.Preference).where(tables.Preference.guardian_id == guardian_id))
             return

@@ -13,6 +13,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import jinja2
@@ -91,6 +92,15 @@ class Template:
             return self.body.render(view(content, self.words, values, limit)), values
         except jinja2.TemplateError as error:
             raise SettingsError(f"the template {self.body.name} goes wrong: {error}") from error
+
+
+@lru_cache(maxsize=2)
+def languages(folder: Path | None) -> Mapping[str, str]:
+    """The languages that letters can be written in, by code, each as it calls itself; the product's and the
+    municipality's own, of `folder`. Read once. Raises SettingsError."""
+    templates = Templates(folder)
+    found = {one: templates.find(LetterKind.INTRODUCTION, one).words for one in templates.languages}
+    return {one: its.name or one for one, its in found.items()}
 
 
 class Templates:

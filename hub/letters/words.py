@@ -53,6 +53,8 @@ class Words(BaseModel):
     page: tuple[Word, Word]
     """Before and between the numbers at the foot of a page."""
     phone: Word
+    name: Word | None = None
+    """What the language calls itself, for whoever chooses it."""
     child: ChildWords
     unnamed: Unnamed = Unnamed()
     case: Word = "en sag"

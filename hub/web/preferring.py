@@ -24,6 +24,7 @@ from hub.contract import Points
 from hub.errors import TryAgain
 from hub.letters import preferences
 from hub.letters.preferences import LANGUAGES, NONE, Preferences
+from hub.letters.templates import FALL_BACK, languages
 from hub.store import tables
 from hub.store.database import Database
 from hub.store.people import find_key
@@ -37,6 +38,8 @@ from hub.web.words import Text
 
 router = APIRouter(include_in_schema=False)
 PAGE, MINE = "/familie/breve/valg", "/familie/mig/breve/valg"
+Chosen = tuple[Preferences, str]
+"""And the language of the letters."""
 
 
 @router.get(PAGE)
@@ -54,31 +57,37 @@ def show_young(request: Request, young_id: signin.Young) -> Response:
 def _show(
     request: Request,
     who: UUID,
-    read: Callable[[Database, Keys, Clock, UUID, own.Reader[Preferences]], Disclosure[Preferences]],
-    reader: own.Reader[Preferences],
+    read: Callable[[Database, Keys, Clock, UUID, own.Reader[Chosen]], Disclosure[Chosen]],
+    reader: own.Reader[Chosen],
 ) -> Response:
     ctx = context(request)
     try:
         disclosure = read(ctx.database, ctx.keys, ctx.clock, who, reader)
     except TryAgain as error:
         return nothing_shown(request, error)
-    return _page(request, disclosure.value, saved=request.session.pop("said", None) == "skrevet")
+    return _page(request, *disclosure.value, saved=request.session.pop("said", None) == "skrevet")
 
 
 def _read(
     ctx: Context, guardian_id: UUID | None, session: Session, children: Mapping[UUID, OwnChild]
-) -> tuple[Preferences, Shown]:
+) -> tuple[Chosen, Shown]:
     """`guardian_id` is None for a young person: theirs is kept with the row that they are written to."""
     person = guardian_id or own_reader(ctx, session, children)
-    row = session.get(tables.Preference, person) if person is not None else None
-    if row is None:
-        return NONE, {}
-    key = find_key(session, ctx.keys, session.get_one(tables.Guardian, row.guardian_id).key_id)
-    return (preferences.read(key, row) if key is not None else NONE), {}
+    guardian = session.get(tables.Guardian, person) if person is not None else None
+    if guardian is None:
+        return (NONE, FALL_BACK), {}
+    row = session.get(tables.Preference, person)
+    key = find_key(session, ctx.keys, guardian.key_id)
+    return (preferences.read(key, row) if row is not None and key is not None else NONE, guardian.language), {}
 
 
 def _page(
-    request: Request, chosen: Preferences, problems: Mapping[str, Text] | None = None, *, saved: bool = False
+    request: Request,
+    chosen: Preferences,
+    language: str,
+    problems: Mapping[str, Text] | None = None,
+    *,
+    saved: bool = False,
 ) -> Response:
     ctx = context(request)
     mails = ctx.settings.mailer is not None
@@ -88,6 +97,8 @@ def _page(
         "preferences.html",
         status=422 if problems else 200,
         chosen=chosen,
+        language=language,
+        letters=languages(ctx.settings.letters.folder),
         languages=LANGUAGES,
         problems=problems or {},
         saved=saved,
@@ -125,7 +136,10 @@ async def _choose(request: Request, person: UUID | None) -> Response:
         email=email or None,
         sms=fields.get("sms") == "ja",
     )
+    language = fields.get("language", FALL_BACK)
     problems: dict[str, Text] = {}
+    if language not in await run_in_threadpool(languages, context(request).settings.letters.folder):
+        problems["language"] = ("Vælg et sprog fra listen.", "Choose a language from the list.")
     if fields.get("by_email") == "ja" and not preferences.is_email(email):
         problems["email"] = (
             "Skriv din mailadresse, for eksempel navn@eksempel.dk.",
@@ -134,8 +148,8 @@ async def _choose(request: Request, person: UUID | None) -> Response:
     if chosen.interpreter is not None and chosen.interpreter not in LANGUAGES:
         problems["interpreter"] = ("Vælg et sprog fra listen.", "Choose a language from the list.")
     if problems:
-        return _page(request, chosen, problems)
+        return _page(request, chosen, language, problems)
     if person is not None:
-        await run_in_threadpool(preferences.choose, context(request), person, chosen)
+        await run_in_threadpool(preferences.choose, context(request), person, chosen, language)
         request.session["said"] = "skrevet"
     return RedirectResponse(request.url.path, 303)

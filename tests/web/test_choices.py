@@ -327,8 +327,10 @@ class TestYoung:
 
     def test_how_they_are_written_to_is_their_own_choice(self, young: SimpleNamespace, ctx: Context) -> None:
         path = "/familie/mig/breve/valg"
-        done = young.browser.submit(path, path, large_print="ja", interpreter="arabisk")
+        assert '<option value="da" lang="da" selected>' in young.browser.get(path).text
+        done = young.browser.submit(path, path, large_print="ja", interpreter="arabisk", language="en")
         assert "Vi har gemt dit valg" in text(done)
+        assert '<option value="en" lang="en" selected>' in young.browser.get(path).text
         assert 'name="large_print" value="ja" checked' in young.browser.get(path).text
         assert 'name="large_print" value="ja" checked' not in young.guardian.get("/familie/breve/valg").text
         with ctx.database.begin() as session:

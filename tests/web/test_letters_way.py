@@ -214,8 +214,22 @@ class TestPreferences:
     def test_a_language_that_is_not_on_the_list_is_refused(self, ctx, people):
         assert people.mother.submit(CHOICES, CHOICES, interpreter="klingon").status_code == 422
 
+    def test_the_language_of_the_letters_is_chosen_for_oneself(self, ctx, people):
+        assert '<option value="da" lang="da" selected>Dansk</option>' in people.mother.get(CHOICES).text
+        people.mother.submit(CHOICES, CHOICES, language="pl")
+        assert '<option value="pl" lang="pl" selected>Polski</option>' in people.mother.get(CHOICES).text
+        with ctx.database.session() as session:
+            told = {who: session.get_one(tables.Guardian, getattr(people.family, who)) for who in ("mother", "father")}
+        assert {who: row.language for who, row in told.items()} == {"mother": "pl", "father": "da"}
+
+    def test_a_language_that_letters_are_not_written_in_is_refused(self, ctx, people):
+        answer = people.mother.submit(CHOICES, CHOICES, language="tlh", large_print="ja")
+        assert answer.status_code == 422
+        assert 'aria-describedby="language-problem"' in answer.text
+        assert self.chosen(ctx, people.family.mother) == preferences.NONE
+
     def test_go_into_the_letter_of_whoever_chose(self, ctx, town, people):
-        people.mother.submit(CHOICES, CHOICES, interpreter="arabisk")
+        people.mother.submit(CHOICES, CHOICES, interpreter="arabisk", language="en")
         coordinator, noor = people.family.coordinator, town.child("1405134321")
         with ctx.database.begin() as session:
             for guardian in (people.family.mother, people.family.father):
@@ -227,8 +241,8 @@ class TestPreferences:
             letter = write(ctx, getattr(people.family, who))
             with ctx.database.session() as session:
                 said[who] = open_content(session, ctx.keys, session.get_one(tables.Letter, letter))["fragment"]
-        assert "arabisk" in said["mother"]
-        assert "arabisk" not in said["father"]
+        assert "Arabic" in said["mother"], "in the language of her letters"
+        assert "rabi" not in said["father"]
 
 
 def entries(ctx: Context) -> int:
