@@ -16,6 +16,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from hub.cases import hearing
 from hub.context import Context
 from hub.letters.templates import languages
 from hub.store import tables
@@ -88,6 +89,16 @@ def choose(ctx: Context, guardian_id: UUID, chosen: Preferences, language: str |
                 index_elements=["guardian_id"], set_={"sealed": row.excluded.sealed, "at": row.excluded.at}
             )
         )
+
+
+def choose_young(ctx: Context, young_id: UUID, chosen: Preferences, language: str | None = None) -> None:
+    """As `choose`, for a young person, by their child's row: kept with the row that they are written to. Nothing where
+    there is none any more, since they are not written to."""
+    with ctx.database.begin() as session:
+        hearing.keep_young(ctx, session, [young_id])
+        person = hearing.young_person(session, young_id)
+    if person is not None:
+        choose(ctx, person, chosen, language)
 
 
 def of(session: Session, keys: Mapping[UUID, bytes], guardians: Collection[UUID]) -> dict[UUID, Preferences]:

@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 from hub.access import own
 from hub.access.log import Disclosure
 from hub.access.own import OwnChild, Shown
-from hub.cases import hearing
 from hub.clock import Clock
 from hub.context import Context
 from hub.contract import Points
@@ -112,22 +111,18 @@ def _page(
 @router.post(PAGE)
 async def choose(request: Request, guardian_id: signin.Guardian) -> Response:
     """A guardian chooses."""
-    return await _choose(request, guardian_id)
+    return await _choose(request, guardian_id, preferences.choose)
 
 
 @router.post(MINE)
 async def choose_young(request: Request, young_id: signin.Young) -> Response:
     """A young person chooses for their own letters."""
-    return await _choose(request, await run_in_threadpool(_own_row, context(request), young_id))
+    return await _choose(request, young_id, preferences.choose_young)
 
 
-def _own_row(ctx: Context, young_id: UUID) -> UUID | None:
-    with ctx.database.begin() as session:
-        hearing.keep_young(ctx, session, [young_id])
-        return hearing.young_person(session, young_id)
-
-
-async def _choose(request: Request, person: UUID | None) -> Response:
+async def _choose(
+    request: Request, who: UUID, choose: Callable[[Context, UUID, Preferences, str | None], None]
+) -> Response:
     fields = await form(request)
     email = fields.get("email", "").strip() if fields.get("by_email") == "ja" else ""
     chosen = Preferences(
@@ -149,7 +144,6 @@ async def _choose(request: Request, person: UUID | None) -> Response:
         problems["interpreter"] = ("Vælg et sprog fra listen.", "Choose a language from the list.")
     if problems:
         return _page(request, chosen, language, problems)
-    if person is not None:
-        await run_in_threadpool(preferences.choose, context(request), person, chosen, language)
-        request.session["said"] = "skrevet"
+    await run_in_threadpool(choose, context(request), who, chosen, language)
+    request.session["said"] = "skrevet"
     return RedirectResponse(request.url.path, 303)

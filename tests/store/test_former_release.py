@@ -55,7 +55,8 @@ def alone() -> Outcome:
     return lived({})
 
 
-@pytest.mark.parametrize("name", ["serve", "match", "sync", "worker 1"])
+# No worker: it does not know the events of answers that staff write down, and docs/operations.md has it go first.
+@pytest.mark.parametrize("name", ["serve", "match", "sync"])
 def test_former_and_new_programs_work_side_by_side(alone: Outcome, former: Path, name: str) -> None:
     found = lived({name: former})
     assert compare(alone, found) == []
