@@ -36,9 +36,15 @@ TIMES = {"match": 2, "sync": 2, "letters": 3, "lookup": 3}
 more than once."""
 
 
+ELSEWHERE = ("pointers", "notices")
+"""Nobody in this town asks to be told beside a letter, and its case systems come for their notices themselves: who is
+killed at these points is killed in tests/letters/test_killed.py and tests/races/test_notices.py."""
+
+
 def plans(randoms: int) -> dict[str, Plan]:
     """What can go wrong, by name."""
-    points: dict[str, Plan] = {point: Crash(point, TIMES.get(point.partition(".")[0], 1)) for point in faults.POINTS}
+    here = [point for point in faults.POINTS if point.partition(".")[0] not in ELSEWHERE]
+    points: dict[str, Plan] = {point: Crash(point, TIMES.get(point.partition(".")[0], 1)) for point in here}
     storms: dict[str, Plan] = {f"random {n}": Storm(n) for n in range(1, randoms + 1)}
     more: dict[str, Plan] = {"disk full 1": Full(1), "disk full 2": Full(2), "no answer 1": Silent(1)}
     return points | storms | more
