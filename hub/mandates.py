@@ -199,8 +199,7 @@ def _principal(ctx: Context, session: Session, child_id: UUID, guardian_id: UUID
         return guardian_id
     if number.age(day) < YOUNG:
         raise NotAllowed(f"a child gives a mandate of their own from {YOUNG}")
-    hearing.keep_young(ctx, session, [child_id])
-    own = hearing.young_person(session, child_id)
+    own = hearing.own_row(ctx, session, child_id)
     assert own is not None  # noqa: S101 - kept just now
     return own
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import partial
 from typing import Literal
 from uuid import UUID, uuid4
 
@@ -165,8 +166,7 @@ def object_(
         elif guardian_id is not None:
             person = guardian_id
         else:
-            hearing.keep_young(ctx, session, [child.id])
-            person = hearing.young_person(session, child.id)
+            person = hearing.own_row(ctx, session, child.id)
     if person is None:
         raise NotAllowed(f"a child speaks for themselves from {YOUNG}")
     registered = rights.Registered(asker, how, guardian_id, spoke)
@@ -236,10 +236,10 @@ def choose(
             representative=by_mandate.name,
             representative_id=by_mandate.person_id,
         )
-    if chosen == "consent":
-        consents.give(ctx, child.id, administration, by, consents.through(told.until) if told.until else None)
-    else:
-        CHOICES[chosen](ctx, child.id, administration, by)
+    act = CHOICES[chosen]
+    if chosen == "consent" and told.until is not None:
+        act = partial(consents.give, until=consents.through(told.until))
+    act(ctx, child.id, administration, by)
 
 
 def _proof(evidence: str) -> str:

@@ -88,8 +88,7 @@ def ask(
 def ask_young(ctx: Context, child_id: UUID, kind: Kind, text: str, case_id: UUID | None = None) -> None:
     """As `ask`, by a young person from 15, about themselves. Raises NotAllowed before that age too."""
     with ctx.database.begin() as session:
-        hearing.keep_young(ctx, session, [child_id])
-        person = hearing.young_person(session, child_id)
+        person = hearing.own_row(ctx, session, child_id)
         if person is None:
             raise NotAllowed(f"a child asks for themselves from {YOUNG}")
         child = session.get_one(tables.Child, child_id)

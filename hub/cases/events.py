@@ -9,7 +9,6 @@ import hmac
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from typing import Literal
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, func, or_, select, update
@@ -18,7 +17,7 @@ from sqlalchemy.orm import Session, aliased
 
 from hub.cases import agreements, hearing, unsent
 from hub.cases.deadlines import add_working_days
-from hub.cases.kinds import ANSWERS, KINDS, LETTERS_LEAVE
+from hub.cases.kinds import ANSWERS, KINDS, LETTERS_LEAVE, Spoke
 from hub.clock import DENMARK, today
 from hub.context import Context
 from hub.store.many import among
@@ -34,10 +33,6 @@ NOT_THEIRS = "letters about the child no longer go to them"
 SAID_NO = "the guardian said no to the offer"
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """When a bundle is due in which nothing asks for a letter: what it holds is listed in the next one."""
-
-
-Spoke = Literal["for_reader", "by_reader"]
-"""In a letter about an answer that a representative gave: the reader is who it was given for, or who gave it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +149,7 @@ def answered(
     """News of an answer for whoever is said to have given it: the guardian whose say it is, else (None) the young
     person; and the representative, by row id, who spoke for them. No other hears of it."""
     if guardian_id is None:
-        hearing.keep_young(ctx, session, [child_id])
-        guardian_id = hearing.young_person(session, child_id)
+        guardian_id = hearing.own_row(ctx, session, child_id)
     news = News(
         kind,
         child_id,

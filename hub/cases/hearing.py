@@ -98,6 +98,12 @@ def young_person(session: Session, child: UUID) -> UUID | None:
     return session.execute(select(tables.Hears.person_id).where(*own)).scalar_one_or_none()
 
 
+def own_row(ctx: Context, session: Session, child: UUID) -> UUID | None:
+    """As `young_person`, made now for whoever is 15, 16 or 17 and has none; None for anybody else."""
+    keep_young(ctx, session, [child])
+    return young_person(session, child)
+
+
 def past_18(session: Session, children: Iterable[UUID], on: date) -> set[UUID]:
     """Of these children, those of whom a mandate of their own lasts when they are adults."""
     row = tables.Hears

@@ -62,6 +62,9 @@ class EventKind:
     since it tells the reader what they are said to have answered; nothing, since it tells that the scheme has ended."""
 
 
+Spoke = Literal["for_reader", "by_reader"]
+"""In a letter about an answer that a representative gave: the reader is who it was given for, or who gave it."""
+
 OFFERED = "offered"
 ASSIGNED = "assigned"
 COORDINATOR_SUBSTITUTE = "coordinator_substitute"

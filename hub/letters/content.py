@@ -16,6 +16,7 @@ from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hub.cases import kinds
+from hub.cases.kinds import Spoke
 from hub.contract import State
 
 CODE = {"code": True}
@@ -27,7 +28,6 @@ Answer = Literal[
     "yes_given", "no_given", "yes_withdrawn", "consent_given", "consent_withdrawn", "closed", "opened", "objected"
 ]
 How = Literal["page", "phone", "paper", "meeting"]
-Spoke = Literal["for_reader", "by_reader"]
 Goodbye = Literal["closed", "moved", "grown", "withdrawn"]
 Reader = Literal["guardian", "young", "representative"]
 

@@ -169,8 +169,8 @@ def write(
                 ANSWERS[event.kind],
                 settings.administration_name(event.administration, language) if event.administration else None,
                 event.at.astimezone(DENMARK).date(),
-                event.how,  # type: ignore[arg-type]
-                event.spoke,  # type: ignore[arg-type]
+                event.how,  # type: ignore[arg-type]  # a column is text
+                event.spoke,  # type: ignore[arg-type]  # a column is text
             )
             for event in told
             if event.kind in ANSWERS

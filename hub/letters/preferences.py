@@ -95,8 +95,7 @@ def choose_young(ctx: Context, young_id: UUID, chosen: Preferences, language: st
     """As `choose`, for a young person, by their child's row: kept with the row that they are written to. Nothing where
     there is none any more, since they are not written to."""
     with ctx.database.begin() as session:
-        hearing.keep_young(ctx, session, [young_id])
-        person = hearing.young_person(session, young_id)
+        person = hearing.own_row(ctx, session, young_id)
     if person is not None:
         choose(ctx, person, chosen, language)
 

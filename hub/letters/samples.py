@@ -9,6 +9,7 @@ from typing import Any
 
 from hub.contract import State
 from hub.letters.content import (
+    Age,
     ContentAnswer,
     ContentCase,
     ContentChange,
@@ -78,8 +79,8 @@ def _whole_opening(kind: str, language: str) -> dict[str, Any]:
     if kind == "coordinator":
         return {"change": ContentChange("substitute", "Lars Thorup Vestergaard", date(2027, 6, 30))}
     if kind == "transition":
-        turns = (("15", _IDA), ("16", _KARLA), ("17½", _SOREN))
-        return {"turns": tuple(ContentTurn(who, age, date(2027, 5, 20)) for age, who in turns)}  # type: ignore[arg-type]
+        turns: tuple[tuple[Age, ContentLabel], ...] = (("15", _IDA), ("16", _KARLA), ("17½", _SOREN))
+        return {"turns": tuple(ContentTurn(who, age, date(2027, 5, 20)) for age, who in turns)}
     if kind == "withdrawn":
         return {
             "answers": (

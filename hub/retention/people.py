@@ -121,7 +121,7 @@ def guardians(ctx: Context, session: Session) -> int:
             select(guardian)
             .where(
                 func.octet_length(guardian.sealed) > _LEFT,
-                ~rows.used(tables.Guardian.__table__, guardian.id, save=(*PASSIVE, *ONLY_TO_WRITE)),  # type: ignore[arg-type]
+                ~rows.used(tables.Guardian.__table__, guardian.id, save=(*PASSIVE, *ONLY_TO_WRITE)),  # type: ignore[arg-type]  # a mapped class has a Table
                 ~waits,
             )
             .order_by(guardian.id)
@@ -184,7 +184,7 @@ def left(ctx: Context, session: Session) -> int:
     keys = open_keys(session, ctx.keys, (row.key_id for row in found))
     rows.delete_pointing(
         session,
-        child.__table__,  # type: ignore[arg-type]
+        child.__table__,  # type: ignore[arg-type]  # a mapped class has a Table
         [row.id for row in found],
         save=("child",),
     )

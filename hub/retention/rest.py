@@ -27,9 +27,9 @@ FOR_LOOKING_INTO = timedelta(days=90)
 for whoever looks into it."""
 FORGOTTEN = "forgotten"
 """`staff.source` of somebody whose key is destroyed."""
-_STAFF: Table = tables.Staff.__table__  # type: ignore[assignment]
-_COORDINATOR: Table = tables.Coordinator.__table__  # type: ignore[assignment]
-_TASK: Table = tables.Task.__table__  # type: ignore[assignment]
+_STAFF: Table = tables.Staff.__table__  # type: ignore[assignment]  # a mapped class has a Table
+_COORDINATOR: Table = tables.Coordinator.__table__  # type: ignore[assignment]  # a mapped class has a Table
+_TASK: Table = tables.Task.__table__  # type: ignore[assignment]  # a mapped class has a Table
 
 
 def long_ago(ctx: Context) -> datetime:
@@ -145,7 +145,7 @@ def strangers(ctx: Context, session: Session) -> int:
     """The keys of children who were never written to, once the log holds nothing younger about them."""
     child = tables.Child
     logged = exists().where(tables.LogEntry.child_id == child.id, tables.LogEntry.at > long_ago(ctx))
-    nothing = ~rows.used(child.__table__, child.id, save=("child",))  # type: ignore[arg-type]
+    nothing = ~rows.used(child.__table__, child.id, save=("child",))  # type: ignore[arg-type]  # a mapped class has a Table
     found = select(child.key_id).where(~child.eligible, child.left_at <= long_ago(ctx), child.same_as.is_(None))
     return destroy(session, ctx.clock.now(), list(session.execute(found.where(nothing, ~logged)).scalars()))
 

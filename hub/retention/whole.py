@@ -33,10 +33,10 @@ AT_ONCE = 200
 """So many cases are put before people at a time, those that ended first."""
 STAYS = ("child", "letter", "letter_child")
 """Tables whose rows stay, with nothing in them that says anything of the child."""
-_CHILD: Table = tables.Child.__table__  # type: ignore[assignment]
-_GUARDIAN: Table = tables.Guardian.__table__  # type: ignore[assignment]
-_BUNDLE: Table = tables.Bundle.__table__  # type: ignore[assignment]
-_LETTER: Table = tables.Letter.__table__  # type: ignore[assignment]
+_CHILD: Table = tables.Child.__table__  # type: ignore[assignment]  # a mapped class has a Table
+_GUARDIAN: Table = tables.Guardian.__table__  # type: ignore[assignment]  # a mapped class has a Table
+_BUNDLE: Table = tables.Bundle.__table__  # type: ignore[assignment]  # a mapped class has a Table
+_LETTER: Table = tables.Letter.__table__  # type: ignore[assignment]  # a mapped class has a Table
 TABLES = tuple(
     sorted(
         {"child", "guardian", "letter", "person_key"}
